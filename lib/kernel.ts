@@ -164,7 +164,8 @@ export interface LinkInfo {
 }
 
 /**
- * Records of one wake-up, in memory that the reader uses again: valid only until the sink returns.
+ * Records of one wake-up, in memory that the reader uses again: valid until the sink returns or, where the sink calls
+ * `pause()`, until `resume()` or `consume()`.
  * Record `i` lies at `bytes[index[2 * i] …]`, with a length of `index[2 * i + 1]`; records start 8-byte aligned.
  */
 export interface RecordBatch {

@@ -1,0 +1,207 @@
+/** An object between open and load: it can be configured, and nothing of it is in the kernel yet. */
+import { BpfError } from './errors.js'
+import { Handle } from './handle.js'
+import type { Kernel, MapSpec, ProgramSpec } from './kernel.js'
+import { mapTypeName } from './linux/map-types.js'
+import { programTypeName } from './linux/program-types.js'
+import { namedObject } from './named.js'
+import { belongsToLoadedObjects, BpfObject, globalData, type ObjectParts } from './object.js'
+import { createVariables, type Variables } from './variables.js'
+
+/** A map that `load()` will create. */
+export class MapSettings {
+  readonly #parts: ObjectParts
+  readonly name: string
+
+  /** @internal */
+  constructor(parts: ObjectParts, name: string) {
+    this.#parts = parts
+    this.name = name
+  }
+
+  /** Map type under bpftool's name: `hash`, `array`, `ringbuf` … */
+  get type(): string {
+    return mapTypeName(this.#spec.type)
+  }
+
+  get keySize(): number {
+    return this.#spec.keySize
+  }
+
+  get valueSize(): number {
+    return this.#spec.valueSize
+  }
+
+  /** Entries, or bytes of a ring buffer (a power of two and a multiple of the page size). */
+  get maxEntries(): number {
+    return this.#spec.maxEntries
+  }
+
+  set maxEntries(maxEntries: number) {
+    if (!Number.isInteger(maxEntries) || maxEntries < 0 || maxEntries > 0xffffffff) {
+      throw new BpfError('BAD_VALUE', `map '${this.name}': maxEntries must be an unsigned 32-bit integer, not ${maxEntries}`)
+    }
+    this.#parts.object.configureMap(this.name, { maxEntries })
+  }
+
+  get #spec(): MapSpec {
+    return byName(this.#parts.object.maps, this.name)
+  }
+}
+
+/** A program that `load()` will load, unless `autoload` is off. */
+export class ProgramSettings {
+  readonly #parts: ObjectParts
+  readonly name: string
+
+  /** @internal */
+  constructor(parts: ObjectParts, name: string) {
+    this.#parts = parts
+    this.name = name
+  }
+
+  /** The `SEC()` name. */
+  get section(): string {
+    return this.#spec.section
+  }
+
+  /** Program type under bpftool's name. */
+  get type(): string {
+    return programTypeName(this.#spec.type)
+  }
+
+  /** Whether `load()` loads it. Off for sections that start with `?`. */
+  get autoload(): boolean {
+    return this.#spec.autoload
+  }
+
+  set autoload(autoload: boolean) {
+    if (typeof autoload !== 'boolean') {
+      throw new BpfError('BAD_VALUE', `program '${this.name}': autoload must be true or false, not ${String(autoload)}`)
+    }
+    this.#parts.object.configureProgram(this.name, { autoload })
+  }
+
+  get #spec(): ProgramSpec {
+    return byName(this.#parts.object.programs, this.name)
+  }
+}
+
+/**
+ * What `open()` returns.
+ *
+ * Lifetime: until `load()`, which hands everything on to the loaded object, or `close()`.
+ */
+export class OpenObject extends Handle {
+  readonly name: string
+  readonly kernel: Kernel
+  /** Its maps, by name, to be configured. An unknown name throws `NOT_FOUND`. */
+  readonly maps: Readonly<Record<string, MapSettings>>
+  /** Its programs, by name, to be configured. */
+  readonly programs: Readonly<Record<string, ProgramSettings>>
+  readonly #parts: ObjectParts
+  readonly #sections = new Map<string, Variables>()
+  #loading = false
+
+  /** @internal */
+  constructor(parts: ObjectParts) {
+    super(parts.object, `object '${parts.name}'`)
+    this.name = parts.name
+    this.kernel = parts.kernel
+    this.#parts = parts
+    const owner = `object '${parts.name}'`
+    this.maps = namedObject('map', owner, settings(parts.object.maps, (name) => new MapSettings(parts, name)))
+    this.programs = namedObject('program', owner, settings(parts.object.programs, (name) => new ProgramSettings(parts, name)))
+  }
+
+  /** Constants (`const volatile`): the program's configuration. The verifier sees what is set here. */
+  get rodata(): Variables {
+    return this.variables('.rodata')
+  }
+
+  /** Initialised global variables. */
+  get data(): Variables {
+    return this.variables('.data')
+  }
+
+  /** Global variables that start as zero, unless set here. */
+  get bss(): Variables {
+    return this.variables('.bss')
+  }
+
+  /** The variables of any section of global data: `.data.config`. @throws BpfError `NOT_FOUND` */
+  variables(section: string): Variables {
+    this.assertOpen()
+    let variables = this.#sections.get(section)
+    if (variables === undefined) {
+      const definition = globalData(this.#parts, section)
+      const { object } = this.#parts
+      const image = object.initialValue(section) ?? new Uint8Array(definition.valueSize)
+      variables = createVariables(this.#parts.file, definition, {
+        bytes: () => image,
+        written: (bytes) => object.setInitialValue(section, bytes),
+        readOnlyBecause: '',
+      })
+      this.#sections.set(section, variables)
+    }
+    return variables
+  }
+
+  /**
+   * Creates the maps and has the programs verified and loaded. The open object is used up; go on with the loaded one.
+   *
+   * Needs `CAP_BPF`, and `CAP_PERFMON` or `CAP_NET_ADMIN` by program type (Linux 5.8+; before that `CAP_SYS_ADMIN`).
+   *
+   * @throws BpfError `VERIFIER_REJECTED` with `error.verifier`, `EPERM` naming the capability, `RELOCATION_FAILED`,
+   *   `UNKNOWN_SECTION` …; the object is closed then
+   */
+  load(): BpfObject {
+    this.#begin()
+    try {
+      this.#parts.object.load()
+    } catch (error) {
+      this.close()
+      throw error
+    }
+    return this.#handOver()
+  }
+
+  /** Like `load()`, off the event loop's thread. */
+  async loadAsync(): Promise<BpfObject> {
+    this.#begin()
+    try {
+      await this.#parts.object.loadAsync()
+    } catch (error) {
+      this.close()
+      throw error
+    }
+    return this.#handOver()
+  }
+
+  #begin(): void {
+    if (this.#loading) {
+      throw new BpfError('BAD_PHASE', `object '${this.name}' was loaded already: an open object is loaded once`)
+    }
+    this.assertOpen()
+    this.#loading = true
+  }
+
+  #handOver(): BpfObject {
+    this.pass()
+    return new BpfObject(this.#parts)
+  }
+}
+
+for (const method of ['attach', 'map', 'program']) {
+  Object.defineProperty(OpenObject.prototype, method, { value: belongsToLoadedObjects(method) })
+}
+
+function settings<U>(specs: readonly { readonly name: string }[], make: (name: string) => U): Record<string, PropertyDescriptor> {
+  return Object.fromEntries(specs.map(({ name }) => [name, { value: make(name) }]))
+}
+
+function byName<T extends { readonly name: string }>(items: readonly T[], name: string): T {
+  const item = items.find((candidate) => candidate.name === name)
+  if (item === undefined) throw new BpfError('NOT_FOUND', `'${name}' is not in the object any more`)
+  return item
+}

@@ -1,0 +1,62 @@
+/** Step: the npm packages of package-lock.json. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root, stat } from './project.mjs'
+import { npmCommand, runTool, say, seconds } from './run.mjs'
+
+/** npm's own record of what it put into node_modules. */
+const installedFile = 'node_modules/.package-lock.json'
+
+function packagesOf(lockFile) {
+  try {
+    return JSON.parse(readFileSync(join(root, lockFile), 'utf8')).packages ?? {}
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether every package of the lock file is there in its version. Optional ones may be missing: they are per platform. */
+function isDone() {
+  const wanted = packagesOf('package-lock.json')
+  const installed = packagesOf(installedFile)
+  if (wanted === undefined || installed === undefined) return false
+  return Object.entries(wanted).every(([path, entry]) => {
+    if (path === '') return true
+    const there = installed[path]
+    if (there === undefined) return entry.optional === true || entry.devOptional === true
+    return there.version === entry.version && stat(join(root, path, 'package.json')) !== undefined
+  })
+}
+
+async function run() {
+  const start = performance.now()
+  // `npm ci` empties node_modules first; where there is one already, a failing network would leave nothing behind.
+  const fresh = packagesOf(installedFile) === undefined
+  const install = fresh ? ['ci'] : ['install', '--no-save']
+  say(`npm packages: npm ${install[0]}`)
+  const npm = npmCommand()
+  const args = [
+    ...npm.args,
+    ...install,
+    '--ignore-scripts', // the addon is a step of its own, which says what it does
+    '--include=dev',
+    '--include=optional',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]
+  try {
+    await runTool('npm packages', npm.command, args)
+  } catch (error) {
+    say(`  npm failed (${error.message}): trying once more`)
+    await runTool('npm packages', npm.command, args)
+  }
+  say(`npm packages: done in ${seconds(start)}`)
+}
+
+export const nodeModules = {
+  name: 'npm packages',
+  isDone,
+  run,
+  help: 'Check the network and the registry that npm is configured for, then run: npm ci',
+}
