@@ -26,7 +26,7 @@ export function selectKernel(choice: KernelChoice | undefined, file: ObjectFile)
   if (typeof choice === 'object') return choice
   switch (named(choice)) {
     case 'fallback':
-      return (sharedFallback ??= createKernel())
+      return (sharedFallback ??= createKernel({ clock: 'real' }))
     case 'native':
       return native(file)
     case 'auto':
@@ -35,7 +35,7 @@ export function selectKernel(choice: KernelChoice | undefined, file: ObjectFile)
       } catch (error) {
         if (!(error instanceof BpfError && error.code === 'NO_NATIVE_KERNEL')) throw error
         warnOfFallback(error.message)
-        return (sharedFallback ??= createKernel())
+        return (sharedFallback ??= createKernel({ clock: 'real' }))
       }
   }
 }

@@ -118,7 +118,8 @@ const worker = async () => {
   for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
     const output = scratch === undefined ? objectOf(source) : join(scratch, objectOf(source))
     if (!(await compile(source, output))) problems.push(`${source} doesn't compile`)
-    else if (scratch !== undefined) problems.push(...[difference(source, output)].filter((text) => text !== undefined))
+    else if (scratch !== undefined)
+      problems.push(...[difference(source, output)].filter((text) => text !== undefined))
   }
 }
 await Promise.all(Array.from({ length: availableParallelism() }, worker))

@@ -40,13 +40,21 @@ const allowed = [
 
 function checkContents(files) {
   const strangers = files.filter((file) => !allowed.some((pattern) => pattern.test(file)))
-  check('contents', { ok: strangers.length === 0, output: `not meant to be published:\n${strangers.join('\n')}` })
+  check('contents', {
+    ok: strangers.length === 0,
+    output: `not meant to be published:\n${strangers.join('\n')}`,
+  })
   const entries = [
-    ...Object.values(manifest.exports).flatMap((entry) => (typeof entry === 'string' ? [entry] : Object.values(entry))),
+    ...Object.values(manifest.exports).flatMap((entry) =>
+      typeof entry === 'string' ? [entry] : Object.values(entry),
+    ),
     ...Object.values(manifest.bin ?? {}),
   ].map((path) => path.replace(/^\.\//, ''))
   const missing = entries.filter((path) => !files.includes(path))
-  check('entry points', { ok: missing.length === 0, output: `named in package.json, not in the package:\n${missing.join('\n')}` })
+  check('entry points', {
+    ok: missing.length === 0,
+    output: `named in package.json, not in the package:\n${missing.join('\n')}`,
+  })
 }
 
 /** Unpacked into a node_modules of its own, with the checkout's dependencies beside it. */
@@ -76,12 +84,21 @@ function checkImport(tarball) {
 
 try {
   const npm = npmCommand()
-  const packed = run(npm.command, [...npm.args, 'pack', '--json', '--ignore-scripts', '--pack-destination', scratch])
+  const packed = run(npm.command, [
+    ...npm.args,
+    'pack',
+    '--json',
+    '--ignore-scripts',
+    '--pack-destination',
+    scratch,
+  ])
   check('npm pack', packed)
   if (packed.ok) {
     const description = JSON.parse(packed.stdout.slice(packed.stdout.indexOf('[')))[0]
     const tarball = join(scratch, description.filename)
-    console.log(`    ${description.filename}: ${description.files.length} files, ${Math.round(description.size / 1024)} KiB`)
+    console.log(
+      `    ${description.filename}: ${description.files.length} files, ${Math.round(description.size / 1024)} KiB`,
+    )
     checkContents(description.files.map((file) => file.path.replaceAll('\\', '/')))
     const bin = (name) => join(root, 'node_modules/.bin', name)
     check('publint', run(bin('publint'), [tarball, '--strict']))

@@ -31,7 +31,8 @@ function problemsOf(file) {
     const newer = Number(major) - newestGlibc[0] || Number(minor) - newestGlibc[1]
     if (newer > 0) tooNew.add(`${major}.${minor}`)
   }
-  if (tooNew.size > 0) problems.push(`needs glibc ${[...tooNew].join(', ')}: newer than ${newestGlibc.join('.')}`)
+  if (tooNew.size > 0)
+    problems.push(`needs glibc ${[...tooNew].join(', ')}: newer than ${newestGlibc.join('.')}`)
   const load = spawnSync(process.execPath, ['-e', 'require(process.argv[1])', file], { encoding: 'utf8' })
   if (load.status !== 0) problems.push(`doesn't load: ${load.stderr}`)
   return problems

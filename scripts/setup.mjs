@@ -31,7 +31,9 @@ function checkNode() {
 
 function explain(step, error) {
   if (error.code === 'EACCES' || error.code === 'EROFS') {
-    say(`${step}: ${error.path ?? root} can't be written to. Run \`npm run setup\` once as the folder's owner`)
+    say(
+      `${step}: ${error.path ?? root} can't be written to. Run \`npm run setup\` once as the folder's owner`,
+    )
   } else {
     say(`${step} failed: ${error.message}`)
     if (error.output) process.stderr.write(`${error.output}\n`)

@@ -6,7 +6,10 @@ import { root } from './setup/project.mjs'
 
 if (await setUp()) {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const child = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })
+  const child = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], {
+    cwd: root,
+    stdio: 'inherit',
+  })
   // A terminal's Ctrl-C reaches vitest by itself; a signal to this process alone must be passed on.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => child.kill('SIGTERM'))

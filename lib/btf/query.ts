@@ -6,7 +6,7 @@ import type { Btf, BtfKind, BtfMember, BtfType, TypeId } from './types.js'
 export const POINTER_SIZE = 8
 
 export type BtfTypeOf<K extends BtfKind> = Extract<BtfType, { kind: K }>
-export type BtfComposite = BtfTypeOf<'struct'>
+export type BtfComposite = BtfTypeOf<'struct' | 'union'>
 
 export function typeById(btf: Btf, id: TypeId): BtfType {
   const type = btf.types[id]

@@ -30,6 +30,20 @@ export interface BtfVarSecInfo {
   readonly size: number
 }
 
+interface Composite<K extends 'struct' | 'union'> {
+  readonly kind: K
+  readonly name: string
+  readonly size: number
+  readonly members: readonly BtfMember[]
+}
+interface Enumeration<K extends 'enum' | 'enum64'> {
+  readonly kind: K
+  readonly name: string
+  readonly size: number
+  readonly signed: boolean
+  readonly values: readonly BtfEnumValue[]
+}
+
 export type BtfType =
   | { readonly kind: 'void' }
   | {
@@ -44,22 +58,15 @@ export type BtfType =
     }
   | { readonly kind: 'ptr'; readonly type: TypeId }
   | { readonly kind: 'array'; readonly type: TypeId; readonly indexType: TypeId; readonly length: number }
-  | {
-      readonly kind: 'struct' | 'union'
-      readonly name: string
-      readonly size: number
-      readonly members: readonly BtfMember[]
-    }
-  | {
-      readonly kind: 'enum' | 'enum64'
-      readonly name: string
-      readonly size: number
-      readonly signed: boolean
-      readonly values: readonly BtfEnumValue[]
-    }
+  | Composite<'struct'>
+  | Composite<'union'>
+  | Enumeration<'enum'>
+  | Enumeration<'enum64'>
   | { readonly kind: 'fwd'; readonly name: string; readonly union: boolean }
   | { readonly kind: 'typedef'; readonly name: string; readonly type: TypeId }
-  | { readonly kind: 'volatile' | 'const' | 'restrict'; readonly type: TypeId }
+  | { readonly kind: 'volatile'; readonly type: TypeId }
+  | { readonly kind: 'const'; readonly type: TypeId }
+  | { readonly kind: 'restrict'; readonly type: TypeId }
   | { readonly kind: 'func'; readonly name: string; readonly type: TypeId; readonly linkage: number }
   | { readonly kind: 'func_proto'; readonly type: TypeId; readonly params: readonly BtfParam[] }
   | { readonly kind: 'var'; readonly name: string; readonly type: TypeId; readonly linkage: number }

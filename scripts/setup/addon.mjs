@@ -6,13 +6,16 @@ import { filesUnder, fingerprint, root, stat } from './project.mjs'
 import { runTool, say, seconds } from './run.mjs'
 import { compilerConditions, conditionsImproved, ensureAddonPackages } from './system-packages.mjs'
 
-const sources = () => [...filesUnder('native'), join(root, 'CMakeLists.txt')].filter((path) => stat(path) !== undefined)
+const sources = () =>
+  [...filesUnder('native'), join(root, 'CMakeLists.txt')].filter((path) => stat(path) !== undefined)
 
 const builtFile = () => filesUnder('build/Release', (name) => name.endsWith('.node'))[0]
 
 /** Loaded in a process of its own: a broken addon may end the one that loads it. */
 function loads(file) {
-  return spawnSync(process.execPath, ['-e', 'require(process.argv[1])', file], { stdio: 'ignore' }).status === 0
+  return (
+    spawnSync(process.execPath, ['-e', 'require(process.argv[1])', file], { stdio: 'ignore' }).status === 0
+  )
 }
 
 function isUpToDate(file, inputs) {

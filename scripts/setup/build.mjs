@@ -7,7 +7,8 @@ import { runTool, say, seconds } from './run.mjs'
 const folders = ['lib', 'examples', 'bench']
 const configFiles = ['tsconfig.json', 'tsconfig.build.json', 'node_modules/typescript/package.json']
 
-const sources = () => folders.flatMap((folder) => filesUnder(folder, (name) => /(?<!\.d)\.[cm]?ts$/.test(name)))
+const sources = () =>
+  folders.flatMap((folder) => filesUnder(folder, (name) => /(?<!\.d)\.[cm]?ts$/.test(name)))
 
 const inputs = () => [...sources(), ...configFiles.map((path) => join(root, path))]
 
@@ -34,7 +35,13 @@ async function run(stamp) {
     // tsc believes its record, and wouldn't write again what was deleted.
     rmSync(join(root, 'dist/.tsbuildinfo'), { force: true })
   }
-  const tsc = [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--pretty', 'false']
+  const tsc = [
+    join(root, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    'tsconfig.build.json',
+    '--pretty',
+    'false',
+  ]
   // 2: there are type errors, and outputs were written nevertheless.
   const { code, output } = await runTool('TypeScript', process.execPath, tsc, { okCodes: [0, 1, 2] })
   const complete = sources().every((source) => stat(outputOf(source)) !== undefined)

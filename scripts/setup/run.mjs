@@ -25,7 +25,9 @@ export function onPath(name) {
   const extensions = process.platform === 'win32' ? ['.exe', '.cmd', '.bat'] : ['']
   return (process.env.PATH ?? '')
     .split(delimiter)
-    .some((folder) => folder !== '' && extensions.some((extension) => existsSync(join(folder, name + extension))))
+    .some(
+      (folder) => folder !== '' && extensions.some((extension) => existsSync(join(folder, name + extension))),
+    )
 }
 
 /** Seconds since `start` (a `performance.now()`), for people. */
@@ -68,7 +70,10 @@ export function runTool(label, command, args, { env = process.env, okCodes = [0]
       if (rest.trim() !== '') tail.push(rest)
       const output = tail.join('\n')
       if (code !== null && okCodes.includes(code)) resolve({ code, output })
-      else reject(new ToolError(command, signal === null ? `exited with ${code}` : `was ended by ${signal}`, output))
+      else
+        reject(
+          new ToolError(command, signal === null ? `exited with ${code}` : `was ended by ${signal}`, output),
+        )
     })
   })
 }

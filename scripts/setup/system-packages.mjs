@@ -9,7 +9,15 @@ export const addonPackages = ['cmake', 'g++', 'make', 'pkg-config', 'libbpf-dev'
 const tools = ['cmake', 'g++', 'make', 'pkg-config']
 
 const aptEnv = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-const aptOptions = ['-qq', '-o', 'Acquire::Retries=3', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
+const aptOptions = [
+  '-qq',
+  '-o',
+  'Acquire::Retries=3',
+  '-o',
+  'DPkg::Lock::Timeout=300',
+  '-o',
+  'Dpkg::Use-Pty=0',
+]
 
 /** Which of the packages aren't installed, by dpkg's account. Undefined where there is no dpkg. */
 export function missingPackages(names) {
@@ -49,9 +57,14 @@ export async function aptInstall(names) {
   say(`system packages, with apt-get: ${names.join(' ')}`)
   const update = () => runTool('apt-get update', 'apt-get', [...aptOptions, 'update'], { env: aptEnv })
   const install = () =>
-    runTool('apt-get install', 'apt-get', [...aptOptions, 'install', '-y', '--no-install-recommends', ...names], {
-      env: aptEnv,
-    })
+    runTool(
+      'apt-get install',
+      'apt-get',
+      [...aptOptions, 'install', '-y', '--no-install-recommends', ...names],
+      {
+        env: aptEnv,
+      },
+    )
   // One source out of several may fail, and the packages still be found in the others.
   await update().catch((error) => say(`  ${error.message}; going on with the package lists that are there`))
   await install().catch(async (error) => {
