@@ -33,7 +33,11 @@ function say(text) {
 
 function read(command, args) {
   try {
-    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 26 })
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      maxBuffer: 1 << 26,
+    })
   } catch (error) {
     const detail = String(error.stderr ?? '').trim()
     throw new Failure(`${command} ${args.at(-1)}: ${detail === '' ? error.message : detail}`)
@@ -95,7 +99,12 @@ function fetchSource(uri, suite, name) {
   const dir = path.join(WORK, 'source', name)
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
-  run(`fetching ${name} ${version}`, 'apt-get', [...apt, 'source', '-q', '--download-only', `${name}=${version}`], { cwd: dir })
+  run(
+    `fetching ${name} ${version}`,
+    'apt-get',
+    [...apt, 'source', '-q', '--download-only', `${name}=${version}`],
+    { cwd: dir },
+  )
   const dsc = readdirSync(dir).find((file) => file.endsWith('.dsc'))
   if (dsc === undefined) throw new Failure(`apt-get source left no .dsc of ${name}`)
   // apt has checked the hashes against the signed index already.
@@ -139,7 +148,12 @@ function buildLibelf(tree) {
 }
 
 function upToDate() {
-  const files = [STAMP, path.join(PREFIX, 'lib/libbpf.a'), path.join(PREFIX, 'lib/libelf.a'), path.join(PREFIX, 'include/bpf/libbpf.h')]
+  const files = [
+    STAMP,
+    path.join(PREFIX, 'lib/libbpf.a'),
+    path.join(PREFIX, 'lib/libelf.a'),
+    path.join(PREFIX, 'include/bpf/libbpf.h'),
+  ]
   return files.every((file) => existsSync(file))
 }
 
@@ -150,7 +164,8 @@ function main() {
     return
   }
   for (const tool of ['apt-get', 'dpkg-source', 'make', 'cc']) {
-    if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) throw new Failure(`${tool} is needed; install dpkg-dev, make and gcc`)
+    if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0)
+      throw new Failure(`${tool} is needed; install dpkg-dev, make and gcc`)
   }
   rmSync(PREFIX, { recursive: true, force: true })
   mkdirSync(path.join(PREFIX, 'lib'), { recursive: true })

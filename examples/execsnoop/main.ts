@@ -21,6 +21,7 @@ try {
 }
 
 async function main(): Promise<void> {
+  const stop = stopSignal()
   const { spec, host } = openOnBestHost()
   configure(spec)
   using object = spec.load()
@@ -47,7 +48,7 @@ async function main(): Promise<void> {
   // From here on forks follow by themselves: now the descendants that were there before.
   if (options.tree !== undefined) follow(object, host.descendants(options.tree))
 
-  await host.play(stopSignal())
+  await host.play(stop)
 
   links.close()
   while (events.consume() > 0);

@@ -95,7 +95,6 @@ class Planner {
       if (!element.signed) return { layout: { kind: 'bytes', size: length, typeName }, values: 1 }
     }
     const planned = this.plan(type.type, depth + 1)
-    if (planned.layout.kind === 'bits') throw new BpfError('BAD_BTF', `${typeName}: an array of bit-fields`)
     const size = checkSize(length * planned.layout.size, typeName)
     const values = checkValues(1 + length * planned.values, typeName)
     return { layout: { kind: 'array', size, length, element: planned.layout, typeName }, values }
@@ -151,11 +150,10 @@ class Planner {
       } else {
         const planned = this.#planMember(member, startBit, depth)
         values += planned.values
-        const draft = draftField(member.name, planned.layout, startBit)
-        if (draft.startBit < 0 || draft.endBit > size * 8) {
+        if (planned.draft.endBit > size * 8) {
           throw new BpfError('BAD_BTF', `${typeName}: member ${member.name} ends behind the struct's ${size} bytes`)
         }
-        drafts.push(draft)
+        drafts.push(planned.draft)
       }
       if (drafts.length + flexible.length > LAYOUT_LIMITS.fields) {
         throw tooMuch(`${typeName}: more than ${LAYOUT_LIMITS.fields} members`)
@@ -164,29 +162,24 @@ class Planner {
     return values
   }
 
-  #planMember(member: BtfMember, startBit: number, depth: number): Planned {
+  #planMember(member: BtfMember, startBit: number, depth: number): { readonly draft: Draft; readonly values: number } {
     const type = resolveType(this.#btf, member.type)
-    if (member.bitSize > 0) {
-      return { layout: planBits(describe(this.#btf, member.type), type, startBit, member.bitSize), values: 1 }
+    let bits = member.bitSize
+    if (bits === 0 && type.kind === 'int' && (type.bitOffset !== 0 || type.bits !== type.size * 8)) {
+      // A bit-field as compilers wrote it before Linux 4.20: an int type of its own, with an offset of its own.
+      bits = type.bits
+      startBit += type.bitOffset
     }
-    const planned = this.plan(member.type, depth + 1)
-    if (planned.layout.kind === 'bits' && type.kind === 'int') {
-      // A bit-field as compilers wrote it before Linux 4.20: the int type's own offset comes on top of the member's.
-      const name = describe(this.#btf, member.type)
-      return { layout: planBits(name, type, startBit + type.bitOffset, type.bits), values: 1 }
+    if (bits > 0) {
+      const layout = planBits(describe(this.#btf, member.type), type, startBit, bits)
+      return { draft: { name: member.name, layout, startBit, endBit: startBit + bits }, values: 1 }
     }
     if (startBit % 8 !== 0) {
       throw new BpfError('BAD_BTF', `member ${member.name} is no bit-field, but starts at bit ${startBit}`)
     }
-    return planned
+    const { layout, values } = this.plan(member.type, depth + 1)
+    return { draft: { name: member.name, layout, startBit, endBit: startBit + layout.size * 8 }, values }
   }
-}
-
-function draftField(name: string, layout: Layout, startBit: number): Draft {
-  if (layout.kind !== 'bits') return { name, layout, startBit, endBit: startBit + layout.size * 8 }
-  // `shift` has the bit inside its byte, also where the int type of an old bit-field moved it.
-  const first = layout.firstBit
-  return { name, layout, startBit: first, endBit: first + layout.bits }
 }
 
 function planScalar(type: Scalar, typeName: string): Layout {
@@ -197,12 +190,11 @@ function planScalar(type: Scalar, typeName: string): Layout {
   }
   if (!isIntSize(size)) throw new BpfError('BAD_BTF', `${typeName}: no integer has ${size} bytes`)
   if (type.kind !== 'int') return { kind: 'int', size, signed: type.signed, typeName }
-  if (type.bool && type.bitOffset === 0) return { kind: 'bool', size, typeName }
-  if (type.bitOffset !== 0 || type.bits !== size * 8) return planBits(typeName, type, type.bitOffset, type.bits)
+  if (type.bool) return { kind: 'bool', size, typeName }
   return { kind: 'int', size, signed: type.signed, typeName }
 }
 
-function planBits(name: string, type: BtfType, firstBit: number, bits: number): BitsLayout {
+function planBits(name: string, type: BtfType, startBit: number, bits: number): BitsLayout {
   const typeName = `${name}:${bits}`
   if (type.kind !== 'int' && type.kind !== 'enum' && type.kind !== 'enum64') {
     throw new BpfError('BAD_BTF', `${typeName}: a bit-field must be of integer or enum type`)
@@ -211,10 +203,10 @@ function planBits(name: string, type: BtfType, firstBit: number, bits: number): 
     throw new BpfError('BAD_BTF', `${typeName}: ${bits} bits of a type that has ${type.size * 8}`)
   }
   if (bits > 64) throw unsupported(`bit-field of ${bits} bits: ${typeName}`, 'Bit-fields have up to 64 bits here')
-  const shift = firstBit % 8
+  const shift = startBit % 8
   const bool = type.kind === 'int' && type.bool
   const signed = type.signed && !bool
-  return { kind: 'bits', firstBit, bits, shift, size: (shift + bits + 7) >> 3, signed, bool, typeName }
+  return { kind: 'bits', bits, shift, size: (shift + bits + 7) >> 3, signed, bool, typeName }
 }
 
 /** Compilers mark `char` by its name; the flag for it is a BTF possibility that clang and pahole don't use. */

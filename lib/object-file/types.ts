@@ -4,8 +4,10 @@
  * It is pure data over the file's bytes. The public classes take types from it, the fallback's loader loads it, the
  * command line prints it. The native kernel hands `image` to libbpf, once the file has been found well-formed.
  */
+import type { CoreRelocation, FuncInfo, LineInfo } from '../btf/ext.js'
 import type { Btf, TypeId } from '../btf/types.js'
-import type { SourcePosition } from '../errors.js'
+
+export type { CoreRelocation, FuncInfo, LineInfo } from '../btf/ext.js'
 
 export interface ObjectFile {
   /** The whole ELF file. */
@@ -53,30 +55,14 @@ export type RelocationTarget =
   | { readonly kind: 'function'; readonly section: string; readonly offset: number }
   | { readonly kind: 'extern'; readonly name: string }
 
+/**
+ * What an instruction refers to. An LDDW refers to a map, data, a function or an extern; a call, to a function or an
+ * extern (a kfunc). Every bpf-to-bpf call has one, also where the compiler has resolved the call itself.
+ */
 export interface Relocation {
   /** Of the instruction. */
   readonly offset: number
   readonly target: RelocationTarget
-}
-
-/** See `struct bpf_core_relo`: {@link CORE_RELOCATION_KINDS} in btf/ext.ts names the kinds. */
-export interface CoreRelocation {
-  readonly offset: number
-  /** Root type, in the object's own BTF. */
-  readonly type: TypeId
-  /** `0:1:2`: accessors from the root type. */
-  readonly access: string
-  readonly kind: number
-}
-
-export interface LineInfo extends SourcePosition {
-  /** Of the instruction. */
-  readonly offset: number
-}
-
-export interface FuncInfo {
-  readonly offset: number
-  readonly type: TypeId
 }
 
 /** An entry program: a function in a section of its own name. Offsets are those of its slice of the section. */
@@ -115,6 +101,22 @@ export interface MapDefinition {
   readonly slots: readonly { readonly index: number; readonly symbol: string }[]
   /** undefined for maps that aren't global data. */
   readonly data: GlobalData | undefined
+  /** Of a struct_ops map (BPF_MAP_TYPE_STRUCT_OPS); absent from all others. */
+  readonly structOps?: StructOps
+}
+
+/** A variable in `.struct_ops` or `.struct_ops.link`. */
+export interface StructOps {
+  /** In the object's BTF; the kernel's struct of the same name is what counts at load time. */
+  readonly type: TypeId
+  /** The variable's bytes; pointers to programs are 0. */
+  readonly initial: Uint8Array
+  /** Members that are programs: offset of the pointer in bytes, and the program. */
+  readonly programs: readonly { readonly offset: number; readonly program: string }[]
+  /** Whether it attaches by a link: section `.struct_ops.link`. Linux 6.4. */
+  readonly link: boolean
+  /** False for sections that start with `?`. */
+  readonly autocreate: boolean
 }
 
 export interface GlobalData {

@@ -28,16 +28,12 @@ function isDone() {
   })
 }
 
-async function run() {
-  const start = performance.now()
-  // `npm ci` empties node_modules first; where there is one already, a failing network would leave nothing behind.
-  const fresh = packagesOf(installedFile) === undefined
-  const install = fresh ? ['ci'] : ['install', '--no-save']
-  say(`npm packages: npm ${install[0]}`)
+async function npmInstall(how) {
+  say(`npm packages: npm ${how.join(' ')}`)
   const npm = npmCommand()
   const args = [
     ...npm.args,
-    ...install,
+    ...how,
     '--ignore-scripts', // the addon is a step of its own, which says what it does
     '--include=dev',
     '--include=optional',
@@ -45,11 +41,21 @@ async function run() {
     '--no-fund',
     '--loglevel=error',
   ]
+  await runTool('npm packages', npm.command, args)
+}
+
+async function run() {
+  const start = performance.now()
+  // `npm ci` empties node_modules first; where there is one already, a failing network would leave nothing behind.
+  const fresh = packagesOf(installedFile) === undefined
+  const gentle = ['install', '--no-save']
   try {
-    await runTool('npm packages', npm.command, args)
+    await npmInstall(fresh ? ['ci'] : gentle)
   } catch (error) {
-    say(`  npm failed (${error.message}): trying once more`)
-    await runTool('npm packages', npm.command, args)
+    // A lock file that npm finds incomplete for some other platform still serves here.
+    const outOfSync = /EUSAGE/.test(error.output ?? '')
+    say(`  npm failed (${outOfSync ? 'package-lock.json is out of step' : error.message}): trying once more`)
+    await npmInstall(fresh && !outOfSync ? ['ci'] : gentle)
   }
   say(`npm packages: done in ${seconds(start)}`)
 }

@@ -5,12 +5,14 @@ import { delimiter, dirname, join } from 'node:path'
 import { root } from './project.mjs'
 
 const heartbeatMs = 4_000
-const tailLines = 40
+/** Of a failing tool's output, what is kept: the cause stands at either end. */
+const headLines = 12
+const tailLines = 30
 
 /** What went wrong in a tool, with the end of what it said. */
 export class ToolError extends Error {
-  constructor(command, outcome, output) {
-    super(`${command} ${outcome}`)
+  constructor(label, outcome, output) {
+    super(`${label} ${outcome}`)
     this.output = output
   }
 }
@@ -40,39 +42,52 @@ export function seconds(start) {
  * what it said last.
  *
  * @param label what is being done, for people: `npm packages`
- * @returns the output's last lines
+ * @returns the exit code, and the output's first and last lines
  * @throws {ToolError} if it can't be started, is killed, or exits with another code than those in `okCodes`
  */
 export function runTool(label, command, args, { env = process.env, okCodes = [0] } = {}) {
   return new Promise((resolve, reject) => {
     const start = performance.now()
+    const head = []
     const tail = []
+    let isCut = false
     let rest = ''
     const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
     const take = (chunk) => {
       const lines = (rest + chunk).split(/\r?\n|\r/)
       rest = lines.pop() ?? ''
-      for (const line of lines) if (line.trim() !== '') tail.push(line)
-      tail.splice(0, tail.length - tailLines)
+      for (const line of lines) {
+        if (line.trim() === '') continue
+        if (head.length < headLines) head.push(line)
+        else tail.push(line)
+      }
+      if (tail.length > tailLines) {
+        tail.splice(0, tail.length - tailLines)
+        isCut = true
+      }
     }
     child.stdout.setEncoding('utf8').on('data', take)
     child.stderr.setEncoding('utf8').on('data', take)
     const heartbeat = setInterval(() => {
-      const last = tail.at(-1)?.trim().slice(0, 90)
+      const last = (tail.at(-1) ?? head.at(-1))?.trim().slice(0, 90)
       say(`  … ${label}, ${seconds(start)}${last === undefined ? '' : `: ${last}`}`)
     }, heartbeatMs)
     child.on('error', (error) => {
       clearInterval(heartbeat)
-      reject(new ToolError(command, `can't be started: ${error.message}`, ''))
+      reject(new ToolError(label, `can't be started: ${error.message}`, ''))
     })
     child.on('close', (code, signal) => {
       clearInterval(heartbeat)
       if (rest.trim() !== '') tail.push(rest)
-      const output = tail.join('\n')
+      const output = [...head, ...(isCut ? ['…'] : []), ...tail].join('\n')
       if (code !== null && okCodes.includes(code)) resolve({ code, output })
       else
         reject(
-          new ToolError(command, signal === null ? `exited with ${code}` : `was ended by ${signal}`, output),
+          new ToolError(
+            label,
+            signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`,
+            output,
+          ),
         )
     })
   })

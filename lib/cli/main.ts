@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+/** The `libbpf-node` command. */
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { BpfError } from '../errors.js'
+import { inspectCommand } from './inspect.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  readonly version: string
+}
+
+const program = new Command('libbpf-node')
+  .description('eBPF objects, inspected without a kernel')
+  .version(version)
+  .showHelpAfterError()
+  .addCommand(inspectCommand())
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof BpfError)) throw error
+  process.stderr.write(`libbpf-node: ${error.message}\n`)
+  process.exitCode = 1
+}

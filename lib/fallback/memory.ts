@@ -1,0 +1,259 @@
+/**
+ * The fallback kernel's physical memory: one WebAssembly.Memory, an allocator, and who may touch which byte.
+ *
+ * A BPF pointer is 64 bits: a tag in the high half, an offset into this memory in the low half. Both engines address
+ * the same bytes, and simulated user memory lies in it under another tag.
+ */
+import { BpfError } from '../errors.js'
+import { errnoText } from '../linux/errno.js'
+import { Access, ShadowMap } from './shadow.js'
+
+export { Access, SHADOW_READ_WRITE } from './shadow.js'
+
+/** High half of kernel addresses; the low half is the offset in the linear memory. */
+export const KERNEL_HI = 0xffff8880 | 0
+/** High half of simulated user addresses; same bytes, other permissions. */
+export const USER_HI = 0x00005555
+
+/** Addresses below are never handed out, so that null pointers with an offset are caught. */
+export const NULL_PAGE = 0x10000
+
+const WASM_PAGE = 0x10000
+/** A pointer plus a 16-bit offset must not wrap around into valid memory. */
+const LARGEST = 0xffff_0000
+/** Inaccessible bytes behind each object, at least. */
+const GUARD = 16
+/** Up to this size there is a class for each multiple of 16; above it, eight classes for each power of two. */
+const FINE_CLASSES = 1024
+
+export interface MemoryOptions {
+  /** Bytes at the start; default 1 MiB. Rounded up to 64 KiB. */
+  readonly initialBytes?: number
+  /** Bytes beyond which `alloc` throws ENOMEM; default 1 GiB, at most 4 GiB - 64 KiB. */
+  readonly maximumBytes?: number
+}
+
+/** An object that was handed out. */
+export interface Allocation {
+  readonly address: number
+  readonly size: number
+  /** What it is, for people: `map value`, `stack`. */
+  readonly label: string
+}
+
+interface Block extends Allocation {
+  /** The block around the object: guard and rounding included. */
+  readonly start: number
+  readonly length: number
+}
+
+export class Memory {
+  readonly wasm: WebAssembly.Memory
+  readonly #shadow: ShadowMap
+  readonly #maximum: number
+  #u8: Uint8Array
+  #i32: Int32Array
+  #view: DataView
+  /** Everything from here on was never handed out. */
+  #frontier = NULL_PAGE
+  readonly #blocks = new Map<number, Block>()
+  /** Free blocks by length, oldest first: late reuse catches more uses after free. */
+  readonly #free = new Map<number, number[]>()
+  #freeBytes = 0
+
+  constructor(options: MemoryOptions = {}) {
+    const maximum = wholePages(Math.min(options.maximumBytes ?? 1 << 30, LARGEST), Math.floor)
+    const initial = wholePages(Math.min(options.initialBytes ?? 1 << 20, maximum), Math.ceil)
+    if (maximum < 2 * WASM_PAGE)
+      throw new BpfError('BAD_VALUE', `maximumBytes is ${maximum}, it must be at least ${2 * WASM_PAGE}`)
+    this.#maximum = maximum
+    this.wasm = new WebAssembly.Memory({ initial: initial / WASM_PAGE, maximum: maximum / WASM_PAGE })
+    this.#shadow = new ShadowMap(initial)
+    this.#u8 = new Uint8Array(this.wasm.buffer)
+    this.#i32 = new Int32Array(this.wasm.buffer)
+    this.#view = new DataView(this.wasm.buffer)
+  }
+
+  /** The bytes. Like `i32`, `view` and `shadow`, to be read again after anything that may allocate. */
+  get u8(): Uint8Array {
+    return this.#u8
+  }
+  get i32(): Int32Array {
+    return this.#i32
+  }
+  get view(): DataView {
+    return this.#view
+  }
+  /** Shadow bytes, one for each 8: {@link SHADOW_READ_WRITE} where a program may do everything. */
+  get shadow(): Uint8Array {
+    return this.#shadow.bytes
+  }
+  /** Bytes that are handed out now, without guards. */
+  get usedBytes(): number {
+    let sum = 0
+    for (const block of this.#blocks.values()) sum += block.size
+    return sum
+  }
+
+  /**
+   * Hands out zeroed memory.
+   *
+   * @param size      bytes, 0 or more
+   * @param alignment a power of two
+   * @param label     what it is, for the messages of traps
+   * @returns the low half of its address; never below 65,536
+   * @throws BpfError ENOMEM at the maximum
+   */
+  alloc(size: number, access: Access, alignment = 16, label = 'object'): number {
+    if (!Number.isInteger(size) || size < 0) throw new BpfError('BAD_VALUE', `cannot allocate ${size} bytes`)
+    if (!Number.isInteger(alignment) || alignment < 1 || !Number.isInteger(Math.log2(alignment)))
+      throw new BpfError('BAD_VALUE', `an alignment is a power of two, not ${alignment}`)
+    // Blocks start 16-byte aligned: only larger alignments cost room.
+    const length = blockLength(size + GUARD + (alignment > 16 ? alignment - 16 : 0))
+    const start = this.#take(length, size)
+    const address = Math.ceil(start / alignment) * alignment
+    this.#blocks.set(address, { address, size, label, start, length })
+    this.#shadow.set(start, length, Access.none)
+    this.#u8.fill(0, address, address + size)
+    this.#shadow.set(address, size, access)
+    return address
+  }
+
+  /**
+   * Takes memory back: any access to it is caught until it is handed out again.
+   * @throws BpfError BAD_VALUE if `address` is not that of an object
+   */
+  free(address: number): void {
+    const block = this.#blocks.get(address)
+    if (block === undefined)
+      throw new BpfError('BAD_VALUE', `cannot free 0x${address.toString(16)}: no object starts there`)
+    this.#blocks.delete(address)
+    this.#shadow.setFreed(block.start, block.length)
+    this.#release(block.start, block.length)
+  }
+
+  /** Sets the rights to bytes, exactly. */
+  protect(address: number, size: number, access: Access): void {
+    if (address < NULL_PAGE || size < 0 || address + size > this.#u8.length)
+      throw new BpfError(
+        'BAD_VALUE',
+        `cannot protect ${size} bytes at 0x${address.toString(16)}: outside of memory`,
+      )
+    this.#shadow.set(address, size, access)
+  }
+
+  accessible(address: number, size: number, access: Access): boolean {
+    return this.#shadow.firstForbidden(address, size, access) < 0
+  }
+
+  /** The first byte of a range that lacks the rights, or -1. */
+  firstForbidden(address: number, size: number, access: Access): number {
+    return this.#shadow.firstForbidden(address, size, access)
+  }
+
+  /** The rights to one byte: bits of {@link Access}. */
+  accessAt(address: number): number {
+    return this.#shadow.at(address)
+  }
+
+  /** Whether the byte belongs to freed memory that was not handed out again. */
+  isFreed(address: number): boolean {
+    return this.#shadow.freed(address)
+  }
+
+  /** The object that contains the address, or the nearest one below it. Slow: for messages. */
+  nearestAllocation(address: number): Allocation | undefined {
+    let nearest: Allocation | undefined
+    for (const block of this.#blocks.values())
+      if (block.address <= address && (nearest === undefined || block.address > nearest.address)) nearest = block
+    return nearest
+  }
+
+  /** The object that starts next above the address. Slow: for messages. */
+  nextAllocation(address: number): Allocation | undefined {
+    let next: Allocation | undefined
+    for (const block of this.#blocks.values())
+      if (block.address > address && (next === undefined || block.address < next.address)) next = block
+    return next
+  }
+
+  #take(length: number, size: number): number {
+    const list = this.#free.get(length)
+    const reused = list?.shift()
+    if (reused !== undefined) {
+      this.#freeBytes -= length
+      return reused
+    }
+    if (this.#frontier + length <= this.#u8.length || this.#grow(length)) {
+      const start = this.#frontier
+      this.#frontier += length
+      return start
+    }
+    const found = this.#freeBytes >= length ? this.#takeFromMerged(length) : undefined
+    if (found !== undefined) return found
+    throw new BpfError('ENOMEM', `the kernel's memory is full: ${errnoText(12)} for ${size} bytes`, {
+      errno: 12,
+      hint: `The maximum is ${this.#maximum} bytes: see maximumBytes`,
+    })
+  }
+
+  /** Merges neighbouring free blocks, takes the first that is large enough, and gives the rest back. */
+  #takeFromMerged(length: number): number | undefined {
+    const regions = [...this.#free].flatMap(([size, starts]) => starts.map((start) => ({ start, size })))
+    regions.sort((a, b) => a.start - b.start)
+    this.#free.clear()
+    this.#freeBytes = 0
+    const merged: { start: number; size: number }[] = []
+    for (const region of regions) {
+      const last = merged.at(-1)
+      if (last !== undefined && last.start + last.size === region.start) last.size += region.size
+      else merged.push(region)
+    }
+    let found: number | undefined
+    for (const region of merged) {
+      if (found === undefined && region.size >= length) {
+        found = region.start
+        region.start += length
+        region.size -= length
+      }
+      if (region.size === 0) continue
+      if (region.start + region.size === this.#frontier) this.#frontier = region.start
+      else this.#release(region.start, region.size)
+    }
+    return found
+  }
+
+  #release(start: number, length: number): void {
+    const list = this.#free.get(length)
+    if (list === undefined) this.#free.set(length, [start])
+    else list.push(start)
+    this.#freeBytes += length
+  }
+
+  #grow(length: number): boolean {
+    const current = this.#u8.length
+    const needed = this.#frontier + length
+    if (needed > this.#maximum) return false
+    const wanted = wholePages(Math.min(this.#maximum, Math.max(needed, current * 1.5)), Math.ceil)
+    try {
+      this.wasm.grow((wanted - current) / WASM_PAGE)
+    } catch {
+      return false
+    }
+    this.#shadow.grow(wanted)
+    this.#u8 = new Uint8Array(this.wasm.buffer)
+    this.#i32 = new Int32Array(this.wasm.buffer)
+    this.#view = new DataView(this.wasm.buffer)
+    return true
+  }
+}
+
+/** Rounds up to the length of a class: waste is at most an eighth. */
+function blockLength(size: number): number {
+  const step = size <= FINE_CLASSES ? 16 : 2 ** (Math.floor(Math.log2(size)) - 3)
+  return Math.ceil(size / step) * step
+}
+
+function wholePages(bytes: number, round: (pages: number) => number): number {
+  return round(bytes / WASM_PAGE) * WASM_PAGE
+}

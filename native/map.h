@@ -1,0 +1,56 @@
+// A map that exists in the kernel, by a file descriptor of its own.
+#pragma once
+
+#include <napi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "unique_fd.h"
+
+namespace bpfnode {
+
+class Map : public Napi::ObjectWrap<Map> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // The handle for the map behind `fd`, which is duplicated. Empty with an exception pending on failure.
+  static Napi::Value Create(Napi::Env env, int fd, const std::string& subject);
+
+  explicit Map(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value Info(const Napi::CallbackInfo& info);
+  Napi::Value Lookup(const Napi::CallbackInfo& info);
+  Napi::Value Update(const Napi::CallbackInfo& info);
+  Napi::Value Delete(const Napi::CallbackInfo& info);
+  Napi::Value NextKey(const Napi::CallbackInfo& info);
+  Napi::Value Memory(const Napi::CallbackInfo& info);
+  Napi::Value OpenRing(const Napi::CallbackInfo& info);
+  Napi::Value Close(const Napi::CallbackInfo& info);
+
+  bool RequireOpen(const char* call);
+  // Throws for the errno of a failed call; answers an empty value.
+  Napi::Value Fail(const char* call, int error);
+  // True for success, false for ENOENT; throws for every other errno.
+  Napi::Value Found(int status, const char* call);
+  // The key argument; a map without keys (queue, stack, bloom filter) takes none: the kernel wants NULL there.
+  std::optional<const void*> Key(napi_value value, const char* call);
+
+  UniqueFd fd_;
+  std::string subject_;
+  uint32_t id_ = 0;
+  uint32_t type_ = 0;
+  uint32_t key_size_ = 0;
+  uint32_t value_size_ = 0;
+  uint32_t max_entries_ = 0;
+  uint32_t flags_ = 0;
+  // Bytes that the kernel copies for one look-up.
+  size_t buffer_size_ = 0;
+  // The view that memory() handed out; its ArrayBuffer owns the mapping.
+  Napi::Reference<Napi::Uint8Array> memory_;
+};
+
+}  // namespace bpfnode
