@@ -7,13 +7,25 @@ import { INT64, UINT64, WORDS } from './scratch.js'
  * @param at    index of its first byte
  * @param shift 0…7: bits of that byte below it
  */
-export function readBits32(bytes: Uint8Array, at: number, shift: number, bits: number, signed: boolean): number {
+export function readBits32(
+  bytes: Uint8Array,
+  at: number,
+  shift: number,
+  bits: number,
+  signed: boolean,
+): number {
   const word = wordAt(bytes, at, shift, bits)
   return signed ? (word << (32 - bits)) >> (32 - bits) : (word << (32 - bits)) >>> (32 - bits)
 }
 
 /** A bit-field of 33…64 bits, as a bigint. */
-export function readBits64(bytes: Uint8Array, at: number, shift: number, bits: number, signed: boolean): bigint {
+export function readBits64(
+  bytes: Uint8Array,
+  at: number,
+  shift: number,
+  bits: number,
+  signed: boolean,
+): bigint {
   WORDS[0] = wordAt(bytes, at, shift, 32)
   WORDS[1] = readBits32(bytes, at + 4, shift, bits - 32, signed)
   return (signed ? INT64[0] : UINT64[0]) ?? 0n

@@ -133,4 +133,3 @@ export function anyByte(bytes: Uint8Array, at: number, size: number): boolean {
   for (let i = 0; i < size; i++) if (bytes[at + i] !== 0) return true
   return false
 }
-

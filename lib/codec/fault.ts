@@ -54,7 +54,11 @@ export function show(value: unknown): string {
 }
 
 function viewName(view: ArrayBufferView): string {
-  return view instanceof DataView ? 'a DataView' : view instanceof Uint8Array ? 'a Uint8Array' : 'a typed array'
+  return view instanceof DataView
+    ? 'a DataView'
+    : view instanceof Uint8Array
+      ? 'a Uint8Array'
+      : 'a typed array'
 }
 
 /**
@@ -74,7 +78,10 @@ export function boundsError(
     return new BpfError('BAD_VALUE', `${subject}: expected a Uint8Array, got ${show(bytes)}`)
   }
   if (typeof offset !== 'number' || !Number.isInteger(offset) || offset < 0) {
-    return new BpfError('BAD_VALUE', `${subject}: the offset must be a whole number of bytes, got ${show(offset)}`)
+    return new BpfError(
+      'BAD_VALUE',
+      `${subject}: the offset must be a whole number of bytes, got ${show(offset)}`,
+    )
   }
   const left = Math.max(0, bytes.length - offset)
   return new BpfError('BAD_VALUE', `${subject}: ${size} bytes needed at offset ${offset}, ${left} are there`)

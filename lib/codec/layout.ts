@@ -6,14 +6,7 @@
  */
 
 export type Layout =
-  | IntLayout
-  | BitsLayout
-  | BoolLayout
-  | FloatLayout
-  | StringLayout
-  | BytesLayout
-  | ArrayLayout
-  | StructLayout
+  IntLayout | BitsLayout | BoolLayout | FloatLayout | StringLayout | BytesLayout | ArrayLayout | StructLayout
 
 /** An integer, an enum or a pointer. */
 export interface IntLayout {

@@ -81,7 +81,10 @@ class Planner {
         return planned
       }
       default:
-        throw new BpfError('BAD_BTF', `${describe(this.#btf, id)} (${type.kind}) has no values to decode or encode`)
+        throw new BpfError(
+          'BAD_BTF',
+          `${describe(this.#btf, id)} (${type.kind}) has no values to decode or encode`,
+        )
     }
   }
 
@@ -108,14 +111,12 @@ class Planner {
     const values = this.#addMembers(type, { base: 0, size, drafts, flexible, typeName }, depth)
     checkNames(drafts, flexible, typeName)
     const shared = findShared(drafts)
-    const fields = drafts.map(
-      (draft): Field => ({
-        name: draft.name,
-        offset: Math.floor(draft.startBit / 8),
-        layout: draft.layout,
-        shared: shared.has(draft),
-      }),
-    )
+    const fields = drafts.map((draft): Field => ({
+      name: draft.name,
+      offset: Math.floor(draft.startBit / 8),
+      layout: draft.layout,
+      shared: shared.has(draft),
+    }))
     const layout: StructLayout = { kind: 'struct', size, fields, flexible, name: type.name, typeName }
     return { layout, values: checkValues(1 + values, typeName) }
   }
@@ -151,7 +152,10 @@ class Planner {
         const planned = this.#planMember(member, startBit, depth)
         values += planned.values
         if (planned.draft.endBit > size * 8) {
-          throw new BpfError('BAD_BTF', `${typeName}: member ${member.name} ends behind the struct's ${size} bytes`)
+          throw new BpfError(
+            'BAD_BTF',
+            `${typeName}: member ${member.name} ends behind the struct's ${size} bytes`,
+          )
         }
         drafts.push(planned.draft)
       }
@@ -162,7 +166,11 @@ class Planner {
     return values
   }
 
-  #planMember(member: BtfMember, startBit: number, depth: number): { readonly draft: Draft; readonly values: number } {
+  #planMember(
+    member: BtfMember,
+    startBit: number,
+    depth: number,
+  ): { readonly draft: Draft; readonly values: number } {
     const type = resolveType(this.#btf, member.type)
     let bits = member.bitSize
     if (bits === 0 && type.kind === 'int' && (type.bitOffset !== 0 || type.bits !== type.size * 8)) {
@@ -202,7 +210,8 @@ function planBits(name: string, type: BtfType, startBit: number, bits: number): 
   if (bits < 1 || bits > type.size * 8) {
     throw new BpfError('BAD_BTF', `${typeName}: ${bits} bits of a type that has ${type.size * 8}`)
   }
-  if (bits > 64) throw unsupported(`bit-field of ${bits} bits: ${typeName}`, 'Bit-fields have up to 64 bits here')
+  if (bits > 64)
+    throw unsupported(`bit-field of ${bits} bits: ${typeName}`, 'Bit-fields have up to 64 bits here')
   const shift = startBit % 8
   const bool = type.kind === 'int' && type.bool
   const signed = type.signed && !bool
@@ -227,7 +236,8 @@ function variablesOf(btf: Btf, section: BtfTypeOf<'datasec'>): Composite {
 function checkNames(drafts: readonly Draft[], flexible: readonly string[], typeName: string): void {
   const names = new Set<string>()
   for (const name of [...drafts.map((draft) => draft.name), ...flexible]) {
-    if (names.has(name)) throw new BpfError('BAD_BTF', `${typeName} has two members named ${JSON.stringify(name)}`)
+    if (names.has(name))
+      throw new BpfError('BAD_BTF', `${typeName} has two members named ${JSON.stringify(name)}`)
     names.add(name)
   }
 }
@@ -235,7 +245,9 @@ function checkNames(drafts: readonly Draft[], flexible: readonly string[], typeN
 /** The fields that share bits with another: in order of starts, one that overlaps any before it overlaps the furthest end. */
 function findShared(drafts: readonly Draft[]): ReadonlySet<Draft> {
   const shared = new Set<Draft>()
-  const sorted = drafts.filter((draft) => draft.endBit > draft.startBit).sort((a, b) => a.startBit - b.startBit)
+  const sorted = drafts
+    .filter((draft) => draft.endBit > draft.startBit)
+    .sort((a, b) => a.startBit - b.startBit)
   let furthest: Draft | undefined
   for (const draft of sorted) {
     if (furthest !== undefined && draft.startBit < furthest.endBit) shared.add(draft).add(furthest)

@@ -96,7 +96,8 @@ export function writeFloat(bytes: Uint8Array, at: number, value: unknown, layout
     return storeWords(bytes, at)
   }
   FLOAT32[0] = value
-  if (Number.isFinite(value) && !Number.isFinite(FLOAT32[0])) throw new Fault(`${show(value)} does not fit ${typeName}`)
+  if (Number.isFinite(value) && !Number.isFinite(FLOAT32[0]))
+    throw new Fault(`${show(value)} does not fit ${typeName}`)
   const word = WORDS[0] ?? 0
   for (let i = 0; i < 4; i++) bytes[at + i] = word >>> (8 * i)
 }
@@ -131,7 +132,8 @@ export function writeBytes(bytes: Uint8Array, at: number, value: unknown, layout
     bytes.set(value, at)
     return
   }
-  if (!Array.isArray(value)) throw new Fault(`expected a Uint8Array of ${size} (${typeName}), got ${show(value)}`)
+  if (!Array.isArray(value))
+    throw new Fault(`expected a Uint8Array of ${size} (${typeName}), got ${show(value)}`)
   if (value.length !== size) throw new Fault(`expected ${size} bytes (${typeName}), got ${value.length}`)
   for (let i = 0; i < size; i++) {
     const element: unknown = value[i]
@@ -164,5 +166,8 @@ function rangeFault(value: unknown, bits: number, signed: boolean, typeName: str
 }
 
 function inexactFault(value: number, typeName: string): Fault {
-  return new Fault(`${show(value)} is not exact as a number (${typeName})`, 'Give a bigint: numbers are exact up to 2^53')
+  return new Fault(
+    `${show(value)} is not exact as a number (${typeName})`,
+    'Give a bigint: numbers are exact up to 2^53',
+  )
 }

@@ -7,6 +7,8 @@
 import { BpfError } from '../errors.js'
 import { errnoText } from '../linux/errno.js'
 import { Access, ShadowMap } from './shadow.js'
+import { createWasmMemory } from './web-assembly.js'
+import type { WasmMemory } from './web-assembly.js'
 
 export { Access, SHADOW_READ_WRITE } from './shadow.js'
 
@@ -48,7 +50,8 @@ interface Block extends Allocation {
 }
 
 export class Memory {
-  readonly wasm: WebAssembly.Memory
+  /** The `WebAssembly.Memory` that compiled programs import. */
+  readonly wasm: WasmMemory
   readonly #shadow: ShadowMap
   readonly #maximum: number
   #u8: Uint8Array
@@ -58,7 +61,7 @@ export class Memory {
   #frontier = NULL_PAGE
   readonly #blocks = new Map<number, Block>()
   /** Free blocks by length, oldest first: late reuse catches more uses after free. */
-  readonly #free = new Map<number, number[]>()
+  readonly #free = new Map<number, FreeList>()
   #freeBytes = 0
 
   constructor(options: MemoryOptions = {}) {
@@ -67,7 +70,7 @@ export class Memory {
     if (maximum < 2 * WASM_PAGE)
       throw new BpfError('BAD_VALUE', `maximumBytes is ${maximum}, it must be at least ${2 * WASM_PAGE}`)
     this.#maximum = maximum
-    this.wasm = new WebAssembly.Memory({ initial: initial / WASM_PAGE, maximum: maximum / WASM_PAGE })
+    this.wasm = createWasmMemory(initial / WASM_PAGE, maximum / WASM_PAGE)
     this.#shadow = new ShadowMap(initial)
     this.#u8 = new Uint8Array(this.wasm.buffer)
     this.#i32 = new Int32Array(this.wasm.buffer)
@@ -165,7 +168,8 @@ export class Memory {
   nearestAllocation(address: number): Allocation | undefined {
     let nearest: Allocation | undefined
     for (const block of this.#blocks.values())
-      if (block.address <= address && (nearest === undefined || block.address > nearest.address)) nearest = block
+      if (block.address <= address && (nearest === undefined || block.address > nearest.address))
+        nearest = block
     return nearest
   }
 
@@ -179,7 +183,7 @@ export class Memory {
 
   #take(length: number, size: number): number {
     const list = this.#free.get(length)
-    const reused = list?.shift()
+    const reused = list?.take()
     if (reused !== undefined) {
       this.#freeBytes -= length
       return reused
@@ -199,7 +203,7 @@ export class Memory {
 
   /** Merges neighbouring free blocks, takes the first that is large enough, and gives the rest back. */
   #takeFromMerged(length: number): number | undefined {
-    const regions = [...this.#free].flatMap(([size, starts]) => starts.map((start) => ({ start, size })))
+    const regions = [...this.#free].flatMap(([size, list]) => list.rest().map((start) => ({ start, size })))
     regions.sort((a, b) => a.start - b.start)
     this.#free.clear()
     this.#freeBytes = 0
@@ -224,9 +228,12 @@ export class Memory {
   }
 
   #release(start: number, length: number): void {
-    const list = this.#free.get(length)
-    if (list === undefined) this.#free.set(length, [start])
-    else list.push(start)
+    let list = this.#free.get(length)
+    if (list === undefined) {
+      list = new FreeList()
+      this.#free.set(length, list)
+    }
+    list.add(start)
     this.#freeBytes += length
   }
 
@@ -245,6 +252,31 @@ export class Memory {
     this.#i32 = new Int32Array(this.wasm.buffer)
     this.#view = new DataView(this.wasm.buffer)
     return true
+  }
+}
+
+/** First in, first out, without the cost of Array.shift. */
+class FreeList {
+  #starts: number[] = []
+  #head = 0
+
+  add(start: number): void {
+    this.#starts.push(start)
+  }
+
+  take(): number | undefined {
+    const start = this.#starts[this.#head]
+    if (start === undefined) return undefined
+    this.#head++
+    if (this.#head > 1024 && this.#head * 2 > this.#starts.length) {
+      this.#starts = this.rest()
+      this.#head = 0
+    }
+    return start
+  }
+
+  rest(): number[] {
+    return this.#starts.slice(this.#head)
   }
 }
 

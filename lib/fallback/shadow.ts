@@ -95,7 +95,7 @@ export class ShadowMap {
    */
   firstForbidden(address: number, size: number, access: Access): number {
     const end = address + size
-    for (let at = address; at < end; ) {
+    for (let at = address; at < end;) {
       const shadow = this.bytes[Math.floor(at / GRANULE)] ?? 0
       const inGranule = at % GRANULE
       const stop = Math.min(end, at - inGranule + GRANULE)
@@ -131,7 +131,8 @@ export class ShadowMap {
 
   #forget(first: number, last: number): void {
     if (this.#mixed.size === 0) return
-    for (const granule of this.#mixed.keys()) if (granule >= first && granule < last) this.#mixed.delete(granule)
+    for (const granule of this.#mixed.keys())
+      if (granule >= first && granule < last) this.#mixed.delete(granule)
   }
 }
 

@@ -1,0 +1,68 @@
+/** The kernels on which a contract test runs: the same text on each. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { describe } from 'vitest'
+import { createKernel } from '../../lib/fallback/index.js'
+import type { Kernel } from '../../lib/kernel.js'
+import { open } from '../../lib/open.js'
+import type { OpenObject } from '../../lib/open-object.js'
+import { nativeIsAllowed } from './require-kernel.js'
+
+export interface TestedKernel {
+  readonly name: 'native' | 'fallback'
+  /** A kernel for one test. */
+  make(): TestKernel
+}
+
+export interface TestKernel {
+  readonly choice: 'native' | Kernel
+  /** Pid of the process whose children `runProcess` starts. */
+  readonly root: number
+  /** Starts a process that executes `true` and ends. @returns its pid, when it has ended */
+  runProcess(): Promise<number>
+}
+
+const native: TestedKernel = {
+  name: 'native',
+  make: () => ({
+    choice: 'native',
+    root: process.pid,
+    async runProcess() {
+      const child = spawn('true')
+      await once(child, 'exit')
+      if (child.pid === undefined) throw new Error('true has no pid')
+      return child.pid
+    },
+  }),
+}
+
+const fallback: TestedKernel = {
+  name: 'fallback',
+  make() {
+    const kernel = createKernel({ clock: 'manual', seed: 1 })
+    const root = kernel.tasks.spawn({ pid: 50, comm: 'root', filename: '/bin/root', argv: ['root'] })
+    return {
+      choice: kernel,
+      root: root.pid,
+      async runProcess() {
+        const task = kernel.tasks.spawn({ comm: 'true', filename: '/usr/bin/true', argv: ['true'], parent: root })
+        task.exit(0)
+        return task.pid
+      },
+    }
+  },
+}
+
+/** Declares the tests once for each kernel. Native ones are skipped without privileges, unless REQUIRE_KERNEL=1 makes them fail. */
+export function describeContract(title: string, tests: (kernel: TestedKernel) => void): void {
+  describe(`${title} (fallback)`, () => tests(fallback))
+  describe.skipIf(!nativeIsAllowed())(`${title} (native)`, () => tests(native))
+}
+
+export function objectPath(name: string): URL {
+  return new URL(`../../bpf/${name}.bpf.o`, import.meta.url)
+}
+
+export function openContract(kernel: TestKernel): OpenObject {
+  return open(objectPath('test/contract'), { kernel: kernel.choice })
+}
