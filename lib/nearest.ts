@@ -3,6 +3,11 @@
 /** Past this length a word is no typing error any more; comparing it would only cost time. */
 const MAX_WORD = 128
 
+/** The candidate that was most likely meant by `word`, or undefined if none is near enough: see {@link nearestWords}. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  return nearestWords(word, candidates, 1)[0]
+}
+
 /**
  * The candidates nearest to `word`, best first: those that differ by few single-character edits (insert, delete,
  * replace, swap of neighbours), and those of which `word` is a part. Case doesn't count.
@@ -10,7 +15,7 @@ const MAX_WORD = 128
  * @param limit most answers
  * @returns empty where nothing is near enough to be meant
  */
-export function nearest(word: string, candidates: Iterable<string>, limit = 3): readonly string[] {
+export function nearestWords(word: string, candidates: Iterable<string>, limit = 3): readonly string[] {
   const wanted = word.slice(0, MAX_WORD).toLowerCase()
   if (wanted === '') return []
   const tolerance = Math.max(1, Math.floor(wanted.length / 3))
@@ -39,7 +44,7 @@ export function nearest(word: string, candidates: Iterable<string>, limit = 3): 
  */
 export function didYouMean(word: string, candidates: Iterable<string>): string | undefined {
   const all = [...candidates]
-  const near = nearest(word, all)
+  const near = nearestWords(word, all)
   if (near.length > 0) return `Did you mean ${near.map((name) => `'${name}'`).join(' or ')}?`
   if (all.length === 0) return undefined
   const shown = all.slice(0, 12)

@@ -142,12 +142,14 @@ bool RingPump::Start(int map_fd) {
     error = timer_.Open(this, resources, [&](uv_timer_t* timer) { return uv_timer_init(loop, timer); });
   }
   if (error == 0) {
+    error = idle_.Open(this, resources, [&](uv_idle_t* idle) { return uv_idle_init(loop, idle); });
+  }
+  if (error == 0) {
     error = anchor_.Open(this, resources,
                          [&](uv_async_t* async) { return uv_async_init(loop, async, nullptr); });
   }
   if (error != 0) {
-    poll_.Close();
-    timer_.Close();
+    CloseHandles();
     napi_async_destroy(env, std::exchange(async_context_, nullptr));
     // libuv's errors are negative errnos on Linux.
     Throw(env, {"uv_poll_init", -error, subject_, {}});
@@ -155,6 +157,7 @@ bool RingPump::Start(int map_fd) {
   }
   uv_unref(poll_.handle());
   uv_unref(timer_.handle());
+  uv_unref(idle_.handle());
 
   resources->pump = this;
   const auto hook = [](napi_async_cleanup_hook_handle /*handle*/, void* data) {
@@ -181,15 +184,29 @@ void RingPump::Shut() {
   open_ = false;
   mode_ = Mode::kPaused;
   // uv_close stops the handles at once; memory and descriptors go with the last close callback.
+  CloseHandles();
+  resources_->pump = nullptr;
+  resources_.reset();
+  deliver_.Reset();
+  slab_.Reset();
+  index_.Reset();
+  // Inside the sink the context is in use: Deliver() destroys it then.
+  if (!delivering_) napi_async_destroy(Env(), std::exchange(async_context_, nullptr));
+  Unref();
+}
+
+void RingPump::CloseHandles() {
   poll_.Close();
   timer_.Close();
+  idle_.Close();
   anchor_.Close();
-  resources_->pump = nullptr;
-  if (!delivering_) {
-    napi_async_destroy(Env(), std::exchange(async_context_, nullptr));
-    resources_.reset();
-  }
-  Unref();
+}
+
+void RingPump::StopHandles() {
+  if (poll_.get() == nullptr) return;
+  uv_poll_stop(poll_.get());
+  uv_timer_stop(timer_.get());
+  uv_idle_stop(idle_.get());
 }
 
 bool RingPump::Prepare() {
@@ -257,20 +274,16 @@ void RingPump::Deliver() {
   // Runs process.nextTick() and promise callbacks afterwards, unless JavaScript is on the stack already.
   const napi_status status = napi_make_callback(env, async_context_, Value(), deliver_.Value(),
                                                 argument_count, arguments.data(), &ignored);
-  if (status == napi_pending_exception) {
-    napi_value exception = nullptr;
-    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
-  }
+  if (status == napi_pending_exception) ReportPending();
   delivering_ = false;
 
-  if (!open_ && resources_) {
-    // close() from inside the sink left these for us.
+  if (!open_) {
+    // close() from inside the sink left it for us.
     napi_async_destroy(env, std::exchange(async_context_, nullptr));
-    resources_.reset();
-  } else if (status != napi_ok && status != napi_pending_exception && open_) {
-    // The environment is ending: no JavaScript will run any more, and the cleanup hook closes the rest.
-    poll_.Close();
-    timer_.Close();
+  } else if (status != napi_ok && status != napi_pending_exception) {
+    // The environment is ending: no JavaScript will run any more, and the cleanup hook closes the pump.
+    StopHandles();
+    mode_ = Mode::kPaused;
   }
 }
 
@@ -281,8 +294,7 @@ uint32_t RingPump::Turn() {
   if (count > 0) Deliver();
   if (error != 0 && open_) {
     // Cannot happen on a healthy ring. Reported once: the pump pauses rather than spin.
-    uv_poll_stop(poll_.get());
-    uv_timer_stop(timer_.get());
+    StopHandles();
     mode_ = Mode::kPaused;
     napi_fatal_exception(Env(), ToError(Env(), {kConsumeCall, -error, subject_, {}}));
   }
@@ -299,27 +311,30 @@ void RingPump::OnReadable() {
   wakeups_in_row_ = close_by ? wakeups_in_row_ + 1 : 0;
 
   Turn();
-  if (!open_ || mode_ != Mode::kPolling || poll_.get() == nullptr) return;
+  ReportPending();
+  // The sink may have closed or paused the pump.
+  if (!open_ || mode_ != Mode::kPolling) return;
   if (limits_.flood_wakeups > 0 && wakeups_in_row_ >= limits_.flood_wakeups) {
-    EnterTimer(stopped_early_ ? 0 : limits_.flood_period_ms);
+    uv_poll_stop(poll_.get());
+    mode_ = Mode::kTimer;
+    ScheduleTick();
   } else {
     ScheduleCarry();
   }
 }
 
-void RingPump::OnTimer() {
+void RingPump::OnTick() {
   const Napi::HandleScope scope(Env());
   const Napi::Value self = Value();
+  uv_idle_stop(idle_.get());
   const uint32_t count = Turn();
-  if (!open_ || timer_.get() == nullptr) return;
+  ReportPending();
+  if (!open_) return;
   if (mode_ == Mode::kPolling) {
     ScheduleCarry();
   } else if (mode_ == Mode::kTimer) {
-    // More is waiting than one batch holds: no pause then, but other handles get their turn.
-    if (stopped_early_) {
-      EnterTimer(0);
-    } else if (count > 0) {
-      EnterTimer(limits_.flood_period_ms);
+    if (count > 0) {
+      ScheduleTick();
     } else {
       EnterPolling();
     }
@@ -330,24 +345,36 @@ void RingPump::EnterPolling() {
   mode_ = Mode::kPolling;
   wakeups_in_row_ = 0;
   last_wakeup_ns_ = 0;
-  uv_poll_start(poll_.get(), UV_READABLE,
-                [](uv_poll_t* poll, int /*status*/, int /*events*/) {
-                  static_cast<RingPump*>(poll->data)->OnReadable();
-                });
+  const auto on_readable = [](uv_poll_t* poll, int /*status*/, int /*events*/) {
+    static_cast<RingPump*>(poll->data)->OnReadable();
+  };
+  uv_poll_start(poll_.get(), UV_READABLE, on_readable);
   ScheduleCarry();
 }
 
-void RingPump::EnterTimer(uint64_t delay_ms) {
-  if (mode_ == Mode::kPolling) uv_poll_stop(poll_.get());
-  mode_ = Mode::kTimer;
-  uv_timer_start(
-      timer_.get(), [](uv_timer_t* timer) { static_cast<RingPump*>(timer->data)->OnTimer(); }, delay_ms, 0);
+void RingPump::ScheduleTick() {
+  if (stopped_early_) {
+    TickNextTurn();
+    return;
+  }
+  const auto on_timer = [](uv_timer_t* timer) { static_cast<RingPump*>(timer->data)->OnTick(); };
+  uv_timer_start(timer_.get(), on_timer, limits_.flood_period_ms, 0);
+}
+
+void RingPump::TickNextTurn() {
+  const auto on_idle = [](uv_idle_t* idle) { static_cast<RingPump*>(idle->data)->OnTick(); };
+  uv_idle_start(idle_.get(), on_idle);
 }
 
 void RingPump::ScheduleCarry() {
-  if (!resources_->batch.has_carry) return;
-  uv_timer_start(
-      timer_.get(), [](uv_timer_t* timer) { static_cast<RingPump*>(timer->data)->OnTimer(); }, 0, 0);
+  if (resources_->batch.has_carry) TickNextTurn();
+}
+
+void RingPump::ReportPending() {
+  const Napi::Env env = Env();
+  if (!env.IsExceptionPending()) return;
+  napi_value exception = nullptr;
+  if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
 }
 
 Napi::Value RingPump::Consume(const Napi::CallbackInfo& info) {
@@ -364,15 +391,14 @@ Napi::Value RingPump::Consume(const Napi::CallbackInfo& info) {
 
 Napi::Value RingPump::Pause(const Napi::CallbackInfo& info) {
   if (!RequireOpen("pause")) return {};
-  if (poll_.get() != nullptr) uv_poll_stop(poll_.get());
-  if (timer_.get() != nullptr) uv_timer_stop(timer_.get());
+  StopHandles();
   mode_ = Mode::kPaused;
   return info.Env().Undefined();
 }
 
 Napi::Value RingPump::Resume(const Napi::CallbackInfo& info) {
   if (!RequireOpen("resume")) return {};
-  if (mode_ == Mode::kPaused && poll_.get() != nullptr) EnterPolling();
+  if (mode_ == Mode::kPaused) EnterPolling();
   return info.Env().Undefined();
 }
 

@@ -96,6 +96,8 @@ class RingPump : public Napi::ObjectWrap<RingPump> {
   bool Start(int map_fd);
   bool RequireOpen(const char* call);
   void Shut();
+  void CloseHandles();
+  void StopHandles();
 
   // Makes sure that the slab and the index are there, attached, and large enough for the carried record.
   bool Prepare();
@@ -107,15 +109,23 @@ class RingPump : public Napi::ObjectWrap<RingPump> {
   uint32_t Turn();
 
   void OnReadable();
-  void OnTimer();
+  // What the timer and the idle handle run.
+  void OnTick();
   void EnterPolling();
-  void EnterTimer(uint64_t delay_ms);
+  // Under flood: the next tick comes with the next turn of the loop where more is waiting, else after the period.
+  void ScheduleTick();
+  void TickNextTurn();
   // Sees that a carried record is delivered in the next turn, though the ring may stay silent.
   void ScheduleCarry();
+  // An exception of our own outside of any call from JavaScript becomes an uncaught one.
+  void ReportPending();
 
   std::shared_ptr<RingResources> resources_;
   UvHandle<uv_poll_t> poll_;
   UvHandle<uv_timer_t> timer_;
+  // "In the next turn of the loop". A timer of 0 ms would not do: started in its own callback, it runs again in the
+  // same turn with libuv before 1.49.
+  UvHandle<uv_idle_t> idle_;
   // Always active and never signalled: keeps the loop alive, paused or not, while the pump is ref'ed.
   UvHandle<uv_async_t> anchor_;
 

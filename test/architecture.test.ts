@@ -1,6 +1,6 @@
 /** The house's rules that a compiler doesn't know: which floor may import which, and what the lower ones may use. */
 import { readFileSync, readdirSync } from 'node:fs'
-import { dirname, join, normalize, relative } from 'node:path'
+import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseAst } from 'vite'
 import { describe, expect, it } from 'vitest'
@@ -10,7 +10,7 @@ const lib = join(dirname(fileURLToPath(import.meta.url)), '../lib')
 /** Lower may not import higher. Folders that share a floor don't import one another; files directly in lib/ may. */
 const floors: readonly (readonly string[])[] = [
   ['linux'],
-  ['errors.ts'],
+  ['errors.ts', 'nearest.ts'],
   ['elf', 'btf', 'isa', 'cbpf'],
   ['object-file', 'codec'],
   ['kernel.ts'],
@@ -23,6 +23,7 @@ const floors: readonly (readonly string[])[] = [
 const portable = new Set([
   'linux',
   'errors.ts',
+  'nearest.ts',
   'elf',
   'btf',
   'isa',
@@ -241,6 +242,6 @@ describe('this test', () => {
   })
 
   it('reads the sources of the library', () => {
-    expect(sources.map((source) => relative('.', source.path))).toContain('kernel.ts')
+    expect(sources.map((source) => source.path)).toContain('kernel.ts')
   })
 })

@@ -1,5 +1,5 @@
 /** Puts a codec together: layout, the kind of code, bounds checks, errors; and remembers it. */
-import { sizeOf, typeName } from '../btf/query.js'
+import { typeName } from '../btf/query.js'
 import type { Btf, TypeId } from '../btf/types.js'
 import { unsupported } from '../errors.js'
 import { buildReader, type Read } from './decode-closures.js'

@@ -47,8 +47,8 @@ export class ReaderBuilder {
         const element = this.build(layout.element)
         const stride = layout.element.size
         return (bytes, at) => {
-          const values: unknown[] = new Array(length)
-          for (let i = 0; i < length; i++) values[i] = element(bytes, at + i * stride)
+          const values: unknown[] = []
+          for (let i = 0; i < length; i++) values.push(element(bytes, at + i * stride))
           return values
         }
       }

@@ -2,7 +2,7 @@
  * BTF type → {@link Layout}. Everything that BTF may say wrongly is found here, so that whoever reads a layout may
  * trust it: fields lie inside their struct, sizes and depths are bounded, names are unique.
  */
-import { POINTER_SIZE, resolveType, skipModifiers, typeById, type BtfTypeOf } from '../btf/query.js'
+import { POINTER_SIZE, resolveType, skipModifiers, typeById, type BtfComposite, type BtfTypeOf } from '../btf/query.js'
 import type { Btf, BtfMember, BtfType, TypeId } from '../btf/types.js'
 import { BpfError, unsupported } from '../errors.js'
 import type { BitsLayout, Field, IntSize, Layout, StructLayout } from './layout.js'
@@ -33,8 +33,8 @@ interface Draft {
   readonly endBit: number
 }
 
-type Composite = BtfTypeOf<'struct'>
-type Scalar = BtfTypeOf<'int' | 'enum' | 'float' | 'ptr'>
+type Composite = BtfComposite
+type Scalar = BtfTypeOf<'int' | 'enum' | 'enum64' | 'float' | 'ptr'>
 
 /**
  * The layout of a type.

@@ -9,7 +9,7 @@ const CACHED_WORDS = CACHED_BYTES / 4
 const SLOT_BITS = 10
 
 const keys = new Int32Array(CACHED_WORDS << SLOT_BITS)
-const strings: string[] = new Array<string>(1 << SLOT_BITS).fill('')
+const strings = Array.from({ length: 1 << SLOT_BITS }, () => '')
 const pending = new Int32Array(CACHED_WORDS)
 
 // ignoreBOM: a leading U+FEFF is a character like any other, and must come back in a round trip.

@@ -1,0 +1,136 @@
+/** Benchmarks: ours and a reference in turn, so that what disturbs the machine disturbs both. */
+
+/** One measurement. The unit is the case's; the CPU time is for the same item. */
+export interface Measurement {
+  readonly value: number
+  /** CPU time for an item, in nanoseconds, where it tells more than the value. */
+  readonly cpuNs?: number
+  /** Anything else worth a column: drops, delivered records. */
+  readonly notes?: Readonly<Record<string, number>>
+}
+
+export interface Reference {
+  readonly name: string
+  measure(): Promise<Measurement>
+}
+
+/** What a case must reach. `ratio`: how many times as fast as the reference. Others bound a figure of ours. */
+export type Target =
+  | { readonly ratio: number }
+  | { readonly atMost: number; readonly of: 'value' | 'cpuNs' }
+  | { readonly all: readonly Target[] }
+  | { readonly note: string; readonly atMostNote: number }
+
+export interface Case {
+  readonly name: string
+  /** `ns/record`, `records/s`, … */
+  readonly unit: string
+  /** Whether a smaller value is the faster one. */
+  readonly lowerIsBetter: boolean
+  readonly target: Target
+  /** Undefined where nothing does the same. */
+  readonly reference?: Reference
+  measure(): Promise<Measurement>
+}
+
+export interface Suite {
+  readonly name: string
+  /** Makes the cases; whatever it opens is closed by `close()`. Throws where the suite can't run here, saying why. */
+  prepare(): Promise<{ readonly cases: readonly Case[]; close(): void }>
+}
+
+export interface Summary {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+}
+
+export interface CaseResult {
+  readonly suite: string
+  readonly case: string
+  readonly unit: string
+  readonly ours: Summary
+  readonly oursCpuNs: number | null
+  readonly reference: Summary | null
+  readonly referenceCpuNs: number | null
+  readonly referenceName: string | null
+  /** Median, over the rounds, of how many times as fast as the reference ours was in the same round; null without one. */
+  readonly ratio: number | null
+  readonly target: string
+  readonly pass: boolean
+  readonly notes: Readonly<Record<string, number>>
+}
+
+/** Runs ours and the reference in turn, the one first in even rounds and the other in odd ones, after a round that doesn't count. */
+export async function runCase(suite: string, bench: Case, rounds: number): Promise<CaseResult> {
+  const ours: Measurement[] = []
+  const reference: Measurement[] = []
+  for (let round = -1; round < rounds; round++) {
+    const measureOurs = async (): Promise<void> => void ours.push(await bench.measure())
+    const measureReference = async (): Promise<void> => {
+      if (bench.reference !== undefined) reference.push(await bench.reference.measure())
+    }
+    for (const measure of round % 2 === 0 ? [measureOurs, measureReference] : [measureReference, measureOurs]) {
+      await measure()
+    }
+  }
+  ours.shift()
+  reference.shift()
+  const ratios = reference.map(({ value }, round) => {
+    const own = ours[round]?.value ?? NaN
+    return bench.lowerIsBetter ? value / own : own / value
+  })
+  const result = {
+    suite,
+    case: bench.name,
+    unit: bench.unit,
+    ours: summary(ours.map(({ value }) => value)),
+    oursCpuNs: medianCpu(ours),
+    reference: reference.length === 0 ? null : summary(reference.map(({ value }) => value)),
+    referenceCpuNs: medianCpu(reference),
+    referenceName: bench.reference?.name ?? null,
+    ratio: ratios.length === 0 ? null : median(ratios),
+    notes: worstNotes(ours),
+  }
+  return { ...result, target: describeTarget(bench.target), pass: reached(bench.target, result) }
+}
+
+function reached(target: Target, result: Pick<CaseResult, 'ratio' | 'ours' | 'oursCpuNs' | 'notes'>): boolean {
+  if ('all' in target) return target.all.every((part) => reached(part, result))
+  if ('ratio' in target) return result.ratio !== null && result.ratio >= target.ratio
+  if ('note' in target) return (result.notes[target.note] ?? Infinity) <= target.atMostNote
+  const figure = target.of === 'value' ? result.ours.median : result.oursCpuNs
+  return figure !== null && figure <= target.atMost
+}
+
+function describeTarget(target: Target): string {
+  if ('all' in target) return target.all.map(describeTarget).join(', ')
+  if ('ratio' in target) return `ratio ≥ ${target.ratio}`
+  if ('note' in target) return `${target.note} ≤ ${target.atMostNote}`
+  return target.of === 'value' ? `≤ ${target.atMost}` : `CPU ≤ ${target.atMost} ns`
+}
+
+function summary(values: readonly number[]): Summary {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
+}
+
+function medianCpu(measurements: readonly Measurement[]): number | null {
+  const values = measurements.flatMap(({ cpuNs }) => cpuNs ?? [])
+  return values.length === 0 ? null : median(values)
+}
+
+/** The largest of each: a note such as a number of drops must hold for every round. */
+function worstNotes(measurements: readonly Measurement[]): Record<string, number> {
+  const worst: Record<string, number> = {}
+  for (const { notes = {} } of measurements) {
+    for (const [name, value] of Object.entries(notes)) worst[name] = Math.max(worst[name] ?? -Infinity, value)
+  }
+  return worst
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
+}

@@ -1,0 +1,246 @@
+/**
+ * A program in the form that the interpreter runs: four 32-bit words for each slot.
+ *
+ *   word 0  operation: the opcode of the register form, or a number of {@link VARIANT}
+ *   word 1  first register (destination; base of a store)
+ *   word 2  second register (source; base of a load)
+ *   word 3  offset of a memory operand, or word index of a jump's target
+ *
+ * Immediates live in registers behind the real ones, one for each different value: that halves the operations, and
+ * reading a register costs no more than reading an immediate.
+ */
+import { PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo, OP } from '../../isa/opcodes.js'
+import type { OpcodeInfo } from '../../isa/opcodes.js'
+import type { Instruction } from '../../isa/instruction.js'
+
+/** High half of the address of a BPF function (BPF_PSEUDO_FUNC); the low half is its instruction slot. */
+export const FUNC_HI = 0xffffffa0 | 0
+
+/** Words of a slot. */
+export const WORDS = 4
+
+/** Operations that an opcode alone doesn't tell. Opcodes stay below 0x100. */
+export const VARIANT = {
+  MOVSX64_8: 0x100,
+  MOVSX64_16: 0x101,
+  MOVSX64_32: 0x102,
+  MOVSX32_8: 0x103,
+  MOVSX32_16: 0x104,
+  SDIV64: 0x105,
+  SMOD64: 0x106,
+  SDIV32: 0x107,
+  SMOD32: 0x108,
+  ZERO_EXTEND16: 0x109,
+  SWAP16: 0x10a,
+  SWAP32: 0x10b,
+  SWAP64: 0x10c,
+  CALL_HELPER: 0x10d,
+  CALL_LOCAL: 0x10e,
+  CALL_REGISTER: 0x10f,
+  /** Stops the program: word 3 is the index of the reason. */
+  TRAP: 0x110,
+} as const
+
+/** Scratch registers of signed division. */
+export const SPARE_REGISTER = 11
+const FIRST_CONSTANT = 13
+const CALL_REGISTER_OPCODE = 0x8d
+const REGISTER_FORM = 0x08
+
+/** Why a slot can't be run. */
+export interface TrapReason {
+  readonly kind: 'malformed' | 'unsupported'
+  readonly text: string
+}
+
+export interface PredecodedProgram {
+  readonly words: Int32Array
+  /** Values of all registers at the start, the constants behind the real ones among them. */
+  readonly lo: Int32Array
+  readonly hi: Int32Array
+  /** Ids of the helpers that are called, ascending. */
+  readonly helpers: readonly number[]
+  readonly reasons: readonly TrapReason[]
+}
+
+/** Never throws: what can't be run becomes a trap in its place. */
+export function predecode(instructions: readonly Instruction[]): PredecodedProgram {
+  return new Predecoder(instructions).run()
+}
+
+class Predecoder {
+  readonly #code: readonly Instruction[]
+  readonly #words: Int32Array
+  readonly #constants = new Map<string, number>()
+  readonly #values: (readonly [lo: number, hi: number])[] = []
+  readonly #helpers = new Set<number>()
+  readonly #reasons: TrapReason[] = []
+
+  constructor(instructions: readonly Instruction[]) {
+    this.#code = instructions
+    // One slot more: running off the end is caught there.
+    this.#words = new Int32Array((instructions.length + 1) * WORDS)
+  }
+
+  run(): PredecodedProgram {
+    for (let slot = 0; slot < this.#code.length; slot++) {
+      const insn = this.#code[slot]
+      if (insn === undefined) break
+      this.#translate(slot, insn)
+      if (insn.opcode === OP.LDDW && slot + 1 < this.#code.length)
+        this.#trap(++slot, 'malformed', 'jump into the middle of a 64-bit immediate load')
+    }
+    this.#trap(this.#code.length, 'malformed', 'execution ran off the end of the program')
+    const lo = new Int32Array(FIRST_CONSTANT + this.#values.length)
+    const hi = new Int32Array(lo.length)
+    this.#values.forEach(([low, high], i) => {
+      lo[FIRST_CONSTANT + i] = low
+      hi[FIRST_CONSTANT + i] = high
+    })
+    return {
+      words: this.#words,
+      lo,
+      hi,
+      helpers: [...this.#helpers].sort((a, b) => a - b),
+      reasons: this.#reasons,
+    }
+  }
+
+  #translate(slot: number, insn: Instruction): void {
+    if (insn.opcode === CALL_REGISTER_OPCODE && insn.dst <= 10)
+      return this.#put(slot, VARIANT.CALL_REGISTER, insn.dst)
+    const info = opcodeInfo(insn.opcode)
+    if (info === undefined) return this.#trap(slot, 'malformed', `unknown opcode ${hex(insn.opcode)}`)
+    if (insn.dst > 10) return this.#trap(slot, 'malformed', `R${insn.dst} is invalid`)
+    if (info.register && insn.src > 10) return this.#trap(slot, 'malformed', `R${insn.src} is invalid`)
+    const source = info.register ? insn.src : this.#constant(insn.imm, insn.imm >> 31)
+    switch (info.kind) {
+      case 'alu':
+        return this.#put(slot, aluOperation(info, insn), insn.dst, source)
+      case 'mov':
+        return this.#move(slot, info, insn, source)
+      case 'neg':
+        return this.#put(slot, insn.opcode, insn.dst)
+      case 'end':
+      case 'bswap':
+        return this.#byteOrder(slot, insn)
+      case 'ja':
+        return this.#jump(slot, OP.JA, insn, info.bits === 32 ? insn.imm : insn.offset, 0)
+      case 'may_goto':
+      case 'jump':
+        return this.#jump(slot, insn.opcode | (info.kind === 'jump' ? REGISTER_FORM : 0), insn, insn.offset, source)
+      case 'call':
+        return this.#call(slot, insn)
+      case 'exit':
+        return this.#put(slot, insn.opcode)
+      case 'lddw':
+        return this.#wideImmediate(slot, insn)
+      case 'packet':
+        return this.#trap(slot, 'unsupported', 'BPF_LD_[ABS|IND] packet access')
+      case 'load':
+        if (insn.src > 10) return this.#trap(slot, 'malformed', `R${insn.src} is invalid`)
+        return this.#put(slot, insn.opcode, insn.dst, insn.src, insn.offset)
+      case 'store':
+        // BPF_ST (2) becomes BPF_STX (3): the immediate is a register by now.
+        return this.#put(slot, insn.opcode | 1, insn.dst, source, insn.offset)
+      case 'atomic':
+        return this.#put(slot, insn.opcode, insn.dst, insn.src, insn.offset)
+    }
+  }
+
+  #move(slot: number, info: OpcodeInfo, insn: Instruction, source: number): void {
+    if (insn.offset === 0) return this.#put(slot, insn.opcode | REGISTER_FORM, insn.dst, source)
+    const operation = info.register ? SIGN_EXTENDING_MOVES.get(info.bits * 100 + insn.offset) : undefined
+    if (operation === undefined)
+      return this.#trap(slot, 'unsupported', `a move with offset ${insn.offset} (address space cast)`)
+    this.#put(slot, operation, insn.dst, source)
+  }
+
+  #byteOrder(slot: number, insn: Instruction): void {
+    const operation = BYTE_ORDERS.get(insn.opcode === OP.LE ? insn.imm : -insn.imm)
+    if (operation === undefined)
+      return this.#trap(slot, 'malformed', `byte order conversion of ${insn.imm} bits`)
+    this.#put(slot, operation, insn.dst, insn.dst)
+  }
+
+  #jump(slot: number, operation: number, insn: Instruction, distance: number, source: number): void {
+    const target = slot + 1 + distance
+    if (target < 0 || target >= this.#code.length)
+      return this.#trap(slot, 'malformed', `jump out of range from insn ${slot} to ${target}`)
+    this.#put(slot, operation, insn.dst, source, target * WORDS)
+  }
+
+  #call(slot: number, insn: Instruction): void {
+    switch (insn.src) {
+      case PSEUDO_CALL.HELPER:
+        this.#helpers.add(insn.imm)
+        return this.#put(slot, VARIANT.CALL_HELPER, insn.imm)
+      case PSEUDO_CALL.LOCAL:
+        return this.#jump(slot, VARIANT.CALL_LOCAL, insn, insn.imm, 0)
+      case PSEUDO_CALL.KFUNC:
+        return this.#trap(slot, 'unsupported', `kernel function (kfunc) with BTF id ${insn.imm}`)
+      default:
+        return this.#trap(slot, 'malformed', `call with source register ${insn.src}`)
+    }
+  }
+
+  #wideImmediate(slot: number, insn: Instruction): void {
+    const second = this.#code[slot + 1]
+    if (second === undefined || second.opcode !== 0)
+      return this.#trap(slot, 'malformed', '64-bit immediate load without its second half')
+    if (insn.src === PSEUDO_LDDW.IMM)
+      return this.#put(slot, OP.MOV64_REG, insn.dst, this.#constant(insn.imm, second.imm))
+    if (insn.src === PSEUDO_LDDW.FUNC)
+      return this.#put(slot, OP.MOV64_REG, insn.dst, this.#constant(slot + 1 + insn.imm, FUNC_HI))
+    this.#trap(slot, 'malformed', `64-bit immediate load with source register ${insn.src}, which the loader resolves`)
+  }
+
+  #constant(low: number, high: number): number {
+    const key = `${low}:${high}`
+    let register = this.#constants.get(key)
+    if (register === undefined) {
+      register = FIRST_CONSTANT + this.#values.length
+      this.#values.push([low, high])
+      this.#constants.set(key, register)
+    }
+    return register
+  }
+
+  #put(slot: number, operation: number, first = 0, second = 0, third = 0): void {
+    this.#words.set([operation, first, second, third], slot * WORDS)
+  }
+
+  #trap(slot: number, kind: TrapReason['kind'], text: string): void {
+    this.#put(slot, VARIANT.TRAP, 0, 0, this.#reasons.length)
+    this.#reasons.push({ kind, text })
+  }
+}
+
+/** By bits of the destination × 100 + bits of the source. */
+const SIGN_EXTENDING_MOVES: ReadonlyMap<number, number> = new Map([
+  [6408, VARIANT.MOVSX64_8],
+  [6416, VARIANT.MOVSX64_16],
+  [6432, VARIANT.MOVSX64_32],
+  [3208, VARIANT.MOVSX32_8],
+  [3216, VARIANT.MOVSX32_16],
+])
+
+/** By bits; negative where bytes change places. Memory is little-endian, so `le` only cuts off. */
+const BYTE_ORDERS: ReadonlyMap<number, number> = new Map<number, number>([
+  [16, VARIANT.ZERO_EXTEND16],
+  [32, OP.MOV32_REG],
+  [64, OP.MOV64_REG],
+  [-16, VARIANT.SWAP16],
+  [-32, VARIANT.SWAP32],
+  [-64, VARIANT.SWAP64],
+])
+
+function aluOperation(info: OpcodeInfo, insn: Instruction): number {
+  if (insn.offset === 1 && info.name === 'div') return info.bits === 64 ? VARIANT.SDIV64 : VARIANT.SDIV32
+  if (insn.offset === 1 && info.name === 'mod') return info.bits === 64 ? VARIANT.SMOD64 : VARIANT.SMOD32
+  return insn.opcode | REGISTER_FORM
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, '0')
+}

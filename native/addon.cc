@@ -1,0 +1,102 @@
+#include "addon.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "failure.h"
+#include "link.h"
+#include "log.h"
+#include "map.h"
+#include "object.h"
+#include "program.h"
+#include "ring_pump.h"
+#include "unique_fd.h"
+
+namespace bpfnode {
+namespace {
+
+constexpr bool AtLeast(int major, int minor) {
+  return LIBBPF_MAJOR_VERSION > major || (LIBBPF_MAJOR_VERSION == major && LIBBPF_MINOR_VERSION >= minor);
+}
+
+Napi::Object Version(Napi::Env env, uint32_t major, uint32_t minor) {
+  Napi::Object version = Napi::Object::New(env);
+  version.Set("major", major);
+  version.Set("minor", minor);
+  return version;
+}
+
+// What the addon was built with. A feature is there when the headers had it: the rest is a clear error above.
+Napi::Object Facts(Napi::Env env) {
+  Napi::Object features = Napi::Object::New(env);
+  features.Set("tcx", AtLeast(1, 3));
+  features.Set("netkit", AtLeast(1, 3));
+  features.Set("netfilter", AtLeast(1, 3));
+  features.Set("uprobeMulti", AtLeast(1, 3));
+  features.Set("ringObjects", AtLeast(1, 3));
+  features.Set("token", AtLeast(1, 4));
+  features.Set("ringConsumeN", AtLeast(1, 5));
+  features.Set("prepare", AtLeast(1, 6));
+  features.Set("programStreams", AtLeast(1, 6));
+
+  Napi::Object facts = Napi::Object::New(env);
+  facts.Set("compiledWith", Version(env, LIBBPF_MAJOR_VERSION, LIBBPF_MINOR_VERSION));
+  facts.Set("runsWith", Version(env, libbpf_major_version(), libbpf_minor_version()));
+#ifdef BPFNODE_STATIC_LIBBPF
+  facts.Set("staticLibbpf", true);
+#else
+  facts.Set("staticLibbpf", false);
+#endif
+  facts.Set("features", features);
+  return facts;
+}
+
+Napi::Value SetFailureFactory(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) {
+    Throw(info.Env(), {"setFailureFactory", 0, "factory", {}, Reason::kArgument});
+    return {};
+  }
+  AddonData::Of(info.Env())->failure_factory = Napi::Persistent(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+Napi::Value PossibleCpus(const Napi::CallbackInfo& info) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus > 0) return Napi::Number::New(info.Env(), cpus);
+  Throw(info.Env(), {"libbpf_num_possible_cpus", -cpus, "/sys/devices/system/cpu/possible", {}});
+  return {};
+}
+
+// Creates and closes the smallest array map: answers 0 or the errno that stands in the way of every use.
+Napi::Value Probe(const Napi::CallbackInfo& info) {
+  const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "probe", sizeof(uint32_t), sizeof(uint32_t), 1, nullptr));
+  return Napi::Number::New(info.Env(), map ? 0 : errno);
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  InstallLogCapture();
+  auto* data = new AddonData;
+  env.SetInstanceData(data);
+  data->object = Napi::Persistent(Object::Define(env));
+  data->map = Napi::Persistent(Map::Define(env));
+  data->program = Napi::Persistent(Program::Define(env));
+  data->link = Napi::Persistent(Link::Define(env));
+  data->ring = Napi::Persistent(RingPump::Define(env));
+
+  exports.Set("facts", Facts(env));
+  exports.Set("setFailureFactory", Napi::Function::New<SetFailureFactory>(env, "setFailureFactory"));
+  exports.Set("possibleCpus", Napi::Function::New<PossibleCpus>(env, "possibleCpus"));
+  exports.Set("probe", Napi::Function::New<Probe>(env, "probe"));
+  exports.Set("openObject", Napi::Function::New<Object::Open>(env, "openObject"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace bpfnode
+
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return bpfnode::Init(env, exports); }
+
+NODE_API_MODULE(libbpf_node, InitAddon)
