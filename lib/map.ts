@@ -2,7 +2,7 @@
 import { createCodec, type Codec } from './codec/index.js'
 import { BpfError } from './errors.js'
 import type { KernelMap, MapInfo } from './kernel.js'
-import { BPF_ANY, BPF_EXIST, BPF_NOEXIST, isPerCpuMap, mapTypeName } from './linux/map-types.js'
+import { BPF_UPDATE_FLAGS, isPerCpu, mapTypeName } from './linux/map-types.js'
 import type { MapDefinition, ObjectFile } from './object-file/types.js'
 import { RingBuffer, type RingBufferOptions } from './ring-buffer.js'
 
@@ -11,7 +11,7 @@ export interface SetOptions {
   readonly mode?: 'any' | 'noexist' | 'exist'
 }
 
-const UPDATE_FLAGS = { any: BPF_ANY, noexist: BPF_NOEXIST, exist: BPF_EXIST } as const
+const UPDATE_FLAGS = { any: BPF_UPDATE_FLAGS.BPF_ANY, noexist: BPF_UPDATE_FLAGS.BPF_NOEXIST, exist: BPF_UPDATE_FLAGS.BPF_EXIST } as const
 
 /**
  * A map of a loaded object.
@@ -175,7 +175,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
 
   #decodeValue(): V {
     const codec = this.#codecOfValue()
-    if (!isPerCpuMap(this.#info.type)) return codec.decode(this.#value) as V
+    if (!isPerCpu(this.#info.type)) return codec.decode(this.#value) as V
     const stride = (this.#info.valueSize + 7) & ~7
     const values: unknown[] = []
     for (let at = 0; at < this.#value.length; at += stride) values.push(codec.decode(this.#value, at))
@@ -184,7 +184,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
 
   #encode(codec: Codec, value: unknown, into: Uint8Array, role: 'key' | 'value'): void {
     try {
-      if (role === 'value' && isPerCpuMap(this.#info.type)) this.#encodePerCpu(codec, value, into)
+      if (role === 'value' && isPerCpu(this.#info.type)) this.#encodePerCpu(codec, value, into)
       else codec.encode(value, into)
     } catch (error) {
       if (error instanceof BpfError && error.code === 'BAD_VALUE') {

@@ -78,7 +78,7 @@ export class RingBuffer<T = unknown> extends EventEmitter<RingBufferEvents<T>> i
   constructor(map: KernelMap, file: ObjectFile, options: RingBufferOptions<T>) {
     super()
     this.#name = map.info.name
-    if (map.info.type !== BPF_MAP_TYPE.ringbuf) {
+    if (map.info.type !== BPF_MAP_TYPE.RINGBUF) {
       throw new BpfError('BAD_VALUE', `map '${this.#name}' is no ring buffer, its type is ${mapTypeName(map.info.type)}`)
     }
     this.#decode = options.decode ?? decoderFor(map, file, options)

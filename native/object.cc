@@ -217,7 +217,7 @@ Napi::Value Object::InitialValue(const Napi::CallbackInfo& info) {
   size_t size = 0;
   const void* value = bpf_map__is_internal(map) ? bpf_map__initial_value(map, &size) : nullptr;
   if (value == nullptr) return Env().Undefined();
-  const Napi::Uint8Array copy = Napi::Uint8Array::New(Env(), size);
+  Napi::Uint8Array copy = Napi::Uint8Array::New(Env(), size);
   if (size > 0) memcpy(copy.Data(), value, size);
   return copy;
 }

@@ -36,7 +36,7 @@ std::optional<std::vector<uint8_t>> ToCopy(Napi::Env env, napi_value value, Para
 }
 
 Napi::Value ToUint8Array(Napi::Env env, const uint8_t* bytes, size_t size) {
-  const Napi::Uint8Array result = Napi::Uint8Array::New(env, size);
+  Napi::Uint8Array result = Napi::Uint8Array::New(env, size);
   if (size > 0) memcpy(result.Data(), bytes, size);
   return result;
 }

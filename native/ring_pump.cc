@@ -218,7 +218,7 @@ bool RingPump::Prepare() {
   }
   // JavaScript may have transferred a buffer away: its memory is no longer ours to write to.
   if (slab_.IsEmpty() || batch.capacity < needed || IsDetached(env, slab_.Value())) {
-    const Napi::ArrayBuffer slab = Napi::ArrayBuffer::New(env, needed);
+    Napi::ArrayBuffer slab = Napi::ArrayBuffer::New(env, needed);
     if (slab.IsEmpty()) return false;
     slab_ = Napi::Persistent(slab);
     batch.bytes = static_cast<uint8_t*>(slab.Data());
@@ -227,7 +227,7 @@ bool RingPump::Prepare() {
   }
   if (index_.IsEmpty() || IsDetached(env, index_.Value())) {
     const size_t length = size_t{limits_.batch_records} * 2 * sizeof(uint32_t);
-    const Napi::ArrayBuffer index = Napi::ArrayBuffer::New(env, length);
+    Napi::ArrayBuffer index = Napi::ArrayBuffer::New(env, length);
     if (index.IsEmpty()) return false;
     index_ = Napi::Persistent(index);
     batch.index = static_cast<uint32_t*>(index.Data());
@@ -261,8 +261,8 @@ void RingPump::Deliver() {
   std::array<napi_value, 3> arguments = {Napi::Number::New(env, count), nullptr, nullptr};
   size_t argument_count = 1;
   if (replaced_) {
-    const Napi::ArrayBuffer slab = slab_.Value();
-    const Napi::ArrayBuffer index = index_.Value();
+    Napi::ArrayBuffer slab = slab_.Value();
+    Napi::ArrayBuffer index = index_.Value();
     arguments[1] = Napi::Uint8Array::New(env, slab.ByteLength(), slab, 0);
     arguments[2] = Napi::Uint32Array::New(env, index.ByteLength() / sizeof(uint32_t), index, 0);
     argument_count = 3;
@@ -304,7 +304,7 @@ uint32_t RingPump::Turn() {
 void RingPump::OnReadable() {
   const Napi::HandleScope scope(Env());
   // Keeps `this` from the garbage collector, should the sink close the pump.
-  const Napi::Value self = Value();
+  [[maybe_unused]] const Napi::Value self = Value();
   const uint64_t now = uv_hrtime();
   const bool close_by = now - last_wakeup_ns_ < limits_.flood_interval_ms * kNsPerMs;
   last_wakeup_ns_ = now;
@@ -325,7 +325,7 @@ void RingPump::OnReadable() {
 
 void RingPump::OnTick() {
   const Napi::HandleScope scope(Env());
-  const Napi::Value self = Value();
+  [[maybe_unused]] const Napi::Value self = Value();
   uv_idle_stop(idle_.get());
   const uint32_t count = Turn();
   ReportPending();

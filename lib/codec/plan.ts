@@ -2,7 +2,14 @@
  * BTF type → {@link Layout}. Everything that BTF may say wrongly is found here, so that whoever reads a layout may
  * trust it: fields lie inside their struct, sizes and depths are bounded, names are unique.
  */
-import { POINTER_SIZE, resolveType, skipModifiers, typeById, type BtfComposite, type BtfTypeOf } from '../btf/query.js'
+import {
+  POINTER_SIZE,
+  resolveType,
+  skipModifiers,
+  typeById,
+  type BtfComposite,
+  type BtfTypeOf,
+} from '../btf/query.js'
 import type { Btf, BtfMember, BtfType, TypeId } from '../btf/types.js'
 import { BpfError, unsupported } from '../errors.js'
 import type { BitsLayout, Field, IntSize, Layout, StructLayout } from './layout.js'

@@ -81,7 +81,7 @@ async function run(stamp, { npm }) {
     say(`native addon: done in ${seconds(start)}`)
     return
   }
-  say(`native addon: not built, ${reason}`)
+  say(`native addon: not built: ${reason}`)
   say(`  going on without it: the fallback kernel (TypeScript) takes its place. Try again: npm run setup`)
 }
 

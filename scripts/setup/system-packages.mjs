@@ -85,13 +85,14 @@ export async function ensureAddonPackages() {
   if (missing === undefined) {
     const without = tools.filter((tool) => !onPath(tool))
     if (without.length === 0) return undefined
-    return `${without.join(', ')} not found. Install cmake, a C++17 compiler, make, pkg-config and libbpf's headers (1.1 or newer)`
+    return `missing tools: ${without.join(', ')}. Install cmake, a C++17 compiler, make, pkg-config and libbpf's headers (1.1 or newer)`
   }
   if (missing.length === 0) return undefined
   const command = `apt-get install ${missing.join(' ')}`
-  if (process.env.LIBBPF_NODE_APT === '0') return `not installed: ${missing.join(', ')}. Run: sudo ${command}`
-  if (!isRoot()) return `not installed: ${missing.join(', ')}. Run: sudo ${command}`
-  if (!onPath('apt-get')) return `not installed: ${missing.join(', ')}, and there is no apt-get`
+  const advice = `missing system packages. Run: sudo ${command}`
+  if (process.env.LIBBPF_NODE_APT === '0') return advice
+  if (!isRoot()) return advice
+  if (!onPath('apt-get')) return `missing system packages, and there is no apt-get: ${missing.join(', ')}`
   try {
     await aptInstall(missing)
     return undefined

@@ -26,11 +26,29 @@ export class BtfLiteral implements Btf {
   }
 
   int(name: string, size: number, signed = false): TypeId {
-    return this.add({ kind: 'int', name, size, signed, char: false, bool: false, bitOffset: 0, bits: size * 8 })
+    return this.add({
+      kind: 'int',
+      name,
+      size,
+      signed,
+      char: false,
+      bool: false,
+      bitOffset: 0,
+      bits: size * 8,
+    })
   }
 
   bool(size = 1): TypeId {
-    return this.add({ kind: 'int', name: '_Bool', size, signed: false, char: false, bool: true, bitOffset: 0, bits: 8 })
+    return this.add({
+      kind: 'int',
+      name: '_Bool',
+      size,
+      signed: false,
+      char: false,
+      bool: true,
+      bitOffset: 0,
+      bits: 8,
+    })
   }
 
   /** As clang writes it. */

@@ -1,5 +1,4 @@
 /** What a map is below the seam: storage in the kernel's memory, with Linux's error numbers. */
-import type { Access } from '../memory.js'
 
 /** Size of a page: sizes of ring buffers are multiples of it, as on x86-64. */
 export const PAGE_SIZE = 4096
@@ -17,30 +16,49 @@ export interface MapAttributes {
   readonly mapExtra: bigint
 }
 
+/** Possible CPUs, and the one that runs: what per-CPU maps look at. */
+export interface CpuState {
+  readonly possible: number
+  readonly current: number
+}
+
+/** Bytes of the kernel's memory. */
+export interface Range {
+  readonly address: number
+  readonly size: number
+}
+
 /**
- * A map's storage.
- *
- * Keys come from anywhere (`bytes` at `at`: a caller's buffer, or the kernel's memory); values are named by their address. Operations
- * return 0 or a negative errno: no allocation and no exception on the way of a program.
+ * A map's storage, as programs see it through helpers. Keys and new values are `bytes` from `at` on: a caller's buffer, or the kernel's
+ * memory. Values that are there are named by their address. Operations return 0 or a negative errno: no allocation and no exception on a
+ * program's way.
  */
 export interface MapStorage {
-  /** Address of the element that user space and programs see, or 0. `cpu` matters to per-CPU maps alone. */
-  lookup(bytes: Uint8Array, at: number, cpu: number): number
-  /** @returns 0, or a negative errno */
-  update(bytes: Uint8Array, at: number, value: Uint8Array, valueAt: number, flags: number, cpu: number): number
-  /** @returns 0, or a negative errno */
+  readonly attributes: MapAttributes
+  /** Bytes that user space reads and writes for a value: the value size, or that of all CPUs' copies. */
+  readonly bufferSize: number
+  /** Address of the value that the running CPU sees, or 0. */
+  lookup(bytes: Uint8Array, at: number): number
+  /** Address of `bufferSize` bytes for user space, or 0. */
+  lookupAll(bytes: Uint8Array, at: number): number
+  /** As bpf_map_update_elem: writes the running CPU's copy. */
+  update(bytes: Uint8Array, at: number, value: Uint8Array, valueAt: number, flags: number): number
+  /** As BPF_MAP_UPDATE_ELEM: `value` holds `bufferSize` bytes from `valueAt` on. */
+  updateAll(bytes: Uint8Array, at: number, value: Uint8Array, valueAt: number, flags: number): number
   delete(bytes: Uint8Array, at: number): number
-  /** As `BPF_MAP_GET_NEXT_KEY`. @returns 0, or -ENOENT at the end */
-  nextKey(bytes: Uint8Array | null, next: Uint8Array): number
-  /** Where and how long the memory is that may be mapped, if there is any. */
-  readonly mapped: { readonly address: number; readonly size: number } | undefined
-  /** Elements in the order of `nextKey`, for bpf_for_each_map_elem: calls `visit(key address, value address)` until it returns false. */
-  forEach?(cpu: number, visit: (key: number, value: number) => boolean): number
+  /** As BPF_MAP_GET_NEXT_KEY: the key behind `key`, or the first one for null and for a key that isn't there. -ENOENT at the end. */
+  nextKey(key: Uint8Array | null, next: Uint8Array): number
+  /** Elements in order: `visit(key address, value address)` until it answers false. @returns elements visited; undefined: not iterable */
+  readonly forEach: ((visit: (key: number, value: number) => boolean) => number) | undefined
+  /** Memory that user space may map; undefined where there is none. */
+  readonly mapped: Range | undefined
+  /** What direct value access (BPF_PSEUDO_MAP_VALUE) starts from; undefined where there is none. */
+  readonly direct: Range | undefined
   /** Gives its memory back. */
   destroy(): void
 }
 
-/** Value used for every CPU at once in {@link MapStorage.update}: user space writes all of them. */
-export const ALL_CPUS = -1
-
-export type { Access }
+/** Values of per-CPU maps lie at multiples of 8 bytes. */
+export function roundUp8(size: number): number {
+  return Math.ceil(size / 8) * 8
+}

@@ -1,0 +1,122 @@
+/** BPF_MAP_TYPE_ARRAY and BPF_MAP_TYPE_PERCPU_ARRAY: kernel/bpf/arraymap.c. All values lie in one block, zero at the start. */
+import { BPF_MAP_FLAGS, BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
+import { Access, type Memory } from '../memory.js'
+import { E2BIG, EEXIST, EINVAL, ENOENT } from '../errors.js'
+import { roundUp8, type CpuState, type MapAttributes, type MapStorage, type Range } from './types.js'
+
+const NO_INDEX = 0xffffffff
+
+/** What sets an array apart from others of its type. */
+export interface ArrayTraits {
+  readonly perCpu: boolean
+}
+
+export function createArray(
+  memory: Memory,
+  cpus: CpuState,
+  attributes: MapAttributes,
+  { perCpu }: ArrayTraits,
+): MapStorage {
+  const { valueSize, maxEntries, flags, name } = attributes
+  const stride = roundUp8(valueSize)
+  const copies = perCpu ? cpus.possible : 1
+  /** Bytes of all values that one CPU sees. */
+  const plane = stride * maxEntries
+  const access = (flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) === 0 ? Access.readWrite : Access.read
+  const base = memory.alloc(plane * copies, access, 16, `value of map '${name}'`)
+  let keyScratch = 0
+
+  const indexOf = (bytes: Uint8Array, at: number): number => u32(bytes, at)
+  const copyOf = (cpu: number, index: number): number => base + cpu * plane + index * stride
+  const own = (): number => (perCpu ? cpus.current : 0)
+
+  function refusal(index: number, updateFlags: number): number {
+    if (updateFlags > BPF_UPDATE_FLAGS.BPF_EXIST) return EINVAL
+    if (index >= maxEntries) return E2BIG
+    return updateFlags === BPF_UPDATE_FLAGS.BPF_NOEXIST ? EEXIST : 0
+  }
+
+  // Per-CPU copies lie far apart here, but user space sees them side by side: gathered in a block of their own.
+  let gathered = 0
+  function gather(index: number): number {
+    if (gathered === 0) gathered = memory.alloc(stride * copies, Access.none, 16, `copies of map '${name}'`)
+    for (let cpu = 0; cpu < copies; cpu++) {
+      const from = copyOf(cpu, index)
+      memory.u8.copyWithin(gathered + cpu * stride, from, from + stride)
+    }
+    return gathered
+  }
+
+  const whole: Range = { address: base, size: plane }
+  return {
+    attributes,
+    bufferSize: perCpu ? stride * copies : valueSize,
+    lookup(bytes, at) {
+      const index = indexOf(bytes, at)
+      return index < maxEntries ? copyOf(own(), index) : 0
+    },
+    lookupAll(bytes, at) {
+      const index = indexOf(bytes, at)
+      if (index >= maxEntries) return 0
+      return perCpu ? gather(index) : copyOf(0, index)
+    },
+    update(bytes, at, value, valueAt, updateFlags) {
+      const index = indexOf(bytes, at)
+      const error = refusal(index, updateFlags)
+      if (error === 0) copy(memory, copyOf(own(), index), value, valueAt, valueSize)
+      return error
+    },
+    updateAll(bytes, at, value, valueAt, updateFlags) {
+      const index = indexOf(bytes, at)
+      const error = refusal(index, updateFlags)
+      if (error !== 0) return error
+      for (let cpu = 0; cpu < copies; cpu++) {
+        copy(memory, copyOf(cpu, index), value, valueAt + cpu * stride, valueSize)
+      }
+      return 0
+    },
+    delete: () => EINVAL,
+    nextKey(key, next) {
+      const index = key === null ? NO_INDEX : u32(key, 0)
+      if (index === maxEntries - 1) return ENOENT
+      putU32(next, 0, index < maxEntries ? index + 1 : 0)
+      return 0
+    },
+    forEach(visit) {
+      if (keyScratch === 0) keyScratch = memory.alloc(4, Access.read, 8, `key of map '${name}'`)
+      for (let index = 0; index < maxEntries; index++) {
+        putU32(memory.u8, keyScratch, index)
+        if (!visit(keyScratch, copyOf(own(), index))) return index + 1
+      }
+      return maxEntries
+    },
+    mapped: (flags & BPF_MAP_FLAGS.BPF_F_MMAPABLE) === 0 ? undefined : whole,
+    direct: perCpu ? undefined : whole,
+    destroy() {
+      memory.free(base)
+      if (keyScratch !== 0) memory.free(keyScratch)
+      if (gathered !== 0) memory.free(gathered)
+    },
+  }
+}
+
+/** Copies a value into the kernel's memory, from there or from elsewhere. */
+export function copy(memory: Memory, to: number, from: Uint8Array, at: number, size: number): void {
+  const target = memory.u8
+  if (from === target) target.copyWithin(to, at, at + size)
+  else for (let i = 0; i < size; i++) target[to + i] = from[at + i] ?? 0
+}
+
+/** A little-endian 32-bit number. The caller knows that the bytes are there. */
+export function u32(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0
+  )
+}
+
+function putU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value
+  bytes[at + 1] = value >>> 8
+  bytes[at + 2] = value >>> 16
+  bytes[at + 3] = value >>> 24
+}

@@ -1,0 +1,117 @@
+/** BPF_MAP_CREATE: which attributes Linux accepts for which type, and what is made of them. */
+import { systemError, unsupported } from '../../errors.js'
+import { BPF_MAP_FLAGS, BPF_MAP_TYPE, mapTypeName } from '../../linux/map-types.js'
+import type { Memory } from '../memory.js'
+import { createArray } from './array.js'
+import { E2BIG, EINVAL } from '../errors.js'
+import { createHash } from './hash.js'
+import { RingBufferMap } from './ring-buffer.js'
+import { PAGE_SIZE, roundUp8, type CpuState, type MapAttributes, type MapStorage } from './types.js'
+
+interface MapType {
+  /** 0, or the negative errno with which Linux refuses. */
+  check(attributes: MapAttributes): number
+  create(memory: Memory, cpus: CpuState, attributes: MapAttributes): MapStorage
+}
+
+const ACCESS_FLAGS = BPF_MAP_FLAGS.BPF_F_RDONLY | BPF_MAP_FLAGS.BPF_F_WRONLY | BPF_MAP_FLAGS.BPF_F_RDONLY_PROG | BPF_MAP_FLAGS.BPF_F_WRONLY_PROG
+const ARRAY_FLAGS =
+  BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_MMAPABLE | ACCESS_FLAGS | BPF_MAP_FLAGS.BPF_F_PRESERVE_ELEMS | BPF_MAP_FLAGS.BPF_F_INNER_MAP
+const HASH_FLAGS = BPF_MAP_FLAGS.BPF_F_NO_PREALLOC | BPF_MAP_FLAGS.BPF_F_NUMA_NODE | ACCESS_FLAGS | BPF_MAP_FLAGS.BPF_F_ZERO_SEED
+const INT_MAX = 0x7fffffff
+/** Largest value of a per-CPU map: PCPU_MIN_UNIT_SIZE. */
+const PER_CPU_UNIT = 32 << 10
+/** KMALLOC_MAX_SIZE less the element's header: what key and value of a hash must stay below together. */
+const HASH_ELEMENT_LIMIT = (4 << 20) - 48
+
+const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
+  [
+    BPF_MAP_TYPE.HASH,
+    {
+      check: (attributes) => checkHash(attributes, false),
+      create: (memory, cpus, attributes) => createHash(memory, cpus, attributes, { perCpu: false }),
+    },
+  ],
+  [
+    BPF_MAP_TYPE.ARRAY,
+    {
+      check: (attributes) => checkArray(attributes, false),
+      create: (memory, cpus, attributes) => createArray(memory, cpus, attributes, { perCpu: false }),
+    },
+  ],
+  [
+    BPF_MAP_TYPE.PERCPU_HASH,
+    {
+      check: (attributes) => checkHash(attributes, true),
+      create: (memory, cpus, attributes) => createHash(memory, cpus, attributes, { perCpu: true }),
+    },
+  ],
+  [
+    BPF_MAP_TYPE.PERCPU_ARRAY,
+    {
+      check: (attributes) => checkArray(attributes, true),
+      create: (memory, cpus, attributes) => createArray(memory, cpus, attributes, { perCpu: true }),
+    },
+  ],
+  [
+    BPF_MAP_TYPE.RINGBUF,
+    { check: checkRingBuffer, create: (memory, _cpus, attributes) => new RingBufferMap(memory, attributes) },
+  ],
+])
+
+/**
+ * Makes a map.
+ *
+ * @throws BpfError the errno with which Linux refuses the attributes (`EINVAL`, `E2BIG`), `ENOMEM`, or `UNSUPPORTED` naming the type
+ */
+export function createMap(memory: Memory, cpus: CpuState, attributes: MapAttributes): MapStorage {
+  const { name, type } = attributes
+  const known = TYPES.get(type)
+  if (known === undefined) throw unsupported(`map type ${mapTypeName(type)} (map '${name}') in the fallback kernel`)
+  const extra = attributes.mapExtra === 0n ? 0 : EINVAL
+  const error = extra === 0 ? known.check(attributes) : extra
+  if (error !== 0) {
+    const hint = `type ${mapTypeName(type)}, key ${attributes.keySize} bytes, value ${attributes.valueSize} bytes, max_entries ${attributes.maxEntries}, flags 0x${attributes.flags.toString(16)}`
+    throw systemError('bpf(BPF_MAP_CREATE)', -error, `map '${name}'`, { hint: `Attributes: ${hint}` })
+  }
+  return known.create(memory, cpus, attributes)
+}
+
+/**
+ * The size that libbpf gives a ring buffer: the next power of two of pages, so that `max_entries` need not know the page size.
+ * 0 stays 0, for the kernel to refuse.
+ */
+export function ringBufferSize(maxEntries: number): number {
+  if (maxEntries === 0) return 0
+  const size = PAGE_SIZE * 2 ** Math.max(0, Math.ceil(Math.log2(maxEntries / PAGE_SIZE)))
+  return size > 0xffffffff ? maxEntries : size
+}
+
+function checkArray(attributes: MapAttributes, perCpu: boolean): number {
+  const { keySize, valueSize, maxEntries, flags } = attributes
+  if (maxEntries === 0 || keySize !== 4 || valueSize === 0 || (flags & ~ARRAY_FLAGS) !== 0) return EINVAL
+  if (!accessFlagsAgree(flags)) return EINVAL
+  if (perCpu && (flags & (BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_MMAPABLE | BPF_MAP_FLAGS.BPF_F_INNER_MAP)) !== 0) return EINVAL
+  if ((flags & BPF_MAP_FLAGS.BPF_F_PRESERVE_ELEMS) !== 0) return EINVAL
+  return valueSize > INT_MAX || (perCpu && roundUp8(valueSize) > PER_CPU_UNIT) ? E2BIG : 0
+}
+
+function checkHash(attributes: MapAttributes, perCpu: boolean): number {
+  const { keySize, valueSize, maxEntries, flags } = attributes
+  if ((flags & ~HASH_FLAGS) !== 0 || !accessFlagsAgree(flags)) return EINVAL
+  if (perCpu && (flags & BPF_MAP_FLAGS.BPF_F_NUMA_NODE) !== 0) return EINVAL
+  if (maxEntries === 0 || keySize === 0 || valueSize === 0) return EINVAL
+  if (keySize + valueSize >= HASH_ELEMENT_LIMIT) return E2BIG
+  return maxEntries > 2 ** 31 || (perCpu && roundUp8(valueSize) > PER_CPU_UNIT) ? E2BIG : 0
+}
+
+function checkRingBuffer({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {
+  if ((flags & ~BPF_MAP_FLAGS.BPF_F_NUMA_NODE) !== 0 || keySize !== 0 || valueSize !== 0) return EINVAL
+  return maxEntries > 0 && maxEntries % PAGE_SIZE === 0 && Number.isInteger(Math.log2(maxEntries)) ? 0 : EINVAL
+}
+
+function accessFlagsAgree(flags: number): boolean {
+  const both = BPF_MAP_FLAGS.BPF_F_RDONLY_PROG | BPF_MAP_FLAGS.BPF_F_WRONLY_PROG
+  const user = BPF_MAP_FLAGS.BPF_F_RDONLY | BPF_MAP_FLAGS.BPF_F_WRONLY
+  return (flags & both) !== both && (flags & user) !== user
+}

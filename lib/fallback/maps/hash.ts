@@ -1,0 +1,250 @@
+/**
+ * BPF_MAP_TYPE_HASH and BPF_MAP_TYPE_PERCPU_HASH: kernel/bpf/hashtab.c.
+ *
+ * Chained buckets. An element lies in the kernel's memory from its insertion on, at one address: `key, value(s)`. As in Linux, an
+ * update of a key that is there takes a new element, so a pointer from an earlier look-up goes on showing the old value; and a deleted
+ * element stays readable until it is used again.
+ */
+import { BPF_MAP_FLAGS, BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
+import { Access, type Memory } from '../memory.js'
+import { copy } from './array.js'
+import { E2BIG, EEXIST, EINVAL, ENOENT } from '../errors.js'
+import { roundUp8, type CpuState, type MapAttributes, type MapStorage } from './types.js'
+
+/** Elements are allocated in blocks of about this size, when they are needed. */
+const SLAB_BYTES = 1 << 14
+const MAX_BUCKETS = 1 << 20
+/** Inaccessible bytes in front of each element, so that a step outside is caught. */
+const GUARD = 8
+
+export interface HashTraits {
+  readonly perCpu: boolean
+}
+
+export function createHash(memory: Memory, cpus: CpuState, attributes: MapAttributes, traits: HashTraits): MapStorage {
+  return new HashMap(memory, cpus, attributes, traits)
+}
+
+class HashMap implements MapStorage {
+  readonly bufferSize: number
+  readonly mapped = undefined
+  readonly direct = undefined
+  readonly #memory: Memory
+  readonly #cpus: CpuState
+  readonly #perCpu: boolean
+  readonly #keySize: number
+  readonly #valueSize: number
+  /** Bytes from one CPU's copy to the next. */
+  readonly #stride: number
+  /** From an element's address to its value. */
+  readonly #valueOffset: number
+  readonly #elementSize: number
+  readonly #valueAccess: Access
+  readonly #slabs: number[] = []
+  /** Elements of a slab, and how many of the newest one were taken. */
+  readonly #perSlab: number
+  #taken: number
+  readonly #free: number[] = []
+  /** The element that the last replacement left over: the next replacement takes it, so that a full map can be updated. */
+  #spare = 0
+  #count = 0
+  /** Chains: an element's number is its place in `#address`; 0 ends a chain. */
+  readonly #heads: Int32Array
+  readonly #next: number[] = [0]
+  readonly #address: number[] = [0]
+
+  constructor(
+    memory: Memory,
+    cpus: CpuState,
+    readonly attributes: MapAttributes,
+    traits: HashTraits,
+  ) {
+    const { keySize, valueSize, maxEntries, flags } = attributes
+    this.#memory = memory
+    this.#cpus = cpus
+    this.#perCpu = traits.perCpu
+    this.#keySize = keySize
+    this.#valueSize = valueSize
+    this.#stride = roundUp8(valueSize)
+    this.bufferSize = traits.perCpu ? this.#stride * cpus.possible : valueSize
+    this.#valueOffset = roundUp8(keySize)
+    this.#elementSize = GUARD + this.#valueOffset + roundUp8(this.bufferSize)
+    this.#valueAccess = (flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) === 0 ? Access.readWrite : Access.read
+    this.#perSlab = Math.max(1, Math.min(maxEntries + 1, Math.floor(SLAB_BYTES / this.#elementSize)))
+    this.#taken = this.#perSlab
+    this.#heads = new Int32Array(Math.min(MAX_BUCKETS, 2 ** Math.ceil(Math.log2(maxEntries))))
+  }
+
+  lookup(bytes: Uint8Array, at: number): number {
+    const element = this.#find(bytes, at)
+    if (element === 0) return 0
+    return this.#valueOf(element) + (this.#perCpu ? this.#cpus.current * this.#stride : 0)
+  }
+
+  lookupAll(bytes: Uint8Array, at: number): number {
+    const element = this.#find(bytes, at)
+    return element === 0 ? 0 : this.#valueOf(element)
+  }
+
+  update(bytes: Uint8Array, at: number, value: Uint8Array, valueAt: number, flags: number): number {
+    const old = this.#find(bytes, at)
+    const error = this.#refusal(old, flags)
+    if (error !== 0) return error
+    if (old !== 0 && this.#perCpu) {
+      copy(this.#memory, this.#valueOf(old) + this.#cpus.current * this.#stride, value, valueAt, this.#valueSize)
+      return 0
+    }
+    const before = this.#memory.u8
+    const element = this.#replace(old)
+    const memory = this.#memory.u8
+    // The memory may have grown: what came from it must be read from where it is now.
+    const from = value === before ? memory : value
+    // Other CPUs start from zero.
+    if (this.#perCpu) memory.fill(0, this.#valueOf(element), this.#valueOf(element) + this.bufferSize)
+    const offset = this.#perCpu ? this.#cpus.current * this.#stride : 0
+    copy(this.#memory, this.#valueOf(element) + offset, from, valueAt, this.#valueSize)
+    this.#insert(element, bytes === before ? memory : bytes, at)
+    return 0
+  }
+
+  updateAll(bytes: Uint8Array, at: number, value: Uint8Array, valueAt: number, flags: number): number {
+    const old = this.#find(bytes, at)
+    const error = this.#refusal(old, flags)
+    if (error !== 0) return error
+    const element = old !== 0 && this.#perCpu ? old : this.#replace(old)
+    copy(this.#memory, this.#valueOf(element), value, valueAt, this.bufferSize)
+    if (element !== old) this.#insert(element, bytes, at)
+    return 0
+  }
+
+  delete(bytes: Uint8Array, at: number): number {
+    const element = this.#find(bytes, at)
+    if (element === 0) return ENOENT
+    this.#unlink(element)
+    this.#free.push(element)
+    this.#count--
+    return 0
+  }
+
+  nextKey(key: Uint8Array | null, next: Uint8Array): number {
+    const element = key === null ? 0 : this.#find(key, 0)
+    let bucket = 0
+    let found = 0
+    if (element !== 0 && key !== null) {
+      found = this.#next[element] ?? 0
+      bucket = this.#bucketOf(key, 0) + 1
+    }
+    for (; found === 0 && bucket < this.#heads.length; bucket++) found = this.#heads[bucket] ?? 0
+    if (found === 0) return ENOENT
+    const address = this.#addressOf(found)
+    next.set(this.#memory.u8.subarray(address, address + this.#keySize))
+    return 0
+  }
+
+  readonly forEach = (visit: (key: number, value: number) => boolean): number => {
+    const offset = this.#perCpu ? this.#cpus.current * this.#stride : 0
+    let visited = 0
+    for (let bucket = 0; bucket < this.#heads.length; bucket++) {
+      let element = this.#heads[bucket] ?? 0
+      while (element !== 0) {
+        // The callback may delete the element that it was given.
+        const next = this.#next[element] ?? 0
+        visited++
+        if (!visit(this.#addressOf(element), this.#valueOf(element) + offset)) return visited
+        element = next
+      }
+    }
+    return visited
+  }
+
+  destroy(): void {
+    for (const slab of this.#slabs) this.#memory.free(slab)
+    this.#slabs.length = 0
+    this.#heads.fill(0)
+  }
+
+  #refusal(old: number, flags: number): number {
+    if (flags > BPF_UPDATE_FLAGS.BPF_EXIST) return EINVAL
+    if (old !== 0) return flags === BPF_UPDATE_FLAGS.BPF_NOEXIST ? EEXIST : 0
+    if (flags === BPF_UPDATE_FLAGS.BPF_EXIST) return ENOENT
+    return this.#count >= this.attributes.maxEntries ? E2BIG : 0
+  }
+
+  /** An element to write to: a new one, or one in the place of `old`, which is taken out. */
+  #replace(old: number): number {
+    if (old === 0) {
+      this.#count++
+      return this.#free.pop() ?? this.#create()
+    }
+    const element = this.#spare === 0 ? this.#create() : this.#spare
+    this.#unlink(old)
+    this.#spare = old
+    return element
+  }
+
+  #create(): number {
+    if (this.#taken === this.#perSlab) {
+      const label = `element of map '${this.attributes.name}'`
+      this.#slabs.push(this.#memory.alloc(this.#perSlab * this.#elementSize, Access.none, 16, label))
+      this.#taken = 0
+    }
+    const address = (this.#slabs.at(-1) ?? 0) + this.#taken++ * this.#elementSize + GUARD
+    this.#memory.protect(address, this.#keySize, Access.read)
+    const value = address + this.#valueOffset
+    if (this.#perCpu) {
+      for (let cpu = 0; cpu < this.#cpus.possible; cpu++) {
+        this.#memory.protect(value + cpu * this.#stride, this.#valueSize, this.#valueAccess)
+      }
+    } else this.#memory.protect(value, this.#valueSize, this.#valueAccess)
+    this.#next.push(0)
+    return this.#address.push(address) - 1
+  }
+
+  #insert(element: number, bytes: Uint8Array, at: number): void {
+    copy(this.#memory, this.#addressOf(element), bytes, at, this.#keySize)
+    const bucket = this.#bucketOf(bytes, at)
+    this.#next[element] = this.#heads[bucket] ?? 0
+    this.#heads[bucket] = element
+  }
+
+  #unlink(element: number): void {
+    const bucket = this.#bucketOf(this.#memory.u8, this.#addressOf(element))
+    const behind = this.#next[element] ?? 0
+    let previous = this.#heads[bucket] ?? 0
+    if (previous === element) {
+      this.#heads[bucket] = behind
+      return
+    }
+    while (this.#next[previous] !== element) previous = this.#next[previous] ?? 0
+    this.#next[previous] = behind
+  }
+
+  #find(bytes: Uint8Array, at: number): number {
+    const memory = this.#memory.u8
+    let element = this.#heads[this.#bucketOf(bytes, at)] ?? 0
+    while (element !== 0) {
+      const address = this.#addressOf(element)
+      let i = 0
+      while (i < this.#keySize && memory[address + i] === bytes[at + i]) i++
+      if (i === this.#keySize) return element
+      element = this.#next[element] ?? 0
+    }
+    return 0
+  }
+
+  /** FNV-1a over the key's bytes, finished so that low bits depend on all of them. */
+  #bucketOf(bytes: Uint8Array, at: number): number {
+    let hash = 0x811c9dc5
+    for (let i = at; i < at + this.#keySize; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x01000193)
+    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
+    return (hash ^ (hash >>> 13)) & (this.#heads.length - 1)
+  }
+
+  #addressOf(element: number): number {
+    return this.#address[element] ?? 0
+  }
+
+  #valueOf(element: number): number {
+    return this.#addressOf(element) + this.#valueOffset
+  }
+}
