@@ -27,7 +27,10 @@ export function nearestWords(word: string, candidates: Iterable<string>, limit =
     const other = name.slice(0, MAX_WORD).toLowerCase()
     const distance = editDistance(wanted, other)
     if (distance <= tolerance) scored.push({ name, score: distance })
-    else if (wanted.length >= 3 && (other.includes(wanted) || (other.length >= 3 && wanted.includes(other)))) {
+    else if (
+      wanted.length >= 3 &&
+      (other.includes(wanted) || (other.length >= 3 && wanted.includes(other)))
+    ) {
       scored.push({ name, score: tolerance + distance })
     }
   }

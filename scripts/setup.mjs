@@ -67,14 +67,17 @@ export async function setUp({ need = allSteps, retry = false } = {}) {
     return await withLock(async () => {
       const start = performance.now()
       const stamp = readStamp()
+      let didSomething = false
       for (const name of need) {
         current = name
         const step = steps[name]
         if (step.isDone(stamp, { retry })) continue
+        didSomething = true
         await step.run(stamp, { npm: npmCommand() })
         writeStamp(stamp)
       }
-      say(`ready in ${seconds(start)}`)
+      // Another process may have done it all while this one waited.
+      if (didSomething) say(`ready in ${seconds(start)}`)
       return true
     })
   } catch (error) {

@@ -86,7 +86,12 @@ export class BtfBuilder {
       kind: 'struct',
       name,
       size,
-      members: members.map(([member, type, offset]) => ({ name: member, type, bitOffset: offset * 8, bitSize: 0 })),
+      members: members.map(([member, type, offset]) => ({
+        name: member,
+        type,
+        bitOffset: offset * 8,
+        bitSize: 0,
+      })),
     })
   }
 
@@ -138,7 +143,10 @@ export class BtfBuilder {
       case 'enum':
         return [
           ...head(type.name, type.size, type.values.length, type.signed),
-          ...type.values.flatMap(({ name, value }) => [this.string(name), Number(BigInt.asUintN(32, BigInt(value)))]),
+          ...type.values.flatMap(({ name, value }) => [
+            this.string(name),
+            Number(BigInt.asUintN(32, BigInt(value))),
+          ]),
         ]
       case 'enum64':
         return [

@@ -79,7 +79,8 @@ function bad(message: string): BpfError {
 export function parseBtfExt(bytes: Uint8Array, btf: Btf): BtfExt {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < MIN_HEADER) throw bad(`the header is too short: ${bytes.length} of ${MIN_HEADER} bytes`)
-  if (view.getUint16(0, true) !== MAGIC) throw bad(`bad magic number 0x${view.getUint16(0, true).toString(16)}`)
+  if (view.getUint16(0, true) !== MAGIC)
+    throw bad(`bad magic number 0x${view.getUint16(0, true).toString(16)}`)
   if (view.getUint8(2) !== VERSION) throw bad(`unknown version ${view.getUint8(2)}`)
   if (view.getUint8(3) !== 0) throw bad('unknown flags')
   const header = view.getUint32(4, true)
@@ -89,7 +90,10 @@ export function parseBtfExt(bytes: Uint8Array, btf: Btf): BtfExt {
     if (bytes[at] !== 0) throw bad('the header has fields of a later version')
   }
 
-  const part = (at: number): Part => ({ start: header + view.getUint32(at, true), length: view.getUint32(at + 4, true) })
+  const part = (at: number): Part => ({
+    start: header + view.getUint32(at, true),
+    length: view.getUint32(at + 4, true),
+  })
   const context: Context = { view, btf, size: bytes.length }
   return {
     functions: readPart(context, part(8), FUNCTIONS),
@@ -122,7 +126,8 @@ const FUNCTIONS: RecordKind<FuncInfo> = {
   size: 8,
   read({ view, btf }, at, offset) {
     const type = view.getUint32(at + 4, true)
-    if (btf.types[type]?.kind !== 'func') throw bad(`function information names type ${type}, which is no function`)
+    if (btf.types[type]?.kind !== 'func')
+      throw bad(`function information names type ${type}, which is no function`)
     return { offset, type }
   },
 }
@@ -149,7 +154,8 @@ const CORE_RELOCATIONS: RecordKind<CoreRelocation> = {
     const type = view.getUint32(at + 4, true)
     const access = btf.string(view.getUint32(at + 8, true))
     const kind = view.getUint32(at + 12, true)
-    if (type === 0 || type >= btf.types.length) throw bad(`a CO-RE relocation names type ${type}, out of range`)
+    if (type === 0 || type >= btf.types.length)
+      throw bad(`a CO-RE relocation names type ${type}, out of range`)
     if (kind > MAX_CORE_KIND) throw bad(`unknown kind of CO-RE relocation: ${kind}`)
     if (!isAccess(access)) throw bad(`a CO-RE relocation has bad accessors: '${access.slice(0, 80)}'`)
     return { offset, type, access, kind }
@@ -173,7 +179,8 @@ function readPart<T extends { readonly offset: number }>(
   if (end > size) throw bad(`the ${kind.what} lies outside of the section`)
   if (part.length < 4) throw bad(`the ${kind.what} is too short`)
   const recordSize = view.getUint32(part.start, true)
-  if (recordSize < kind.size || recordSize % 4 !== 0) throw bad(`the ${kind.what} has bad records of ${recordSize} bytes`)
+  if (recordSize < kind.size || recordSize % 4 !== 0)
+    throw bad(`the ${kind.what} has bad records of ${recordSize} bytes`)
   let at = part.start + 4
   if (at === end) throw bad(`the ${kind.what} names no section`)
   while (at < end) {
@@ -188,7 +195,8 @@ function readPart<T extends { readonly offset: number }>(
     const records: T[] = []
     for (let i = 0; i < count; i++, at += recordSize) {
       const offset = view.getUint32(at, true)
-      if (offset % INSTRUCTION_SIZE !== 0) throw bad(`the ${kind.what} of '${section}' points into an instruction`)
+      if (offset % INSTRUCTION_SIZE !== 0)
+        throw bad(`the ${kind.what} of '${section}' points into an instruction`)
       records.push(kind.read(context, at, offset))
     }
     bySection.set(

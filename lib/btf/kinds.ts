@@ -71,7 +71,8 @@ function readInt(reader: TypeReader, at: number): BtfType {
   const encoding = (data >>> 24) & 0xf
   const bitOffset = (data >>> 16) & 0xff
   const bits = data & 0xff
-  if (encoding > 7 || data >>> 28 !== 0) throw fail(reader, `is an integer of unknown encoding ${data >>> 24}`)
+  if (encoding > 7 || data >>> 28 !== 0)
+    throw fail(reader, `is an integer of unknown encoding ${data >>> 24}`)
   if (bits === 0 || bitOffset + bits > size * 8) {
     throw fail(reader, `is an integer of ${bits} bits at bit ${bitOffset}, but has ${size} bytes`)
   }
@@ -105,7 +106,8 @@ function readComposite(kind: 'struct' | 'union'): KindReader {
         if (bitOffset + bitSize > size * 8) {
           throw fail(reader, `(${kind}): member ${i} starts or ends behind the ${size} bytes of it`)
         }
-        if (kind === 'union' && bitOffset !== 0) throw fail(reader, `(union): member ${i} does not start at 0`)
+        if (kind === 'union' && bitOffset !== 0)
+          throw fail(reader, `(union): member ${i} does not start at 0`)
         members.push({ name: nameAt(reader, part), type: view.getUint32(part + 4, true), bitOffset, bitSize })
       }
       return { kind, name: nameAt(reader, at), size, members }
@@ -122,7 +124,13 @@ function readEnum(reader: TypeReader, at: number, vlen: number, flag: boolean): 
       value: flag ? view.getInt32(part + 4, true) : view.getUint32(part + 4, true),
     })
   }
-  return { kind: 'enum', name: nameAt(reader, at), size: sizeOneOf(reader, at, [1, 2, 4, 8]), signed: flag, values }
+  return {
+    kind: 'enum',
+    name: nameAt(reader, at),
+    size: sizeOneOf(reader, at, [1, 2, 4, 8]),
+    signed: flag,
+    values,
+  }
 }
 
 function readEnum64(reader: TypeReader, at: number, vlen: number, flag: boolean): BtfType {
@@ -133,7 +141,13 @@ function readEnum64(reader: TypeReader, at: number, vlen: number, flag: boolean)
     const value = (BigInt(high) << 32n) | BigInt(view.getUint32(part + 4, true))
     values.push({ name: nameAt(reader, part), value: flag ? BigInt.asIntN(64, value) : value })
   }
-  return { kind: 'enum64', name: nameAt(reader, at), size: sizeOneOf(reader, at, [1, 2, 4, 8]), signed: flag, values }
+  return {
+    kind: 'enum64',
+    name: nameAt(reader, at),
+    size: sizeOneOf(reader, at, [1, 2, 4, 8]),
+    signed: flag,
+    values,
+  }
 }
 
 function readFuncProto(reader: TypeReader, at: number, vlen: number): BtfType {
@@ -209,7 +223,9 @@ export const KINDS: readonly (KindReader | undefined)[] = [
   readComposite('struct'),
   readComposite('union'),
   simple('enum', readEnum, { partSize: 8, maxVlen: MAX_VLEN, flag: true }),
-  simple('fwd', (reader, at, _, flag) => ({ kind: 'fwd', name: named(reader, at), union: flag }), { flag: true }),
+  simple('fwd', (reader, at, _, flag) => ({ kind: 'fwd', name: named(reader, at), union: flag }), {
+    flag: true,
+  }),
   simple('typedef', (reader, at) => ({ kind: 'typedef', name: named(reader, at), type: word(reader, at) })),
   reference('volatile'),
   reference('const'),
@@ -253,8 +269,12 @@ export const KINDS: readonly (KindReader | undefined)[] = [
     }),
     { fixedSize: 4, flag: true },
   ),
-  simple('type_tag', (reader, at) => ({ kind: 'type_tag', name: named(reader, at), type: word(reader, at) }), {
-    flag: true,
-  }),
+  simple(
+    'type_tag',
+    (reader, at) => ({ kind: 'type_tag', name: named(reader, at), type: word(reader, at) }),
+    {
+      flag: true,
+    },
+  ),
   simple('enum64', readEnum64, { partSize: 12, maxVlen: MAX_VLEN, flag: true }),
 ]

@@ -55,14 +55,16 @@ export interface BtfLayout {
 }
 
 function readHeader(bytes: Uint8Array, view: DataView): BtfLayout {
-  if (bytes.length < MIN_HEADER) throw badBtf(`the header is too short: ${bytes.length} of ${MIN_HEADER} bytes`)
+  if (bytes.length < MIN_HEADER)
+    throw badBtf(`the header is too short: ${bytes.length} of ${MIN_HEADER} bytes`)
   const magic = view.getUint16(0, true)
   if (magic === SWAPPED_MAGIC) throw badBtf('it is big-endian; only little-endian BTF can be read')
   if (magic !== MAGIC) throw badBtf(`bad magic number 0x${magic.toString(16)}`)
   if (view.getUint8(2) !== VERSION) throw badBtf(`unknown version ${view.getUint8(2)}`)
   if (view.getUint8(3) !== 0) throw badBtf(`unknown flags 0x${view.getUint8(3).toString(16)}`)
   const header = view.getUint32(4, true)
-  if (header < MIN_HEADER || header % 4 !== 0 || header > bytes.length) throw badBtf(`bad header size ${header}`)
+  if (header < MIN_HEADER || header % 4 !== 0 || header > bytes.length)
+    throw badBtf(`bad header size ${header}`)
   for (let at = MIN_HEADER; at < header; at++) {
     if (bytes[at] !== 0) throw badBtf('the header has fields of a later version')
   }
@@ -91,7 +93,8 @@ function readTypes(view: DataView, layout: BtfLayout, strings: BtfStrings): BtfT
     const vlen = info & 0xffff
     const flag = (info & KIND_FLAG) !== 0
     if (flag && !kind.flag) throw badBtf(`type ${id} (${kind.name}) has a flag that its kind does not know`)
-    if (vlen > kind.maxVlen) throw badBtf(`type ${id} (${kind.name}) has ${vlen} parts, but its kind has none`)
+    if (vlen > kind.maxVlen)
+      throw badBtf(`type ${id} (${kind.name}) has ${vlen} parts, but its kind has none`)
     const end = at + 12 + kind.fixedSize + vlen * kind.partSize
     if (end > layout.typesEnd) throw badBtf(`type ${id} (${kind.name}) is cut off`)
     reader.id = id

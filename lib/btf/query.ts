@@ -10,7 +10,8 @@ export type BtfComposite = BtfTypeOf<'struct' | 'union'>
 
 export function typeById(btf: Btf, id: TypeId): BtfType {
   const type = btf.types[id]
-  if (type === undefined) throw new BpfError('BAD_BTF', `BTF type id ${id} is out of range (0…${btf.types.length - 1})`)
+  if (type === undefined)
+    throw new BpfError('BAD_BTF', `BTF type id ${id} is out of range (0…${btf.types.length - 1})`)
   return type
 }
 

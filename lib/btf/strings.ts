@@ -21,7 +21,10 @@ export class BtfStrings {
   /** The string at an offset; it may start within another one. */
   at(offset: number): string {
     if (!(offset >= 0 && offset < this.#bytes.length)) {
-      throw new BpfError('BAD_BTF', `BTF: string offset ${offset} is out of range (0…${this.#bytes.length - 1})`)
+      throw new BpfError(
+        'BAD_BTF',
+        `BTF: string offset ${offset} is out of range (0…${this.#bytes.length - 1})`,
+      )
     }
     const text = this.#text
     if (text !== undefined) return text.slice(offset, text.indexOf('\0', offset))

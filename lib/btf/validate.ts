@@ -54,7 +54,8 @@ function checkReferences(types: readonly BtfType[], id: TypeId): void {
     if (other === undefined) {
       throw bad(`type ${id} (${type.kind}): ${what} is type ${target}, out of range (0…${types.length - 1})`)
     }
-    if (!kinds.has(other.kind)) throw bad(`type ${id} (${type.kind}): ${what} is type ${target}, a ${other.kind}`)
+    if (!kinds.has(other.kind))
+      throw bad(`type ${id} (${type.kind}): ${what} is type ${target}, a ${other.kind}`)
   }
   switch (type.kind) {
     case 'void':
@@ -212,7 +213,8 @@ class Measures {
     if (type === undefined) return
     this.#sizes[id] = this.#size(id, type)
     const expansion = this.#expansion(type)
-    if (expansion > MAX_BTF_EXPANSION) throw bad(`type ${id} (${type.kind}) has too many members within members`)
+    if (expansion > MAX_BTF_EXPANSION)
+      throw bad(`type ${id} (${type.kind}) has too many members within members`)
     this.#expansions[id] = expansion
   }
 
@@ -233,7 +235,8 @@ class Measures {
         const element = this.#sizeOf(type.type)
         if (element === NO_SIZE) return NO_SIZE
         const size = element * type.length
-        if (size > MAX_SIZE) throw bad(`type ${id} (array) is too large: ${type.length} times ${element} bytes`)
+        if (size > MAX_SIZE)
+          throw bad(`type ${id} (array) is too large: ${type.length} times ${element} bytes`)
         return size
       }
       case 'typedef':
@@ -252,7 +255,9 @@ class Measures {
       const size = this.#sizeOf(member.type)
       if (member.bitSize > 0) {
         if (size !== NO_SIZE && member.bitSize <= size * 8) continue
-        throw bad(`type ${id} (${type.kind} '${type.name}'): bit-field '${member.name}' is wider than its type`)
+        throw bad(
+          `type ${id} (${type.kind} '${type.name}'): bit-field '${member.name}' is wider than its type`,
+        )
       }
       if (size === NO_SIZE) {
         throw bad(`type ${id} (${type.kind} '${type.name}'): member '${member.name}' has no size`)
@@ -261,10 +266,14 @@ class Measures {
       const inner = this.#types[member.type]
       const bits = inner?.kind === 'int' ? inner.bitOffset + inner.bits : size * 8
       if (member.bitOffset + bits > type.size * 8) {
-        throw bad(`type ${id} (${type.kind} '${type.name}'): member '${member.name}' ends behind its ${type.size} bytes`)
+        throw bad(
+          `type ${id} (${type.kind} '${type.name}'): member '${member.name}' ends behind its ${type.size} bytes`,
+        )
       }
       if (bits === size * 8 && member.bitOffset % 8 !== 0) {
-        throw bad(`type ${id} (${type.kind} '${type.name}'): member '${member.name}' does not start at a byte`)
+        throw bad(
+          `type ${id} (${type.kind} '${type.name}'): member '${member.name}' does not start at a byte`,
+        )
       }
     }
   }

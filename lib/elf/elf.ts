@@ -58,7 +58,8 @@ function readHeader(image: Uint8Array, view: DataView): SectionTable {
   if (data !== 1) throw badObject(`Bad ELF data encoding ${data}`)
   if (identVersion !== 1 || view.getUint32(20, true) !== 1) throw badObject('Unknown ELF version')
   const machine = view.getUint16(18, true)
-  if (machine !== EM_BPF) throw badObject(`This is an ELF file for ${machineName(machine)}, not for BPF`, COMPILE)
+  if (machine !== EM_BPF)
+    throw badObject(`This is an ELF file for ${machineName(machine)}, not for BPF`, COMPILE)
   const type = view.getUint16(16, true)
   if (type !== ET_REL) {
     throw badObject(
@@ -67,7 +68,8 @@ function readHeader(image: Uint8Array, view: DataView): SectionTable {
     )
   }
   if (view.getUint16(52, true) !== HEADER_SIZE) throw badObject('Bad size of the ELF header')
-  if (view.getUint16(56, true) !== 0) throw badObject('A relocatable object has no program headers, but this one does')
+  if (view.getUint16(56, true) !== 0)
+    throw badObject('A relocatable object has no program headers, but this one does')
   return readSectionTable(image, view)
 }
 
@@ -88,7 +90,8 @@ function readSectionTable(image: Uint8Array, view: DataView): SectionTable {
       'The file seems to be truncated',
     )
   }
-  if (names === 0 || names >= count) throw badObject(`Bad index of the section name table: ${names} of ${count}`)
+  if (names === 0 || names >= count)
+    throw badObject(`Bad index of the section name table: ${names} of ${count}`)
   return { offset, count, names }
 }
 
@@ -96,7 +99,11 @@ function notElf(image: Uint8Array): Error {
   const [a, b, c, d] = image
   // LLVM bitcode, raw or wrapped: what clang -emit-llvm leaves.
   const bitcode = (a === 0x42 && b === 0x43) || (a === 0xde && b === 0xc0 && c === 0x17 && d === 0x0b)
-  if (bitcode) throw badObject('This is LLVM bitcode, not an object file', 'Compile it with llc -march=bpf -filetype=obj')
+  if (bitcode)
+    throw badObject(
+      'This is LLVM bitcode, not an object file',
+      'Compile it with llc -march=bpf -filetype=obj',
+    )
   if (a === 0x21 && b === 0x3c) throw badObject('This is an archive, not an object file')
   return badObject('This is not an ELF file', 'A BPF object is what clang --target=bpf -c makes')
 }

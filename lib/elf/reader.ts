@@ -35,7 +35,9 @@ export class StringTable {
   /** @param what whose name it is, for the message: `section 3` */
   at(offset: number, what: string): string {
     if (offset >= this.#bytes.length) {
-      throw badObject(`The name of ${what} lies outside of its string table (${offset} of ${this.#bytes.length})`)
+      throw badObject(
+        `The name of ${what} lies outside of its string table (${offset} of ${this.#bytes.length})`,
+      )
     }
     return decoder.decode(this.#bytes.subarray(offset, this.#bytes.indexOf(0, offset)))
   }

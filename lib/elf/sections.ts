@@ -86,7 +86,8 @@ function checkSection(section: RawSection, count: number): void {
   const refused = REFUSED_TYPES[section.type]
   if (refused !== undefined) throw badObject(`${what} has ${refused}`)
   if ((section.flags & SHF.COMPRESSED) !== 0) throw badObject(`${what} is compressed`, 'Compile without -gz')
-  if (section.link >= count) throw badObject(`${what} links to section ${section.link}, but there are ${count}`)
+  if (section.link >= count)
+    throw badObject(`${what} links to section ${section.link}, but there are ${count}`)
   const entrySize = ENTRY_SIZES[section.type]
   if (entrySize !== undefined) {
     if (section.entrySize !== entrySize) throw badObject(`${what} has a bad entry size: ${section.entrySize}`)
@@ -94,14 +95,16 @@ function checkSection(section: RawSection, count: number): void {
     if (section.offset % 8 !== 0) throw badObject(`${what} is not aligned to 8 bytes`)
   }
   // A string table that nobody uses is checked as well: a reader in C may still open it.
-  if (section.type === SHT.STRTAB) void new StringTable(section.data, `${section.name} (section ${section.index})`)
+  if (section.type === SHT.STRTAB)
+    void new StringTable(section.data, `${section.name} (section ${section.index})`)
   if ((section.flags & SHF.EXECINSTR) !== 0) checkCode(section, what)
 }
 
 function checkCode(section: RawSection, what: string): void {
   if (section.type !== SHT.PROGBITS) throw badObject(`${what} should hold code, but has type ${section.type}`)
   if (section.size % INSTRUCTION_SIZE !== 0) throw badObject(`${what} ends within an instruction`)
-  if (section.offset % INSTRUCTION_SIZE !== 0) throw badObject(`${what} holds code, but is not aligned to 8 bytes`)
+  if (section.offset % INSTRUCTION_SIZE !== 0)
+    throw badObject(`${what} holds code, but is not aligned to 8 bytes`)
 }
 
 function checkOverlaps(sections: readonly RawSection[], table: SectionTable): void {
@@ -121,7 +124,8 @@ function checkOverlaps(sections: readonly RawSection[], table: SectionTable): vo
   extents.sort((a, b) => a.start - b.start)
   let last: (typeof extents)[number] | undefined
   for (const extent of extents) {
-    if (last !== undefined && extent.start < last.end) throw badObject(`In the file, ${extent.what} overlaps ${last.what}`)
+    if (last !== undefined && extent.start < last.end)
+      throw badObject(`In the file, ${extent.what} overlaps ${last.what}`)
     last = extent
   }
   const nobits = sections.reduce((sum, section) => sum + (section.type === SHT.NOBITS ? section.size : 0), 0)

@@ -21,7 +21,8 @@ export function readSymbols(sections: readonly RawSection[]): readonly ElfSymbol
   const names = new StringTable(nameSection.data, nameSection.name)
   const view = sectionView(table)
   const count = table.size / SYMBOL_SIZE
-  if (table.info > count) throw badObject(`The symbol table's first global symbol is ${table.info}, but it has ${count}`)
+  if (table.info > count)
+    throw badObject(`The symbol table's first global symbol is ${table.info}, but it has ${count}`)
   return Array.from({ length: count }, (_, index) => {
     const symbol = readSymbol(view, index, names)
     checkSymbol(symbol, sections)
@@ -65,28 +66,36 @@ function checkSymbol(symbol: ElfSymbol, sections: readonly RawSection[]): void {
   }
   if (symbol.section === SHN.UNDEF) return
   const section = sections[symbol.section]
-  if (section === undefined) throw badObject(`${what} is in section ${symbol.section}, but there are ${sections.length}`)
+  if (section === undefined)
+    throw badObject(`${what} is in section ${symbol.section}, but there are ${sections.length}`)
   if (symbol.value > section.size || symbol.size > section.size - symbol.value) {
     throw badObject(
       `${what} lies outside of its section '${section.name}': ${symbol.size} bytes at ${symbol.value} of ${section.size}`,
     )
   }
-  if (symbol.type === STT.SECTION && symbol.value !== 0) throw badObject(`${what} is a section that does not start at 0`)
+  if (symbol.type === STT.SECTION && symbol.value !== 0)
+    throw badObject(`${what} is a section that does not start at 0`)
   if (symbol.type === STT.FUNC) checkFunction(symbol, section, what)
 }
 
 function checkFunction(symbol: ElfSymbol, section: RawSection, what: string): void {
-  if ((section.flags & SHF.EXECINSTR) === 0) throw badObject(`${what} is a function in '${section.name}', which is no code`)
+  if ((section.flags & SHF.EXECINSTR) === 0)
+    throw badObject(`${what} is a function in '${section.name}', which is no code`)
   if (symbol.name === '') throw badObject(`${what} is a function without a name`)
-  if (symbol.value % INSTRUCTION_SIZE !== 0) throw badObject(`${what} starts within an instruction, at ${symbol.value}`)
+  if (symbol.value % INSTRUCTION_SIZE !== 0)
+    throw badObject(`${what} starts within an instruction, at ${symbol.value}`)
   if (symbol.size === 0 || symbol.size % INSTRUCTION_SIZE !== 0) {
     throw badObject(`${what} has a bad size for a function: ${symbol.size} bytes`)
   }
-  if (symbol.visibility === STV.INTERNAL) throw badObject(`${what} has internal visibility, which BPF does not know`)
+  if (symbol.visibility === STV.INTERNAL)
+    throw badObject(`${what} has internal visibility, which BPF does not know`)
 }
 
 /** Gives each section the relocations that apply to it. */
-export function readRelocations(raw: readonly RawSection[], symbols: readonly ElfSymbol[]): readonly ElfSection[] {
+export function readRelocations(
+  raw: readonly RawSection[],
+  symbols: readonly ElfSymbol[],
+): readonly ElfSection[] {
   const byTarget = new Map<number, readonly ElfRelocation[]>()
   for (const section of raw) {
     if (section.type !== SHT.REL) continue
@@ -95,7 +104,8 @@ export function readRelocations(raw: readonly RawSection[], symbols: readonly El
     if (target === undefined || section.info === 0 || section.info === section.index) {
       throw badObject(`${what} relocates section ${section.info}, but there are ${raw.length}`)
     }
-    if (target.type !== SHT.PROGBITS) throw badObject(`${what} relocates '${target.name}', which has no contents of its own`)
+    if (target.type !== SHT.PROGBITS)
+      throw badObject(`${what} relocates '${target.name}', which has no contents of its own`)
     if (raw[section.link]?.type !== SHT.SYMTAB) throw badObject(`${what} does not link to the symbol table`)
     if (byTarget.has(target.index)) throw badObject(`'${target.name}' has more than one relocation section`)
     byTarget.set(target.index, readEntries(section, target, symbols, what))
@@ -117,10 +127,14 @@ function readEntries(
     const symbolIndex = view.getUint32(at + 12, true)
     const symbol = symbols[symbolIndex]
     if (symbol === undefined) {
-      throw badObject(`${what}: relocation ${index} uses symbol ${symbolIndex}, but there are ${symbols.length}`)
+      throw badObject(
+        `${what}: relocation ${index} uses symbol ${symbolIndex}, but there are ${symbols.length}`,
+      )
     }
     if (offset >= target.size) {
-      throw badObject(`${what}: relocation ${index} lies outside of '${target.name}': ${offset} of ${target.size}`)
+      throw badObject(
+        `${what}: relocation ${index} lies outside of '${target.name}': ${offset} of ${target.size}`,
+      )
     }
     return { offset, type, symbol }
   })

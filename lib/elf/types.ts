@@ -72,7 +72,14 @@ export const SHT = {
 } as const
 
 /** Section flags. */
-export const SHF = { WRITE: 1, ALLOC: 2, EXECINSTR: 4, MERGE: 0x10, STRINGS: 0x20, COMPRESSED: 0x800 } as const
+export const SHF = {
+  WRITE: 1,
+  ALLOC: 2,
+  EXECINSTR: 4,
+  MERGE: 0x10,
+  STRINGS: 0x20,
+  COMPRESSED: 0x800,
+} as const
 
 /** Section indexes that stand for something else. */
 export const SHN = { UNDEF: 0, LORESERVE: 0xff00, ABS: 0xfff1, COMMON: 0xfff2, XINDEX: 0xffff } as const

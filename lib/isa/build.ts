@@ -75,8 +75,13 @@ export const store = (bits: Bits, dst: number, offset: number, imm: number): Ins
 export const storer = (bits: Bits, dst: number, offset: number, src: number): Instruction =>
   instruction(CLASS.STX | 0x60 | SIZE_BITS[bits], dst, src, offset)
 /** @param operation one of ATOMIC in opcodes.ts, with or without its FETCH */
-export const atomic = (bits: Bits, operation: number, dst: number, offset: number, src: number): Instruction =>
-  instruction(CLASS.STX | 0xc0 | SIZE_BITS[bits], dst, src, offset, operation)
+export const atomic = (
+  bits: Bits,
+  operation: number,
+  dst: number,
+  offset: number,
+  src: number,
+): Instruction => instruction(CLASS.STX | 0xc0 | SIZE_BITS[bits], dst, src, offset, operation)
 
 /** A 64-bit immediate: two slots. @param pseudo one of PSEUDO_LDDW */
 export function lddw(dst: number, value: bigint, pseudo = 0): readonly [Instruction, Instruction] {

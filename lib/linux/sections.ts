@@ -48,7 +48,15 @@ function row(
   expectedAttachType: BpfAttachType = 0,
   { sleepable = false, fragments = false, target, byName = false }: Extras = {},
 ): SectionEntry {
-  return { prefix, type, expectedAttachType, sleepable, fragments, targetForm: target, attachesByName: byName }
+  return {
+    prefix,
+    type,
+    expectedAttachType,
+    sleepable,
+    fragments,
+    targetForm: target,
+    attachesByName: byName,
+  }
 }
 
 const FUNCTION: Extras = { target: 'FUNCTION[+OFFSET]', byName: true }

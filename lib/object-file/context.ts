@@ -1,9 +1,8 @@
 /** What the parts of the object-file parser share: the ELF file, its BTF, and look-ups in both. */
 import { BpfError } from '../errors.js'
-import { findMember } from '../btf/query.js'
 import type { Btf, BtfType, BtfVarSecInfo, TypeId } from '../btf/types.js'
-import { SHF, SHT, STT } from '../elf/types.js'
-import type { ElfFile, ElfSection, ElfSymbol } from '../elf/types.js'
+import { SHF, SHT } from '../elf/types.js'
+import type { ElfFile, ElfSection } from '../elf/types.js'
 import type { GlobalData } from './types.js'
 
 export interface ObjectContext {
@@ -26,7 +25,11 @@ export function isCode(section: ElfSection): boolean {
   return section.type === SHT.PROGBITS && (section.flags & SHF.EXECINSTR) !== 0
 }
 
-const DATA_SECTIONS: readonly { readonly kind: GlobalData['kind']; readonly name: string; readonly type: number }[] = [
+const DATA_SECTIONS: readonly {
+  readonly kind: GlobalData['kind']
+  readonly name: string
+  readonly type: number
+}[] = [
   { kind: 'rodata', name: '.rodata', type: SHT.PROGBITS },
   { kind: 'data', name: '.data', type: SHT.PROGBITS },
   { kind: 'bss', name: '.bss', type: SHT.NOBITS },
@@ -44,7 +47,15 @@ export function dataKind(section: ElfSection): GlobalData['kind'] | undefined {
 
 /** Sections whose names mean something to a loader: two of the same name would be ambiguous. */
 export function checkUniqueNames(elf: ElfFile): void {
-  const special = new Set(['license', 'version', 'maps', '.maps', '.BTF', '.BTF.ext', ...STRUCT_OPS_SECTIONS.keys()])
+  const special = new Set([
+    'license',
+    'version',
+    'maps',
+    '.maps',
+    '.BTF',
+    '.BTF.ext',
+    ...STRUCT_OPS_SECTIONS.keys(),
+  ])
   const seen = new Set<string>()
   for (const section of elf.sections) {
     if (!special.has(section.name) && !isCode(section) && dataKind(section) === undefined) continue
@@ -54,7 +65,10 @@ export function checkUniqueNames(elf: ElfFile): void {
 }
 
 /** Sections of struct_ops variables. */
-export const STRUCT_OPS_SECTIONS: ReadonlyMap<string, { readonly link: boolean; readonly autocreate: boolean }> = new Map([
+export const STRUCT_OPS_SECTIONS: ReadonlyMap<
+  string,
+  { readonly link: boolean; readonly autocreate: boolean }
+> = new Map([
   ['.struct_ops', { link: false, autocreate: true }],
   ['.struct_ops.link', { link: true, autocreate: true }],
   ['?.struct_ops', { link: false, autocreate: false }],
@@ -91,20 +105,6 @@ export function variablesOf(btf: Btf, section: DataSection): readonly SectionVar
     if (variable?.kind !== 'var') return []
     return [{ ...entry, name: variable.name, valueType: variable.type, linkage: variable.linkage }]
   })
-}
-
-/** The function that starts at an offset of a code section. */
-export function functionAt(elf: ElfFile, section: number, offset: number): ElfSymbol | undefined {
-  return elf.symbols.find(
-    (symbol) => symbol.type === STT.FUNC && symbol.section === section && symbol.value === offset,
-  )
-}
-
-/** Looks up a member of a struct by name, in bytes; undefined if there is none. */
-export function memberOffset(btf: Btf, type: BtfType, name: string): number | undefined {
-  if (type.kind !== 'struct') return undefined
-  const member = findMember(btf, type, name)
-  return member === undefined ? undefined : member.bitOffset / 8
 }
 
 /** A view of bytes for reading numbers. */

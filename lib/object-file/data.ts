@@ -55,5 +55,10 @@ function isMappable(btf: Btf, section: DataSection): boolean {
 }
 
 function readVariables(btf: Btf, section: DataSection): readonly Variable[] {
-  return variablesOf(btf, section).map(({ name, valueType, offset, size }) => ({ name, type: valueType, offset, size }))
+  return variablesOf(btf, section).map(({ name, valueType, offset, size }) => ({
+    name,
+    type: valueType,
+    offset,
+    size,
+  }))
 }

@@ -5,8 +5,8 @@
 import { sizeOf } from '../btf/query.js'
 import type { Btf, BtfType, BtfVarSecInfo } from '../btf/types.js'
 import { STB, STT } from '../elf/types.js'
-import type { ElfFile, ElfSection } from '../elf/types.js'
-import { badObject, sectionNamed } from './context.js'
+import type { ElfFile, ElfSection, ElfSymbol } from '../elf/types.js'
+import { badObject } from './context.js'
 import type { DataSection } from './context.js'
 
 /** Sections of externs: they exist in BTF only. */
@@ -17,45 +17,61 @@ const VAR_STATIC = 0
 export function completeDataSections(btf: Btf, elf: ElfFile): Btf {
   const types: BtfType[] = [...btf.types]
   const seen = new Set<string>()
+  const scope: Scope = {
+    btf,
+    sections: new Map(elf.sections.filter(({ size }) => size > 0).map((section) => [section.name, section])),
+    symbols: new Map(elf.symbols.filter(isGlobalVariable).map((symbol) => [symbol.name, symbol])),
+  }
   types.forEach((type, id) => {
     if (type.kind !== 'datasec') return
     if (seen.has(type.name)) throw badObject(`The type information has two data sections '${type.name}'`)
     seen.add(type.name)
     if (VIRTUAL_SECTIONS.has(type.name)) return
-    types[id] = complete(btf, elf, type)
+    types[id] = complete(scope, type)
   })
   return { types, bytes: btf.bytes, string: (offset) => btf.string(offset), find: (name) => btf.find(name) }
 }
 
-function complete(btf: Btf, elf: ElfFile, type: DataSection): DataSection {
-  const section = sectionNamed(elf, type.name)
-  if (section === undefined || section.size === 0) {
+interface Scope {
+  readonly btf: Btf
+  readonly sections: ReadonlyMap<string, ElfSection>
+  /** Global variables. */
+  readonly symbols: ReadonlyMap<string, ElfSymbol>
+}
+
+function isGlobalVariable({ type, binding }: ElfSymbol): boolean {
+  return type === STT.OBJECT && binding !== STB.LOCAL
+}
+
+function complete({ btf, sections, symbols }: Scope, type: DataSection): DataSection {
+  const section = sections.get(type.name)
+  if (section === undefined) {
     throw badObject(`The type information describes a section '${type.name}', which the object does not have`)
   }
   const filled = type.size !== 0
   const variables = type.variables.map((entry) => {
-    const offset = filled ? entry.offset : offsetOf(btf, elf, section, entry)
+    const offset = filled ? entry.offset : offsetOf(btf, symbols, section, entry)
     return checkVariable(btf, section, { ...entry, offset })
   })
   variables.sort((a, b) => a.offset - b.offset)
   let end = 0
   for (const variable of variables) {
-    if (variable.offset < end) throw badObject(`Variables of section '${type.name}' overlap at ${variable.offset}`)
+    if (variable.offset < end)
+      throw badObject(`Variables of section '${type.name}' overlap at ${variable.offset}`)
     end = variable.offset + variable.size
   }
   return { ...type, size: section.size, variables }
 }
 
-function offsetOf(btf: Btf, elf: ElfFile, section: ElfSection, entry: BtfVarSecInfo): number {
+function offsetOf(btf: Btf, symbols: Scope['symbols'], section: ElfSection, entry: BtfVarSecInfo): number {
   const variable = btf.types[entry.type]
   if (variable?.kind !== 'var') throw badObject(`Section '${section.name}' should hold variables only`)
   // Static variables have no symbol that a linker could move; their offsets are final.
   if (variable.linkage === VAR_STATIC) return entry.offset
-  const symbol = elf.symbols.find(
-    ({ name, type, binding, section: index }) =>
-      name === variable.name && type === STT.OBJECT && binding !== STB.LOCAL && index === section.index,
-  )
-  if (symbol === undefined) throw badObject(`Variable '${variable.name}' of section '${section.name}' has no symbol`)
+  const symbol = symbols.get(variable.name)
+  if (symbol === undefined || symbol.section !== section.index) {
+    throw badObject(`Variable '${variable.name}' of section '${section.name}' has no symbol`)
+  }
   return symbol.value
 }
 

@@ -45,13 +45,17 @@ export function isExtern(symbol: ElfSymbol): boolean {
 
 function undefinedSymbol(name: string, hasBtf: boolean): BpfError {
   if (!hasBtf) {
-    return new BpfError('NO_BTF', `Symbol '${name}' is undefined, and the object has no type information to tell what it is`, {
-      hint: 'Compile with -g',
-    })
+    return new BpfError(
+      'NO_BTF',
+      `Symbol '${name}' is undefined, and the object has no type information to tell what it is`,
+      {
+        hint: 'Compile with -g',
+      },
+    )
   }
   return badObject(
     `Symbol '${name}' is undefined`,
-    'If it is the kernel's, declare it with __ksym or __kconfig; if it is in another object, link them with bpftool gen object',
+    'Declare what is in the kernel with __ksym or __kconfig; link what is in another object with bpftool gen object',
   )
 }
 
@@ -65,7 +69,8 @@ function declarations(btf: Btf): Map<string, Declaration> {
     for (const entry of found.type.variables) {
       const type = btf.types[entry.type]
       if ((type?.kind !== 'var' && type?.kind !== 'func') || type.linkage !== LINKAGE_EXTERN) continue
-      if (type.kind === 'func' && kind === 'kconfig') throw badObject(`'${type.name}' is a function, but declared __kconfig`)
+      if (type.kind === 'func' && kind === 'kconfig')
+        throw badObject(`'${type.name}' is a function, but declared __kconfig`)
       if (declared.has(type.name)) throw badObject(`'${type.name}' is declared __ksym or __kconfig twice`)
       declared.set(type.name, { kind: type.kind === 'func' ? 'kfunc' : kind, type: type.type })
     }
@@ -105,7 +110,8 @@ function kconfigMap(btf: Btf, externs: readonly ExternDefinition[]): MapDefiniti
   return { ...map, data: { kind: 'kconfig', initial: new Uint8Array(end), variables } }
 }
 
-const KCONFIG_TYPES = 'bool, char, an integer of 1, 2, 4 or 8 bytes, enum libbpf_tristate, or an array of char'
+const KCONFIG_TYPES =
+  'bool, char, an integer of 1, 2, 4 or 8 bytes, enum libbpf_tristate, or an array of char'
 /** Kconfig strings are file names at most. */
 const MAX_KCONFIG_SIZE = 4096
 
@@ -123,7 +129,9 @@ function isKconfigType(btf: Btf, type: BtfType): boolean {
       return type.name === 'libbpf_tristate' && type.size === 4
     case 'array': {
       const element = resolveType(btf, type.type)
-      return element.kind === 'int' && element.size === 1 && type.length > 0 && type.length <= MAX_KCONFIG_SIZE
+      return (
+        element.kind === 'int' && element.size === 1 && type.length > 0 && type.length <= MAX_KCONFIG_SIZE
+      )
     }
     default:
       return false
@@ -134,4 +142,3 @@ function alignmentOf(btf: Btf, id: TypeId): number {
   const type = resolveType(btf, id)
   return type.kind === 'int' || type.kind === 'enum' ? type.size : 1
 }
-

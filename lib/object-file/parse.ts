@@ -73,7 +73,8 @@ function contents(elf: ElfFile, name: string): Uint8Array | undefined {
   if (section.type !== SHT.PROGBITS || (section.flags & SHF.EXECINSTR) !== 0) {
     throw badObject(`Section '${name}' is not of the type that its name promises`)
   }
-  if (section.offset % 4 !== 0 && name.startsWith('.BTF')) throw badObject(`Section '${name}' is not aligned to 4 bytes`)
+  if (section.offset % 4 !== 0 && name.startsWith('.BTF'))
+    throw badObject(`Section '${name}' is not aligned to 4 bytes`)
   return section.data
 }
 

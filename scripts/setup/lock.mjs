@@ -46,16 +46,21 @@ function isStale() {
   }
 }
 
-/** Removes a stale lock. Under a lock of its own: else of two thieves the second would take the first one's fresh lock. */
+/**
+ * Removes a stale lock, and answers whether it did. Under a lock of its own: else of two thieves the second would take the first
+ * one's fresh lock.
+ */
 function stealIfStale() {
-  if (!isStale()) return
+  if (!isStale()) return false
   if (!create(stealFile, String(process.pid))) {
     const found = stat(stealFile)
     if (found !== undefined && Date.now() - found.mtimeMs > staleMs) rmSync(stealFile, { force: true })
-    return
+    return false
   }
   try {
-    if (isStale()) rmSync(lockFile, { force: true })
+    if (!isStale()) return false
+    rmSync(lockFile, { force: true })
+    return true
   } finally {
     rmSync(stealFile, { force: true })
   }
@@ -70,9 +75,10 @@ export async function withLock(work) {
   mkdirSync(cacheFolder, { recursive: true })
   let told = false
   while (!create(lockFile, String(process.pid))) {
-    stealIfStale()
-    if (!told) {
-      say(`waiting for another set-up in this folder (process ${ownerPid()})`)
+    if (stealIfStale()) continue
+    const owner = ownerPid()
+    if (!told && Number.isInteger(owner)) {
+      say(`waiting for another set-up in this folder (process ${owner})`)
       told = true
     }
     await sleep(pollMs)

@@ -128,7 +128,13 @@ class Predecoder {
         return this.#jump(slot, OP.JA, insn, info.bits === 32 ? insn.imm : insn.offset, 0)
       case 'may_goto':
       case 'jump':
-        return this.#jump(slot, insn.opcode | (info.kind === 'jump' ? REGISTER_FORM : 0), insn, insn.offset, source)
+        return this.#jump(
+          slot,
+          insn.opcode | (info.kind === 'jump' ? REGISTER_FORM : 0),
+          insn,
+          insn.offset,
+          source,
+        )
       case 'call':
         return this.#call(slot, insn)
       case 'exit':
@@ -189,10 +195,14 @@ class Predecoder {
     if (second === undefined || second.opcode !== 0)
       return this.#trap(slot, 'malformed', '64-bit immediate load without its second half')
     if (insn.src === PSEUDO_LDDW.IMM)
-      return this.#put(slot, OP.MOV64_REG, insn.dst, this.#constant(insn.imm, second.imm))
+      return this.#put(slot, OP.LDDW, insn.dst, this.#constant(insn.imm, second.imm))
     if (insn.src === PSEUDO_LDDW.FUNC)
-      return this.#put(slot, OP.MOV64_REG, insn.dst, this.#constant(slot + 1 + insn.imm, FUNC_HI))
-    this.#trap(slot, 'malformed', `64-bit immediate load with source register ${insn.src}, which the loader resolves`)
+      return this.#put(slot, OP.LDDW, insn.dst, this.#constant(slot + 1 + insn.imm, FUNC_HI))
+    this.#trap(
+      slot,
+      'malformed',
+      `64-bit immediate load with source register ${insn.src}, which the loader resolves`,
+    )
   }
 
   #constant(low: number, high: number): number {

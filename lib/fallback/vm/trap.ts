@@ -32,7 +32,11 @@ export function trap(
 }
 
 /** `program 'x' insn 3 (x.bpf.c:12: return *p;): r0 = *(u32 *)(r1 +0)` */
-export function whereIs(program: ExecutableProgram, instructions: readonly Instruction[], slot: number): string {
+export function whereIs(
+  program: ExecutableProgram,
+  instructions: readonly Instruction[],
+  slot: number,
+): string {
   const line = lineOf(program.lines, slot)
   const source = line === undefined ? '' : ` (${line.file}:${line.line}: ${line.text.trim()})`
   const insn = instructions[slot]
@@ -46,7 +50,13 @@ export function whereIs(program: ExecutableProgram, instructions: readonly Instr
  * @param hi      high half of the address
  * @param address low half, unsigned
  */
-export function describeFault(memory: Memory, hi: number, address: number, size: number, access: Access): string {
+export function describeFault(
+  memory: Memory,
+  hi: number,
+  address: number,
+  size: number,
+  access: Access,
+): string {
   const pointer = `0x${(hi >>> 0).toString(16).padStart(8, '0')}${address.toString(16).padStart(8, '0')}`
   const what = `${access === Access.read ? 'read' : 'write'} of ${size} bytes at ${pointer}`
   if (hi === 0 && address < NULL_PAGE)

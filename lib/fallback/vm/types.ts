@@ -39,6 +39,8 @@ export interface Engine {
   run(context: number): void
   /** Calls the function at a BPF_PSEUDO_FUNC address with up to five arguments (low, high pairs): callbacks. */
   call(functionAddress: number, args: readonly number[]): void
+  /** Gives the stack memory back. The engine can't run any more. May be called twice. */
+  close(): void
 }
 
 export interface EngineEnvironment {

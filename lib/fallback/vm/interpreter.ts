@@ -1,0 +1,194 @@
+/**
+ * The interpreter: RFC 9669 whole, on registers of two signed 32-bit halves.
+ *
+ * Every access is checked against the memory's shadow, so it is safe with programs that no verifier has seen: what
+ * goes wrong is a `TRAP` that says where and why. The hot loop allocates nothing and knows no BigInt.
+ */
+import { BpfError, unsupported } from '../../errors.js'
+import { decode } from '../../isa/instruction.js'
+import type { Instruction } from '../../isa/instruction.js'
+import { helperById } from '../../linux/helpers.js'
+import { Access, KERNEL_HI } from '../memory.js'
+import type { Memory } from '../memory.js'
+import { execute } from './execute.js'
+import type { Machine } from './execute.js'
+import { Frames, MAX_CALL_FRAMES } from './frames.js'
+import { atomicAccess, loadChecked, storeChecked } from './memory-access.js'
+import { WORDS, predecode } from './predecode.js'
+import type { PredecodedProgram } from './predecode.js'
+import { describeFault, trap, whereIs } from './trap.js'
+import type { Engine, EngineEnvironment, ExecutableProgram, HelperFunction, Registers } from './types.js'
+
+export { FUNC_HI } from './predecode.js'
+
+/**
+ * Makes a program ready to run.
+ *
+ * Instructions that no engine could run (unknown opcodes, jumps out of the program) trap when they are reached.
+ *
+ * @throws BpfError UNSUPPORTED if the program calls a helper that Linux has and `environment.helpers` lacks,
+ *         BAD_OBJECT if the code is no multiple of 8 bytes, ENOMEM if there is no room for its stack
+ */
+export function createInterpreter(program: ExecutableProgram, environment: EngineEnvironment): Engine {
+  return new Interpreter(program, environment)
+}
+
+class Interpreter implements Machine {
+  readonly program: ExecutableProgram
+  readonly memory: Memory
+  readonly registers: Registers
+  readonly words: Int32Array
+  readonly #instructions: readonly Instruction[]
+  readonly #functions: ReadonlySet<number>
+  readonly #code: PredecodedProgram
+  readonly helpers: (HelperFunction | undefined)[] = []
+  readonly frames: Frames
+  readonly #fuelPerRun: number
+  fuel = 0
+  /** Frame of the function that runs, counted over nested runs; -1: idle. */
+  depth = -1
+  /** Deepest frame that the current run may use. */
+  deepest = 0
+  #closed = false
+
+  constructor(program: ExecutableProgram, environment: EngineEnvironment) {
+    this.program = program
+    this.memory = environment.memory
+    this.#fuelPerRun = environment.fuel
+    this.#functions = new Set(program.functions.map((f) => f.start))
+    this.#instructions = decode(program.code)
+    this.#code = predecode(this.#instructions)
+    this.words = this.#code.words
+    this.registers = { lo: this.#code.lo, hi: this.#code.hi }
+    for (const id of this.#code.helpers) {
+      const helper = environment.helpers.get(id)
+      const known = helperById(id)
+      // Unknown ids are what libbpf leaves in place of CO-RE accesses that can't be resolved: dead code, or a trap.
+      if (helper === undefined && known !== undefined)
+        throw unsupported(`helper bpf_${known.name}#${id}`, `Program '${program.name}' calls it`)
+      if (helper !== undefined) this.helpers[id] = helper
+    }
+    this.frames = new Frames(environment.memory, program.name)
+  }
+
+  run(context: number): void {
+    const outer = this.depth
+    const outerDeepest = this.deepest
+    const outermost = outer < 0
+    if (this.#closed) throw new BpfError('CLOSED', `program '${this.program.name}' was closed`)
+    if (outermost) this.fuel = this.#fuelPerRun
+    else this.frames.saveRegisters(outer, this.registers)
+    try {
+      this.frames.reserve(outer + 1)
+      this.deepest = outer + MAX_CALL_FRAMES
+      const { lo, hi } = this.registers
+      lo[1] = context
+      hi[1] = KERNEL_HI
+      execute(this, 0, outer + 1)
+    } finally {
+      this.depth = outer
+      this.deepest = outerDeepest
+      if (!outermost) this.frames.restoreRegisters(outer, this.registers)
+    }
+  }
+
+  call(functionAddress: number, args: readonly number[]): void {
+    const caller = this.depth
+    if (caller < 0)
+      throw new BpfError(
+        'BAD_PHASE',
+        `program '${this.program.name}' isn't running: only helpers call its functions`,
+      )
+    if (!this.#functions.has(functionAddress))
+      throw new BpfError(
+        'TRAP',
+        `program '${this.program.name}': no function starts at slot ${functionAddress}`,
+      )
+    if (caller + 1 > this.deepest) throw this.tooDeep(functionAddress * WORDS)
+    this.frames.saveRegisters(caller, this.registers)
+    const { lo, hi } = this.registers
+    for (let i = 0; i < 5; i++) {
+      lo[i + 1] = args[2 * i] ?? 0
+      hi[i + 1] = args[2 * i + 1] ?? 0
+    }
+    try {
+      execute(this, functionAddress * WORDS, caller + 1)
+    } finally {
+      this.depth = caller
+      this.frames.restoreRegisters(caller, this.registers)
+    }
+  }
+
+  close(): void {
+    if (this.depth >= 0)
+      throw new BpfError('EBUSY', `program '${this.program.name}' is running and can't be closed`, {
+        errno: 16,
+      })
+    if (!this.#closed) this.frames.free()
+    this.#closed = true
+  }
+
+  outOfFuel(pc: number): BpfError {
+    return trap(
+      this.program,
+      this.#instructions,
+      pc >> 2,
+      `ran out of fuel after ${this.#fuelPerRun} instructions`,
+      'It loops for longer than the kernel was made to allow, or forever',
+    )
+  }
+
+  tooDeep(pc: number): BpfError {
+    return trap(this.program, this.#instructions, pc >> 2, `more than ${MAX_CALL_FRAMES} call frames`)
+  }
+
+  load(pc: number, size: number, signed: boolean): void {
+    const bad = loadChecked(this.memory, this.registers, this.words, pc, size, signed)
+    if (bad === undefined) return
+    const { lo, hi } = this.registers
+    const dst = this.words[pc + 1] ?? 0
+    if (!this.program.faultingLoadsReadZero || bad.user)
+      throw this.#fault(pc, bad.hi, bad.address, size, Access.read)
+    lo[dst] = hi[dst] = 0
+  }
+
+  store(pc: number, size: number): void {
+    const bad = storeChecked(this.memory, this.registers, this.words, pc, size)
+    if (bad !== undefined) throw this.#fault(pc, bad.hi, bad.address, size, Access.readWrite)
+  }
+
+  atomic(pc: number, size: number): void {
+    const imm = this.#instructions[pc >> 2]?.imm ?? 0
+    const bad = atomicAccess(this.memory, this.registers, this.words, pc, size, imm)
+    if (bad === undefined) return
+    if (bad === 'operation')
+      throw trap(
+        this.program,
+        this.#instructions,
+        pc >> 2,
+        `there is no ${size}-byte atomic operation 0x${imm.toString(16)}`,
+      )
+    throw this.#fault(pc, bad.hi, bad.address, size, bad.access)
+  }
+
+  #fault(pc: number, hi: number, address: number, size: number, access: Access): BpfError {
+    const problem = describeFault(this.memory, hi, address, size, access)
+    return trap(this.program, this.#instructions, pc >> 2, problem)
+  }
+
+  /** Helper ids that the environment doesn't know, and those that come in a register. */
+  helperMissing(pc: number, id: number): BpfError {
+    const known = helperById(id)
+    if (known === undefined)
+      return trap(this.program, this.#instructions, pc >> 2, `invalid func unknown#${id}`)
+    return unsupported(`helper bpf_${known.name}#${id}`, `Program '${this.program.name}' calls it`)
+  }
+
+  stopped(pc: number): BpfError {
+    const reason = this.#code.reasons[this.words[pc + 3] ?? 0]
+    const text = reason?.text ?? 'invalid instruction'
+    if (reason?.kind === 'unsupported')
+      return unsupported(`${text}: ${whereIs(this.program, this.#instructions, pc >> 2)}`)
+    return trap(this.program, this.#instructions, pc >> 2, text)
+  }
+}

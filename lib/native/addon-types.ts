@@ -1,0 +1,176 @@
+/**
+ * What the addon offers: the one typed door between TypeScript and C++.
+ *
+ * The C++ checks the type and size of every argument, so none of this can crash the process; but it words nothing.
+ * Failures come as {@link RawFailure}, which `failure.ts` makes a `BpfError`.
+ */
+
+export interface Addon {
+  readonly facts: AddonFacts
+  /** Sets what makes an Error of a failure, for this thread. */
+  setFailureFactory(factory: (raw: RawFailure) => Error): void
+  possibleCpus(): number
+  /** Creates and closes a tiny array map: 0, or the errno with which the kernel refused. */
+  probe(): number
+  /** @param subject what failures are about: `object 'execsnoop'` */
+  openObject(image: Uint8Array, name: string, subject: string): AddonObject
+}
+
+export interface LibbpfVersion {
+  readonly major: number
+  readonly minor: number
+}
+
+/** Facts of the build. */
+export interface AddonFacts {
+  /** libbpf's headers. */
+  readonly compiledWith: LibbpfVersion
+  /** libbpf's code: may be newer where it is a shared library. */
+  readonly runsWith: LibbpfVersion
+  readonly staticLibbpf: boolean
+  /** What depends on a libbpf newer than 1.1, and whether this build has it. */
+  readonly features: Readonly<Record<AddonFeature, boolean>>
+}
+
+export type AddonFeature =
+  | 'tcx'
+  | 'netkit'
+  | 'netfilter'
+  | 'uprobeMulti'
+  | 'ringObjects'
+  | 'token'
+  | 'ringConsumeN'
+  | 'prepare'
+  | 'programStreams'
+
+/** See `enum class Reason` in native/failure.h. The empty one: `errno` tells. */
+export type FailureReason =
+  | ''
+  | 'closed'
+  | 'busy'
+  | 'phase'
+  | 'reentrant'
+  | 'argument'
+  | 'range'
+  | 'size'
+  | 'unsupported'
+
+/** All that C++ knows of a failure. */
+export interface RawFailure {
+  /** The system call or libbpf function. */
+  readonly call: string
+  /** Positive; 0 where no errno tells; from 4000 on, libbpf's own numbers. */
+  readonly errno: number
+  readonly subject: string
+  /** What libbpf printed during the call. */
+  readonly log: string
+  readonly reason: FailureReason
+  /** For `size`: bytes wanted. For `range`: the limit that was exceeded. */
+  readonly expected: number
+  /** For `size` and `range`: what was given. */
+  readonly actual: number
+}
+
+/** Maps and programs go by their index in `mapSpecs()` and `programSpecs()`. */
+export interface AddonObject {
+  mapSpecs(): readonly AddonMapSpec[]
+  programSpecs(): readonly AddonProgramSpec[]
+  setMaxEntries(map: number, maxEntries: number): void
+  setAutoload(program: number, autoload: boolean): void
+  initialValue(map: number): Uint8Array | undefined
+  setInitialValue(map: number, value: Uint8Array): void
+  load(): void
+  loadAsync(): Promise<void>
+  map(map: number, subject: string): AddonMap
+  program(program: number, subject: string): AddonProgram
+  close(): void
+}
+
+export interface AddonMapSpec {
+  /** libbpf's: of global data, `execsnoo.rodata`. */
+  readonly name: string
+  /** Whether it holds global data. */
+  readonly internal: boolean
+  readonly type: number
+  readonly keySize: number
+  readonly valueSize: number
+  readonly maxEntries: number
+  readonly flags: number
+}
+
+export interface AddonProgramSpec {
+  readonly name: string
+  readonly section: string
+  readonly type: number
+  readonly autoload: boolean
+}
+
+export interface AddonMap {
+  info(): AddonMapInfo
+  lookup(key: Uint8Array, value: Uint8Array, flags: number): boolean
+  update(key: Uint8Array, value: Uint8Array, flags: number): void
+  delete(key: Uint8Array): boolean
+  nextKey(key: Uint8Array | null, next: Uint8Array): boolean
+  memory(): Uint8Array | undefined
+  openRing(
+    deliver: BatchDelivery,
+    batchBytes: number,
+    batchRecords: number,
+    floodIntervalMs: number,
+    floodWakeups: number,
+    floodPeriodMs: number,
+  ): AddonReader
+  close(): void
+}
+
+/** `bytes` and `index` come with the first batch, and whenever the memory was replaced. */
+export type BatchDelivery = (count: number, bytes?: Uint8Array, index?: Uint32Array) => void
+
+export interface AddonMapInfo {
+  readonly id: number
+  readonly type: number
+  readonly keySize: number
+  readonly valueSize: number
+  readonly bufferSize: number
+  readonly maxEntries: number
+  readonly flags: number
+}
+
+export interface AddonProgram {
+  info(): { readonly id: number; readonly type: number; readonly tag: Uint8Array }
+  attach(subject: string): AddonLink
+  run(
+    data: Uint8Array | undefined,
+    dataOutSize: number,
+    ctx: Uint8Array | undefined,
+    ctxOutSize: number,
+    repeat: number,
+  ): AddonRunResult
+  close(): void
+}
+
+export interface AddonRunResult {
+  readonly retval: number
+  readonly durationNs: number
+  /** Where `dataOutSize` was not 0. */
+  readonly dataOut?: Uint8Array
+  /** Where `ctxOutSize` was not 0. */
+  readonly ctxOut?: Uint8Array
+  /** The context that went in, as it is now: programs of type syscall change it. */
+  readonly ctxIn?: Uint8Array
+}
+
+export interface AddonLink {
+  /** Kernel link id; 0 for attachments that are not BPF links. */
+  id(): number
+  close(): void
+}
+
+export interface AddonReader {
+  consume(): number
+  pause(): void
+  resume(): void
+  ref(): void
+  unref(): void
+  close(): void
+}

@@ -1,0 +1,166 @@
+/** Words for what C++ reports: raw facts in, a `BpfError` with a code, a message and a hint out. */
+import { BpfError, systemError, unsupported } from '../errors.js'
+import { errnoName, errnoText } from '../linux/errno.js'
+import { whyNotAttachable } from '../linux/sections.js'
+import type { FailureReason, RawFailure } from './addon-types.js'
+import { loadFailure } from './load-failure.js'
+import { checkPrivileges } from './privileges.js'
+
+/** The Error for a failure: what the addon calls before it throws. */
+export function toError(raw: RawFailure): Error {
+  if (raw.reason !== '') return BY_REASON[raw.reason](raw)
+  return (BY_CALL[raw.call] ?? systemFailure)(raw)
+}
+
+/** What libbpf printed, without its prefix; its first line is mostly the cause. */
+export function printedLines(log: string): readonly string[] {
+  return log
+    .split('\n')
+    .map((line) => line.replace(/^libbpf: /, '').trim())
+    .filter((line) => line !== '')
+}
+
+/** The hint for EPERM and EACCES: what the process lacks; undefined if it lacks nothing that is known. */
+export function permissionHint(): string | undefined {
+  const { allowed, reason, hint } = checkPrivileges()
+  return allowed ? undefined : `${reason}. ${hint}`
+}
+
+const BY_REASON: Readonly<Record<Exclude<FailureReason, ''>, (raw: RawFailure) => Error>> = {
+  closed: ({ call, subject }) => new BpfError('CLOSED', `${subject} was closed`, { call }),
+  busy: ({ call, subject }) =>
+    new BpfError('BAD_PHASE', `${subject} is being loaded`, { call, hint: 'Await loadAsync() first' }),
+  phase: ({ call, subject }) => {
+    const hint = PHASE_HINTS[call]
+    return new BpfError('BAD_PHASE', `${subject} is in another phase`, { call, ...(hint && { hint }) })
+  },
+  reentrant: ({ call, subject }) =>
+    new BpfError('BAD_PHASE', `${subject}: consume() was called from inside the sink`, {
+      call,
+      hint: 'The batch that the sink looks at would be overwritten: call it when the sink has returned',
+    }),
+  argument: ({ call, subject }) => new BpfError('BAD_VALUE', `${subject} has the wrong type`, { call }),
+  range: ({ call, subject, expected, actual }) =>
+    new BpfError('BAD_VALUE', `${subject} is ${actual}, which is out of range: the limit is ${expected}`, { call }),
+  size: ({ call, subject, expected, actual }) =>
+    new BpfError('BAD_VALUE', `${subject} has ${actual} bytes instead of ${expected}`, { call }),
+  unsupported: ({ subject }) => unsupported(subject),
+}
+
+const PHASE_HINTS: Readonly<Record<string, string>> = {
+  bpf_map__set_max_entries: 'A map gets its size before load()',
+  bpf_program__set_autoload: 'What is loaded is chosen before load()',
+  bpf_map__initial_value: 'After load(), global data is read from the map',
+  bpf_map__set_initial_value: 'After load(), global data is written to the map',
+  bpf_object__load: 'An object is loaded once, whether that worked or not: open it again',
+  bpf_map__fd: 'Maps exist after a load() that worked',
+  bpf_program__fd: 'Programs exist after a load() that worked',
+}
+
+const BY_CALL: Readonly<Record<string, (raw: RawFailure) => BpfError>> = {
+  bpf_object__open_mem: openFailure,
+  bpf_object__load: loadFailure,
+  bpf_program__attach: attachFailure,
+  'bpf(BPF_PROG_TEST_RUN)': runFailure,
+}
+
+/** Hints by call and errno. */
+const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'bpf(BPF_MAP_UPDATE_ELEM)': {
+    E2BIG: 'The map is full, or the index lies behind its end: give it more maxEntries',
+    ENOSPC: 'The map is full: give it more maxEntries',
+    EPERM: 'The map is frozen or read-only for programs in user space, as .rodata is',
+    EOPNOTSUPP: 'Maps of this type are not updated from user space',
+    EEXIST: 'BPF_NOEXIST was asked for, and the key is there',
+    ENOENT: 'BPF_EXIST was asked for, and the key is not there',
+    EINVAL: 'The flags or the value do not suit maps of this type; BPF_F_LOCK wants a bpf_spin_lock in the value',
+  },
+  'bpf(BPF_MAP_LOOKUP_ELEM)': {
+    EOPNOTSUPP: 'Maps of this type are not read by key',
+    EPERM: 'The map is write-only for programs in user space',
+    EINVAL: 'The flags do not suit maps of this type; BPF_F_LOCK wants a bpf_spin_lock in the value',
+  },
+  'bpf(BPF_MAP_DELETE_ELEM)': {
+    EINVAL: 'Entries of an array are not deleted: overwrite them',
+    EOPNOTSUPP: 'Entries of this type of map are not deleted',
+    EPERM: 'The map is frozen or read-only for programs in user space, as .rodata is',
+  },
+  'bpf(BPF_MAP_GET_NEXT_KEY)': { EOPNOTSUPP: 'Maps of this type have no keys to walk over' },
+  ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_RINGBUF have a ring' },
+  'fcntl(F_DUPFD_CLOEXEC)': {
+    EBADF: 'The map was not created: its type may be unknown to this kernel',
+    EMFILE: 'Raise the limit of open files (ulimit -n), or close objects that are no longer used',
+  },
+  'bpf(BPF_OBJ_GET_INFO_BY_FD)': { EBADF: 'It was not loaded: its autoload is off' },
+}
+
+function systemFailure({ call, errno, subject }: RawFailure): BpfError {
+  const name = errnoName(errno)
+  const hint = HINTS[call]?.[name] ?? (name === 'EPERM' || name === 'EACCES' ? permissionHint() : undefined)
+  return systemError(call, errno, subject, hint === undefined ? {} : { hint })
+}
+
+/** libbpf's own error numbers: 4000 and on. See `enum libbpf_errno`. */
+const LIBBPF_ERRNO_START = 4000
+
+function openFailure({ call, errno, subject, log }: RawFailure): BpfError {
+  const [cause, ...rest] = printedLines(log)
+  const reason = cause ?? (errno >= LIBBPF_ERRNO_START ? `libbpf error ${errno}` : errnoText(errno))
+  return new BpfError('BAD_OBJECT', `${subject}: libbpf cannot open it: ${reason}`, {
+    call,
+    ...(errno < LIBBPF_ERRNO_START && { errno }),
+    hint: rest.length > 0 ? rest.join('; ') : 'It takes a little-endian BPF ELF file: clang -O2 -g -target bpf -c',
+  })
+}
+
+function attachFailure({ call, errno, subject, log }: RawFailure): BpfError {
+  const name = errnoName(errno)
+  const [cause] = printedLines(log)
+  const section = /SEC\("([^"]*)"\)/.exec(subject)?.[1]
+  const why = section === undefined ? undefined : whyNotAttachable(section)
+  if (name === 'EOPNOTSUPP' && why !== undefined) {
+    return new BpfError('UNSUPPORTED', `${subject} cannot be attached by the name of its section: ${why}`, {
+      call,
+      errno,
+    })
+  }
+  const hint = attachHint(name, section ?? '')
+  const error = systemError(call, errno, subject, hint === undefined ? {} : { hint })
+  if (cause === undefined) return error
+  return new BpfError(error.code, `${error.message.replace(`. ${hint}`, '')}: ${cause}`, {
+    call,
+    errno,
+    ...(hint !== undefined && { hint }),
+  })
+}
+
+function attachHint(errno: string, section: string): string | undefined {
+  if (errno === 'EPERM' || errno === 'EACCES') {
+    return permissionHint() ?? 'This kernel refuses it to everybody: lockdown, or an attach type that is switched off'
+  }
+  if (/^(kprobe|kretprobe|ksyscall|kretsyscall)/.test(section)) {
+    if (errno === 'ENOENT') return 'This kernel has no kprobes (CONFIG_KPROBES), or no function of that name: see /proc/kallsyms'
+    if (errno === 'ESRCH') return 'This kernel has no function of that name, or it was inlined: see /proc/kallsyms'
+  }
+  if (/^(uprobe|uretprobe|usdt)/.test(section) && errno === 'ENOENT') return 'No such file or symbol: name the file by its whole path'
+  if (/^(tp|tracepoint|raw_tp|raw_tracepoint)/.test(section) && errno === 'ENOENT') {
+    return 'No such tracepoint, or no tracefs to look it up in: mount -t tracefs tracefs /sys/kernel/tracing'
+  }
+  if (errno === 'EBUSY' || errno === 'EEXIST') return 'Something is attached there already'
+  return undefined
+}
+
+/** Linux's own, unknown to user space. */
+const ENOTSUPP = 524
+
+function runFailure(raw: RawFailure): BpfError {
+  const { call, errno, subject } = raw
+  const name = errnoName(errno)
+  if (errno === ENOTSUPP || name === 'EOPNOTSUPP') {
+    return new BpfError('UNSUPPORTED', `${subject}: this kernel cannot run programs of its type on demand`, { call, errno })
+  }
+  if (name !== 'EINVAL') return systemFailure(raw)
+  return systemError(call, errno, subject, {
+    hint: 'Data, context or repeat do not suit the program type: packets want 14 bytes at least; syscall and raw_tp programs take a context only',
+  })
+}

@@ -1,0 +1,136 @@
+/** Why bpf_object__load failed: told by what libbpf printed, since one errno stands for many causes. */
+import { BpfError, systemError } from '../errors.js'
+import { errnoName } from '../linux/errno.js'
+import { unknownSection } from '../linux/sections.js'
+import type { RawFailure } from './addon-types.js'
+import { checkPrivileges } from './privileges.js'
+import { parseVerifierReport } from './verifier-log.js'
+
+/** A known cause: a pattern of what libbpf prints, and the error that it means. The first one that fits counts. */
+interface Cause {
+  readonly pattern: RegExp
+  toError(found: RegExpExecArray, raw: RawFailure): BpfError
+}
+
+const CAUSES: readonly Cause[] = [
+  {
+    pattern: /prog '([^']*)': missing BPF prog type, check ELF section name '([^']*)'/,
+    toError: ([, program = '', section = '']) => unknownSection(program, section),
+  },
+  {
+    pattern: /failed to resolve CO-RE relocation ([^\n]*)/,
+    toError: ([, relocation = ''], raw) =>
+      relocationError(raw, `CO-RE relocation ${relocation.trim()} has no match in this kernel`, {
+        hint: 'The type or field does not exist here: guard its use with bpf_core_field_exists() or bpf_core_type_exists()',
+      }),
+  },
+  {
+    pattern: /extern \([^)]*\) '([^']*)'[^\n]*(?:not found|not resolved)[^\n]*/,
+    toError: ([, name = ''], raw) =>
+      relocationError(raw, `extern '${name}' is not in this kernel`, {
+        hint: 'Declare it __weak and test it, if the program can do without it',
+      }),
+  },
+  {
+    pattern: /BPF map '([^']*)' is referenced but wasn't created/,
+    toError: ([, map = ''], raw) => relocationError(raw, `map '${map}' is used by a program but was not created`, {}),
+  },
+  {
+    pattern: /prog '([^']*)': failed to find kernel BTF type ID of '([^']*)'/,
+    toError: ([, program = '', target = ''], { call, errno }) =>
+      new BpfError(errnoName(errno), `program '${program}': this kernel's type information has no '${target}'`, {
+        call,
+        errno,
+        hint: 'The function or hook does not exist here, was inlined, or is in a module that is not loaded',
+      }),
+  },
+  {
+    pattern: /failed to find valid kernel BTF|Error loading vmlinux BTF|vmlinux BTF is not found/,
+    toError: (_, { call, errno, subject }) =>
+      new BpfError('UNSUPPORTED', `${subject} needs the type information of the kernel, and this one has none`, {
+        call,
+        errno,
+        hint: 'It takes a kernel built with CONFIG_DEBUG_INFO_BTF=y, which has /sys/kernel/btf/vmlinux',
+      }),
+  },
+  {
+    pattern: /map '([^']*)': failed to create: [^\n]*/,
+    toError: ([, map = ''], { call, errno }) => {
+      const hint = mapHint(errnoName(errno))
+      return systemError(call, errno, `map '${map}'`, hint === undefined ? {} : { hint })
+    },
+  },
+]
+
+/** The error for a failed bpf_object__load. */
+export function loadFailure(raw: RawFailure): BpfError {
+  const { call, errno, subject, log } = raw
+  for (const { pattern, toError } of CAUSES) {
+    const found = pattern.exec(log)
+    if (found !== null) return toError(found, raw)
+  }
+  const verifier = parseVerifierReport(log)
+  if (verifier !== undefined) {
+    const place = verifier.source === undefined ? '' : ` (${verifier.source.file}:${verifier.source.line})`
+    const message = `program '${verifier.program ?? '?'}' was refused by the verifier: ${verifier.summary}${place}`
+    return new BpfError('VERIFIER_REJECTED', message, { call, errno, verifier })
+  }
+  const program = /prog '([^']*)': BPF program load failed/.exec(log)?.[1]
+  const what = program === undefined ? subject : `program '${program}'`
+  const hint = loadHint(errnoName(errno)) ?? lastLine(log)
+  return systemError(call, errno, what, hint === undefined ? {} : { hint })
+}
+
+function relocationError(
+  { call, errno, subject, log }: RawFailure,
+  problem: string,
+  details: { readonly hint?: string },
+): BpfError {
+  const verifier = parseVerifierReport(log)
+  const what = verifier?.program === undefined ? subject : `program '${verifier.program}'`
+  return new BpfError('RELOCATION_FAILED', `${what}: ${problem}`, {
+    call,
+    errno,
+    ...details,
+    ...(verifier !== undefined && { verifier }),
+  })
+}
+
+function loadHint(errno: string): string | undefined {
+  switch (errno) {
+    case 'EPERM':
+    case 'EACCES':
+      return permission('The kernel gave no reason: this program type may need CAP_PERFMON or CAP_NET_ADMIN, or lockdown refuses it')
+    case 'EINVAL':
+      return 'The kernel gave no reason: this program type, attach type or flag may be unknown to it'
+    case 'ENOMEM':
+      return 'Kernels before 5.11 count BPF memory against the limit of locked memory: raise it (ulimit -l)'
+    default:
+      return undefined
+  }
+}
+
+function mapHint(errno: string): string | undefined {
+  switch (errno) {
+    case 'EPERM':
+      return permission('The kernel refuses maps of this type to this process')
+    case 'EINVAL':
+      return 'Its type, sizes or flags do not go together, or this kernel does not know them; a ring buffer wants a power of two of whole pages'
+    case 'E2BIG':
+    case 'ENOMEM':
+      return 'It is too large: give it fewer maxEntries'
+    default:
+      return undefined
+  }
+}
+
+function permission(otherwise: string): string {
+  const { allowed, reason, hint } = checkPrivileges()
+  return allowed ? otherwise : `${reason}. ${hint}`
+}
+
+function lastLine(log: string): string | undefined {
+  const lines = log.split('\n').filter((line) => line !== '' && !/failed to load object|failed to load: -/.test(line))
+  const last = lines.at(-1)?.replace(/^libbpf: /, '')
+  return last === undefined ? undefined : `libbpf: ${last}`
+}

@@ -1,0 +1,154 @@
+/**
+ * May this process use bpf(), and for which program types? If not: what is missing, in words that a person can act on.
+ *
+ * Sources: capabilities(7), bpf(2), Documentation/admin-guide/sysctl/kernel.rst (unprivileged_bpf_disabled).
+ */
+import { readFileSync } from 'node:fs'
+import { errno, errnoName, errnoText } from '../linux/errno.js'
+import { BPF_PROG_TYPE, programType } from '../linux/program-types.js'
+import { loadAddon } from './addon.js'
+
+export interface Privileges {
+  readonly allowed: boolean
+  /** Why not, for people: one sentence without a full stop. */
+  readonly reason?: string
+  /** What to do about it. */
+  readonly hint?: string
+  /** Names of capabilities that are missing: `CAP_BPF`. */
+  readonly missing: readonly string[]
+}
+
+/** What decides. Read from the system by {@link readSituation}; given by tests. */
+export interface Situation {
+  /** CapEff of /proc/self/status. */
+  readonly effective: bigint
+  /** kernel.unprivileged_bpf_disabled: 0 allows some types to everybody; undefined if it cannot be read. */
+  readonly unprivilegedBpfDisabled: number | undefined
+  /** Whether the process is in a user namespace of its own, where capabilities don't count for bpf(). */
+  readonly inUserNamespace: boolean
+  /** Errno of creating a tiny array map; 0 if it worked. */
+  readonly probe: number
+}
+
+/** linux/capability.h. */
+const CAPABILITY = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n, CAP_PERFMON: 38n, CAP_BPF: 39n } as const
+type CapabilityName = keyof typeof CAPABILITY
+
+/** What anybody may load where kernel.unprivileged_bpf_disabled is 0. */
+const UNPRIVILEGED_TYPES: ReadonlySet<number> = new Set([BPF_PROG_TYPE.SOCKET_FILTER, BPF_PROG_TYPE.CGROUP_SKB])
+
+/** @param programTypes BPF_PROG_TYPE_* that are to be loaded; none: any use of bpf() */
+export function checkPrivileges(
+  programTypes: readonly number[] = [],
+  situation: Situation = readSituation(),
+): Privileges {
+  const has = (name: CapabilityName) =>
+    ((situation.effective >> CAPABILITY[name]) & 1n) === 1n || ((situation.effective >> CAPABILITY.CAP_SYS_ADMIN) & 1n) === 1n
+  const unprivileged =
+    situation.unprivilegedBpfDisabled === 0 && programTypes.every((type) => UNPRIVILEGED_TYPES.has(type))
+
+  const missing = neededFor(programTypes).filter((name) => !has(name))
+  if (missing.length > 0 && !(unprivileged && situation.probe === 0)) {
+    return {
+      allowed: false,
+      reason: `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing${typesClause(programTypes, missing)}`,
+      hint: hintFor(missing, situation),
+      missing,
+    }
+  }
+  if (situation.probe !== 0) return { allowed: false, ...deniedAnyway(situation), missing: [] }
+  return { allowed: true, missing: [] }
+}
+
+/**
+ * Why this process may not load programs of these types; undefined if it may.
+ *
+ * @param programTypes BPF_PROG_TYPE_* numbers
+ */
+export function whyNotAllowed(
+  programTypes: readonly number[],
+): { readonly problem: string; readonly hint: string } | undefined {
+  const { allowed, reason, hint } = checkPrivileges(programTypes)
+  return allowed ? undefined : { problem: reason ?? 'bpf() is denied', hint: hint ?? '' }
+}
+
+/** The effective capability set in the text of /proc/self/status; none if it isn't there. */
+export function parseEffectiveCapabilities(status: string): bigint {
+  const hex = /^CapEff:\s*([0-9a-fA-F]+)$/m.exec(status)?.[1]
+  return hex === undefined ? 0n : BigInt(`0x${hex}`)
+}
+
+/** Reads what decides from /proc, and asks the kernel for a map. */
+export function readSituation(): Situation {
+  const load = loadAddon()
+  const disabled = Number.parseInt(readOr('/proc/sys/kernel/unprivileged_bpf_disabled', ''), 10)
+  // The first namespace maps every user to itself.
+  const uidMap = readOr('/proc/self/uid_map', '').trim().split(/\s+/)
+  return {
+    effective: parseEffectiveCapabilities(readOr('/proc/self/status', '')),
+    unprivilegedBpfDisabled: Number.isNaN(disabled) ? undefined : disabled,
+    inUserNamespace: uidMap.length >= 3 && uidMap.join(' ') !== '0 0 4294967295',
+    probe: 'addon' in load ? load.addon.probe() : errno('ENOSYS'),
+  }
+}
+
+function neededFor(programTypes: readonly number[]): readonly CapabilityName[] {
+  const needed = new Set<CapabilityName>(['CAP_BPF'])
+  for (const type of programTypes) {
+    for (const capability of programType(type)?.capabilities ?? []) {
+      needed.add(capability === 'perfmon' ? 'CAP_PERFMON' : 'CAP_NET_ADMIN')
+    }
+  }
+  return [...needed]
+}
+
+function typesClause(programTypes: readonly number[], missing: readonly CapabilityName[]): string {
+  if (missing.includes('CAP_BPF')) return ''
+  const names = programTypes.flatMap((type) => {
+    const info = programType(type)
+    const wants = info?.capabilities.some((one) => missing.includes(one === 'perfmon' ? 'CAP_PERFMON' : 'CAP_NET_ADMIN'))
+    return info !== undefined && wants === true ? [info.name] : []
+  })
+  return `, which programs of type ${[...new Set(names)].join(', ')} need`
+}
+
+function hintFor(missing: readonly CapabilityName[], { unprivilegedBpfDisabled }: Situation): string {
+  const list = missing.map((name) => name.toLowerCase()).join(',')
+  const sysctl =
+    missing.includes('CAP_BPF') && unprivilegedBpfDisabled !== undefined && unprivilegedBpfDisabled !== 0
+      ? `; kernel.unprivileged_bpf_disabled is ${unprivilegedBpfDisabled}`
+      : ''
+  return (
+    `Run as root, or give the process ${missing.join(', ')}: AmbientCapabilities=${missing.join(' ')} in a systemd unit, ` +
+    `setcap ${list}=ep on a copy of node, --cap-add in a container (Linux before 5.8: CAP_SYS_ADMIN)${sysctl}`
+  )
+}
+
+/** The capabilities are there, and yet bpf() fails. */
+function deniedAnyway({ probe, inUserNamespace }: Situation): { readonly reason: string; readonly hint: string } {
+  const name = errnoName(probe)
+  if (name === 'ENOSYS') {
+    return { reason: 'this kernel has no bpf() system call', hint: 'It takes a kernel built with CONFIG_BPF_SYSCALL=y' }
+  }
+  if (name !== 'EPERM' && name !== 'EACCES') {
+    return { reason: `bpf() fails: ${errnoText(probe)} (${name})`, hint: 'Look at the limits of memory and locked memory (ulimit -l)' }
+  }
+  if (inUserNamespace) {
+    return {
+      reason: `bpf() is denied (${name}): the capabilities hold in a user namespace only`,
+      hint: 'bpf() wants CAP_BPF in the initial user namespace: run outside of it (rootless containers are inside of one)',
+    }
+  }
+  return {
+    reason: `bpf() is denied (${name}) although CAP_BPF is held`,
+    hint: 'A seccomp filter (containers: allow bpf, or seccomp=unconfined), a security module (SELinux, AppArmor) or kernel lockdown denies it',
+  }
+}
+
+function readOr(file: string, otherwise: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return otherwise
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * The public BPF ISA conformance suite, on the interpreter.
+ *
+ * The suite isn't part of this project: it is taken from BPF_CONFORMANCE_DIR (the folder with the `.data` files, or the
+ * one above its `tests`), or from `../shared/conformance` next to the project.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { Access, Memory } from '../../lib/fallback/memory.js'
+import { instruction, mov64 } from '../../lib/isa/build.js'
+import { encode } from '../../lib/isa/instruction.js'
+import { assemble, parseCase } from '../support/conformance-asm.js'
+import { engineOf, resultOf } from '../support/run-bpf.js'
+
+const CASES = 313
+/** The suite's cases call this helper; it may do anything, and a program goes on behind it. */
+const SUITE_HELPER = 5
+
+function suiteFolder(): string | undefined {
+  const root = process.env['BPF_CONFORMANCE_DIR'] ?? fileURLToPath(new URL('../../../shared/conformance', import.meta.url))
+  return [join(root, 'tests'), root].find((folder) => existsSync(folder) && readdirSync(folder).some((f) => f.endsWith('.data')))
+}
+
+const folder = suiteFolder()
+const why = folder === undefined ? ' (skipped: set BPF_CONFORMANCE_DIR to a checkout of the suite)' : ''
+
+describe.skipIf(folder === undefined)(`the public conformance suite${why}`, () => {
+  const files = folder === undefined ? [] : readdirSync(folder).filter((f) => f.endsWith('.data')).sort()
+
+  it(`has ${CASES} cases`, () => {
+    expect(files.length).toBe(CASES)
+  })
+
+  it.each(files)('%s', (file) => {
+    const { instructions, memory: bytes, result, raw } = parseCase(readFileSync(join(folder ?? '', file), 'utf8'))
+    if (raw !== undefined) {
+      const code = encode(instructions)
+      expect([...new BigUint64Array(code.buffer)]).toEqual(raw)
+    }
+    const memory = new Memory()
+    const helpers = new Map([[SUITE_HELPER, () => undefined]])
+    // Its r2 is the length of the memory: set by an instruction in front, as the entry has r1 only.
+    const engine = engineOf([mov64(2, bytes.length), ...instructions], { memory, helpers })
+    const context = memory.alloc(bytes.length, Access.readWrite)
+    memory.u8.set(bytes, context)
+    engine.run(context)
+    expect(resultOf(engine)).toBe(result)
+  })
+})
+
+describe('the assembler of the suite', () => {
+  it('encodes labels, memory operands and both forms of an operation', () => {
+    expect(assemble(['mov32 %r0, 0xffffffff', 'jeq %r0, %r1, out', 'ldxdw %r2, [%r1+8]', 'out:', 'exit'])).toEqual([
+      instruction(0xb4, 0, 0, 0, -1),
+      instruction(0x1d, 0, 1, 1),
+      instruction(0x79, 2, 1, 8),
+      instruction(0x95),
+    ])
+  })
+
+  it('refuses what it does not know', () => {
+    expect(() => assemble(['frob %r0, 1'])).toThrow("unknown mnemonic in 'frob %r0, 1'")
+  })
+})
