@@ -57,13 +57,13 @@ static __always_inline bool wanted(struct task_struct *task, u32 pid) {
   return true;
 }
 
-static __always_inline struct event *reserve_event(struct task_struct *task, u32 kind, u32 pid) {
+static __always_inline struct event *reserve_event(struct task_struct *task, u32 kind, u32 pid, u64 now) {
   struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
   if (!event) {
     __sync_fetch_and_add(&lost_events, 1);
     return NULL;
   }
-  event->time_ns = bpf_ktime_get_ns();
+  event->time_ns = now;
   event->duration_ns = 0;
   event->kind = kind;
   event->pid = pid;
@@ -94,7 +94,7 @@ int BPF_PROG(handle_fork, struct task_struct *parent, struct task_struct *child)
   bpf_map_update_elem(&starts, &pid, &now, BPF_ANY);
   if (!wanted(child, pid)) return 0;
 
-  struct event *event = reserve_event(child, EVENT_FORK, pid);
+  struct event *event = reserve_event(child, EVENT_FORK, pid, now);
   if (event) bpf_ringbuf_submit(event, 0);
   return 0;
 }
@@ -107,7 +107,7 @@ int BPF_PROG(handle_exec, struct task_struct *task, int old_pid, struct linux_bi
   u64 now = bpf_ktime_get_ns();
   bpf_map_update_elem(&starts, &pid, &now, BPF_NOEXIST);
 
-  struct event *event = reserve_event(task, EVENT_EXEC, pid);
+  struct event *event = reserve_event(task, EVENT_EXEC, pid, now);
   if (!event) return 0;
 
   long length = bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), BPF_CORE_READ(bprm, filename));
@@ -144,9 +144,8 @@ int BPF_PROG(handle_exit, struct task_struct *task) {
   if (bpf_map_delete_elem(&starts, &pid) != 0 && started) return 0;
   if (!send || duration < min_duration_ns) return 0;
 
-  struct event *event = reserve_event(task, EVENT_EXIT, pid);
+  struct event *event = reserve_event(task, EVENT_EXIT, pid, now);
   if (!event) return 0;
-  event->time_ns = now;
   event->duration_ns = duration;
   event->exit_code = exit_code_of(task);
   bpf_ringbuf_submit(event, 0);

@@ -35,7 +35,7 @@ function explain(step, error) {
       `${step}: ${error.path ?? root} can't be written to. Run \`npm run setup\` once as the folder's owner`,
     )
   } else {
-    say(`${steps[step]?.name ?? step} failed: ${error.message}`)
+    say(`${steps[step]?.name ?? step}: ${error.message}`)
     if (error.output) process.stderr.write(`${error.output}\n`)
   }
   if (steps[step]?.help !== undefined) say(steps[step].help)

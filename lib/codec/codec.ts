@@ -76,7 +76,7 @@ function codecOfLayout(layout: Layout, typeName: string, int64: Int64Style, gene
       if (!(value instanceof Uint8Array)) {
         bytes.fill(0, offset, offset + size)
         if (generated) {
-          tryWrite ??= generateWriter(layout)
+          tryWrite ??= generateWriter(layout, int64)
           if (tryWrite(bytes, offset, value)) return
           bytes.fill(0, offset, offset + size)
         }

@@ -17,33 +17,46 @@
  * }
  * ```
  */
-import { writeBits } from './bits.js'
+import { storeWords, writeBits } from './bits.js'
 import { byteAt, compile, indexAt, quote } from './generate.js'
 import type { ArrayLayout, BitsLayout, Field, IntLayout, Layout, StructLayout } from './layout.js'
-import { tryWriteInt64 } from './scalars.js'
+import { tryWriteInt64, tryWriteInt64Number } from './scalars.js'
 import { writeAscii } from './strings.js'
 import { FLOAT32, FLOAT64, WORDS } from './scratch.js'
-import { storeWords } from './bits.js'
+import type { Int64Style } from './types.js'
 
 /** Encodes the usual form of a value into bytes that are zero; false, with anything written, if it has another. */
 export type TryWrite = (bytes: Uint8Array, at: number, value: unknown) => boolean
 
-const ENVIRONMENT = { isPlain, tryWriteBytes, tryWriteFloat, tryWriteInt64, writeAscii, writeBits }
+const ENVIRONMENT = {
+  isPlain,
+  tryWriteBytes,
+  tryWriteFloat,
+  tryWriteInt64,
+  tryWriteInt64Number,
+  writeAscii,
+  writeBits,
+}
 const NAMES = Object.keys(ENVIRONMENT).join(', ')
 
 /** The source of an encoder, for those who want to see it. */
-export function encoderSource(layout: Layout): string {
-  return new EncoderSource().source(layout)
+export function encoderSource(layout: Layout, style: Int64Style): string {
+  return new EncoderSource(style).source(layout)
 }
 
 /** Needs `mayGenerateCode()`. */
-export function generateWriter(layout: Layout): TryWrite {
-  return compile(NAMES, encoderSource(layout), ENVIRONMENT) as TryWrite
+export function generateWriter(layout: Layout, style: Int64Style): TryWrite {
+  return compile(NAMES, encoderSource(layout, style), ENVIRONMENT) as TryWrite
 }
 
 class EncoderSource {
+  readonly #style: Int64Style
   readonly #functions: string[] = []
   readonly #structs = new Map<Layout, string>()
+
+  constructor(style: Int64Style) {
+    this.#style = style
+  }
 
   source(layout: Layout): string {
     const body = this.#statements(layout, 0)
@@ -55,7 +68,7 @@ class EncoderSource {
     const at = indexAt(offset)
     switch (layout.kind) {
       case 'int':
-        return intStatements(layout, offset)
+        return intStatements(layout, offset, this.#style)
       case 'bits':
         return bitsStatements(layout, offset)
       case 'bool':
@@ -122,10 +135,11 @@ class EncoderSource {
   }
 }
 
-function intStatements(layout: IntLayout, offset: number): string {
+function intStatements(layout: IntLayout, offset: number, style: Int64Style): string {
   const { size, signed } = layout
   if (size === 16) return 'return false'
-  if (size === 8) return `if (!tryWriteInt64(bytes, ${indexAt(offset)}, x, ${signed})) return false`
+  const tryWrite = style === 'number' ? 'tryWriteInt64Number' : 'tryWriteInt64'
+  if (size === 8) return `if (!${tryWrite}(bytes, ${indexAt(offset)}, x, ${signed})) return false`
   const spare = 32 - size * 8
   const wrapped = signed ? `x << ${spare} >> ${spare}` : `x << ${spare} >>> ${spare}`
   const stores = Array.from({ length: size }, (_, i) => `${byteAt(offset + i)} = x >> ${8 * i}`)

@@ -144,7 +144,7 @@ export function writeBytes(bytes: Uint8Array, at: number, value: unknown, layout
   }
 }
 
-/** The quick way of a u64 or s64: false if `value` is something else, or doesn't fit. */
+/** The quick way of a u64 or s64: false if `value` is something else, or doesn't fit, or may be inexact. */
 export function tryWriteInt64(bytes: Uint8Array, at: number, value: unknown, signed: boolean): boolean {
   if (typeof value === 'bigint') {
     if ((signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) !== value) return false
@@ -155,6 +155,17 @@ export function tryWriteInt64(bytes: Uint8Array, at: number, value: unknown, sig
   } else {
     return false
   }
+  storeWords(bytes, at)
+  return true
+}
+
+/** The same where rounded numbers are taken: `int64: 'number'`. */
+export function tryWriteInt64Number(bytes: Uint8Array, at: number, value: unknown, signed: boolean): boolean {
+  if (typeof value !== 'number') return tryWriteInt64(bytes, at, value, signed)
+  const limit = signed ? 2 ** 63 : 2 ** 64
+  if (!Number.isInteger(value) || value >= limit || value < (signed ? -limit : 0)) return false
+  WORDS[0] = value
+  WORDS[1] = Math.floor(value / 4294967296)
   storeWords(bytes, at)
   return true
 }

@@ -4,7 +4,7 @@ import { errnoName, errnoText } from '../linux/errno.js'
 import { whyNotAttachable } from '../linux/sections.js'
 import type { FailureReason, RawFailure } from './addon-types.js'
 import { loadFailure } from './load-failure.js'
-import { checkPrivileges } from './privileges.js'
+import { permissionHint } from './privileges.js'
 
 /** The Error for a failure: what the addon calls before it throws. */
 export function toError(raw: RawFailure): Error {
@@ -13,17 +13,11 @@ export function toError(raw: RawFailure): Error {
 }
 
 /** What libbpf printed, without its prefix; its first line is mostly the cause. */
-export function printedLines(log: string): readonly string[] {
+function printedLines(log: string): readonly string[] {
   return log
     .split('\n')
     .map((line) => line.replace(/^libbpf: /, '').trim())
     .filter((line) => line !== '')
-}
-
-/** The hint for EPERM and EACCES: what the process lacks; undefined if it lacks nothing that is known. */
-export function permissionHint(): string | undefined {
-  const { allowed, reason, hint } = checkPrivileges()
-  return allowed ? undefined : `${reason}. ${hint}`
 }
 
 const BY_REASON: Readonly<Record<Exclude<FailureReason, ''>, (raw: RawFailure) => Error>> = {

@@ -3,7 +3,7 @@ import { BpfError, systemError } from '../errors.js'
 import { errnoName } from '../linux/errno.js'
 import { unknownSection } from '../linux/sections.js'
 import type { RawFailure } from './addon-types.js'
-import { checkPrivileges } from './privileges.js'
+import { permissionHint } from './privileges.js'
 import { parseVerifierReport } from './verifier-log.js'
 
 /** A known cause: a pattern of what libbpf prints, and the error that it means. The first one that fits counts. */
@@ -100,7 +100,7 @@ function loadHint(errno: string): string | undefined {
   switch (errno) {
     case 'EPERM':
     case 'EACCES':
-      return permission('The kernel gave no reason: this program type may need CAP_PERFMON or CAP_NET_ADMIN, or lockdown refuses it')
+      return permissionHint() ?? 'The kernel gave no reason: this program type may need CAP_PERFMON or CAP_NET_ADMIN, or lockdown refuses it'
     case 'EINVAL':
       return 'The kernel gave no reason: this program type, attach type or flag may be unknown to it'
     case 'ENOMEM':
@@ -113,7 +113,7 @@ function loadHint(errno: string): string | undefined {
 function mapHint(errno: string): string | undefined {
   switch (errno) {
     case 'EPERM':
-      return permission('The kernel refuses maps of this type to this process')
+      return permissionHint() ?? 'The kernel refuses maps of this type to this process'
     case 'EINVAL':
       return 'Its type, sizes or flags do not go together, or this kernel does not know them; a ring buffer wants a power of two of whole pages'
     case 'E2BIG':
@@ -122,11 +122,6 @@ function mapHint(errno: string): string | undefined {
     default:
       return undefined
   }
-}
-
-function permission(otherwise: string): string {
-  const { allowed, reason, hint } = checkPrivileges()
-  return allowed ? otherwise : `${reason}. ${hint}`
 }
 
 function lastLine(log: string): string | undefined {

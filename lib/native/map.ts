@@ -1,6 +1,8 @@
 /** A map in Linux. */
-import type { KernelMap, KernelReader, MapInfo, RecordSink, RingOptions } from '../kernel.js'
+import type { KernelMap, KernelReader, MapInfo, RecordBatch, RecordSink, RingOptions } from '../kernel.js'
 import type { AddonMap } from './addon-types.js'
+
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] }
 
 export class NativeMap implements KernelMap {
   readonly info: MapInfo
@@ -39,7 +41,7 @@ export class NativeMap implements KernelMap {
 
   openRing(sink: RecordSink, options: RingOptions): KernelReader {
     // One batch object for the life of the reader: nothing is allocated per batch.
-    const batch = { count: 0, bytes: new Uint8Array(0), index: new Uint32Array(0) }
+    const batch: Writable<RecordBatch> = { count: 0, bytes: new Uint8Array(0), index: new Uint32Array(0) }
     return this.#handle.openRing(
       (count, bytes, index) => {
         if (bytes !== undefined) batch.bytes = bytes

@@ -72,6 +72,12 @@ export function whyNotAllowed(
   return allowed ? undefined : { problem: reason ?? 'bpf() is denied', hint: hint ?? '' }
 }
 
+/** The hint for EPERM and EACCES: what the process lacks; undefined if it lacks nothing that is known. */
+export function permissionHint(): string | undefined {
+  const { allowed, reason, hint } = checkPrivileges()
+  return allowed ? undefined : `${reason}. ${hint}`
+}
+
 /** The effective capability set in the text of /proc/self/status; none if it isn't there. */
 export function parseEffectiveCapabilities(status: string): bigint {
   const hex = /^CapEff:\s*([0-9a-fA-F]+)$/m.exec(status)?.[1]

@@ -1,6 +1,6 @@
 /** Step: the native addon. Linux only, and never a reason to stop: without it the fallback kernel works. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { filesUnder, fingerprint, root, stat } from './project.mjs'
 import { runTool, say, seconds } from './run.mjs'
@@ -28,8 +28,7 @@ function isWanted() {
   return (
     process.platform === 'linux' &&
     process.env.LIBBPF_NODE_KERNEL !== 'fallback' &&
-    existsSync(join(root, 'CMakeLists.txt')) &&
-    existsSync(join(root, 'scripts/install.mjs'))
+    existsSync(join(root, 'CMakeLists.txt'))
   )
 }
 
@@ -41,12 +40,6 @@ function isDone(stamp, { retry }) {
   if (before?.sources !== fingerprint(inputs)) return false
   if (before.reason === undefined) return file !== undefined && before.file === fingerprint([file])
   return !retry && !conditionsImproved(before.conditions)
-}
-
-/** The compile command: install.mjs keeps an addon that loads, so an outdated one is rebuilt by its own script. */
-function compileScript() {
-  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  return builtFile() !== undefined && scripts['build:native'] !== undefined ? 'build:native' : 'install'
 }
 
 async function run(stamp, { npm }) {
@@ -65,15 +58,21 @@ async function run(stamp, { npm }) {
   if (existing !== undefined && isUpToDate(existing, inputs) && loads(existing)) return remember({})
   const missing = await ensureAddonPackages()
   let reason = missing
+  let details = ''
   if (missing === undefined) {
     say('native addon: compiling')
     try {
-      const script = compileScript()
-      const { output } = await runTool('native addon', npm.command, [...npm.args, 'run', '--silent', script])
+      // Not install.mjs, which is content with any addon that loads: here it must be the one of these sources.
+      const script = ['run', '--silent', 'build:native']
+      const { output } = await runTool('npm run build:native', npm.command, [...npm.args, ...script])
       const file = builtFile()
-      if (file === undefined || !loads(file)) reason = `${script} left no addon that loads:\n${output}`
+      if (file === undefined || !loads(file)) {
+        reason = 'it could not be compiled'
+        details = output
+      }
     } catch (error) {
-      reason = `${error.message}:\n${error.output}`
+      reason = error.message
+      details = error.output
     }
   }
   remember(reason === undefined ? {} : { reason })
@@ -82,13 +81,14 @@ async function run(stamp, { npm }) {
     return
   }
   say(`native addon: not built: ${reason}`)
+  if (details !== '') process.stderr.write(`${details}\n`)
   say(`  going on without it: the fallback kernel (TypeScript) takes its place. Try again: npm run setup`)
 }
 
 /** One short line for a run that had nothing to do, if there is something to know. */
 function note(stamp) {
   if (!isWanted() || stamp.addon?.reason === undefined) return undefined
-  return `no native addon: ${stamp.addon.reason.split('\n')[0]}`
+  return `no native addon: ${stamp.addon.reason}`
 }
 
 export const addon = { name: 'native addon', isDone, run, note }

@@ -41,7 +41,7 @@ async function npmInstall(how) {
     '--no-fund',
     '--loglevel=error',
   ]
-  await runTool('npm packages', npm.command, args)
+  await runTool(`npm ${how[0]}`, npm.command, args)
 }
 
 async function run() {
@@ -54,7 +54,9 @@ async function run() {
   } catch (error) {
     // A lock file that npm finds incomplete for some other platform still serves here.
     const outOfSync = /EUSAGE/.test(error.output ?? '')
-    say(`  npm failed (${outOfSync ? 'package-lock.json is out of step' : error.message}): trying once more`)
+    say(
+      `  ${outOfSync ? 'package-lock.json is out of step with package.json' : error.message}: trying once more`,
+    )
     await npmInstall(fresh && !outOfSync ? ['ci'] : gentle)
   }
   say(`npm packages: done in ${seconds(start)}`)

@@ -19,22 +19,36 @@ const CASES = 313
 const SUITE_HELPER = 5
 
 function suiteFolder(): string | undefined {
-  const root = process.env['BPF_CONFORMANCE_DIR'] ?? fileURLToPath(new URL('../../../shared/conformance', import.meta.url))
-  return [join(root, 'tests'), root].find((folder) => existsSync(folder) && readdirSync(folder).some((f) => f.endsWith('.data')))
+  const root =
+    process.env['BPF_CONFORMANCE_DIR'] ??
+    fileURLToPath(new URL('../../../shared/conformance', import.meta.url))
+  return [join(root, 'tests'), root].find(
+    (folder) => existsSync(folder) && readdirSync(folder).some((f) => f.endsWith('.data')),
+  )
 }
 
 const folder = suiteFolder()
 const why = folder === undefined ? ' (skipped: set BPF_CONFORMANCE_DIR to a checkout of the suite)' : ''
 
 describe.skipIf(folder === undefined)(`the public conformance suite${why}`, () => {
-  const files = folder === undefined ? [] : readdirSync(folder).filter((f) => f.endsWith('.data')).sort()
+  const files =
+    folder === undefined
+      ? []
+      : readdirSync(folder)
+          .filter((f) => f.endsWith('.data'))
+          .sort()
 
   it(`has ${CASES} cases`, () => {
     expect(files.length).toBe(CASES)
   })
 
   it.each(files)('%s', (file) => {
-    const { instructions, memory: bytes, result, raw } = parseCase(readFileSync(join(folder ?? '', file), 'utf8'))
+    const {
+      instructions,
+      memory: bytes,
+      result,
+      raw,
+    } = parseCase(readFileSync(join(folder ?? '', file), 'utf8'))
     if (raw !== undefined) {
       const code = encode(instructions)
       expect([...new BigUint64Array(code.buffer)]).toEqual(raw)
@@ -52,7 +66,9 @@ describe.skipIf(folder === undefined)(`the public conformance suite${why}`, () =
 
 describe('the assembler of the suite', () => {
   it('encodes labels, memory operands and both forms of an operation', () => {
-    expect(assemble(['mov32 %r0, 0xffffffff', 'jeq %r0, %r1, out', 'ldxdw %r2, [%r1+8]', 'out:', 'exit'])).toEqual([
+    expect(
+      assemble(['mov32 %r0, 0xffffffff', 'jeq %r0, %r1, out', 'ldxdw %r2, [%r1+8]', 'out:', 'exit']),
+    ).toEqual([
       instruction(0xb4, 0, 0, 0, -1),
       instruction(0x1d, 0, 1, 1),
       instruction(0x79, 2, 1, 8),

@@ -39,7 +39,14 @@ export function parseCase(text: string): ConformanceCase {
 }
 
 const SIZE_LETTERS: Readonly<Record<string, number>> = { b: 0x10, h: 0x08, w: 0x00, dw: 0x18 }
-const ATOMICS: Readonly<Record<string, number>> = { add: 0x00, or: 0x40, and: 0x50, xor: 0xa0, xchg: 0xe1, cmpxchg: 0xf1 }
+const ATOMICS: Readonly<Record<string, number>> = {
+  add: 0x00,
+  or: 0x40,
+  and: 0x50,
+  xor: 0xa0,
+  xchg: 0xe1,
+  cmpxchg: 0xf1,
+}
 const BYTE_ORDER: Readonly<Record<string, number>> = { le: OP.LE, be: OP.BE, swap: OP.BSWAP, bswap: OP.BSWAP }
 
 /** Slots for lines without comments; two passes, for labels. */
@@ -58,13 +65,20 @@ export function assemble(lines: readonly string[]): Instruction[] {
   // `exit` may be jumped to without a label: the last exit instruction.
   const lastExit = statements.lastIndexOf('exit')
   if (lastExit >= 0 && !labels.has('exit'))
-    labels.set('exit', statements.slice(0, lastExit).reduce((n, s) => n + (s.startsWith('lddw') ? 2 : 1), 0))
+    labels.set(
+      'exit',
+      statements.slice(0, lastExit).reduce((n, s) => n + (s.startsWith('lddw') ? 2 : 1), 0),
+    )
   const code: Instruction[] = []
   for (const statement of statements) code.push(...assembleOne(statement, code.length, labels))
   return code
 }
 
-function assembleOne(text: string, slot: number, labels: ReadonlyMap<string, number>): readonly Instruction[] {
+function assembleOne(
+  text: string,
+  slot: number,
+  labels: ReadonlyMap<string, number>,
+): readonly Instruction[] {
   const space = text.indexOf(' ')
   const mnemonic = space < 0 ? text : text.slice(0, space)
   const rest = space < 0 ? '' : text.slice(space + 1)
@@ -83,7 +97,8 @@ function assembleOne(text: string, slot: number, labels: ReadonlyMap<string, num
   if (mnemonic === 'ja') return [instruction(OP.JA, 0, 0, distance(first))]
   if (mnemonic === 'ja32') return [instruction(OP.JA32, 0, 0, 0, distance(first))]
   if (mnemonic === 'call') {
-    if (rest.startsWith('local ')) return [instruction(OP.CALL, 0, PSEUDO_CALL.LOCAL, 0, distance(rest.slice(6).trim()))]
+    if (rest.startsWith('local '))
+      return [instruction(OP.CALL, 0, PSEUDO_CALL.LOCAL, 0, distance(rest.slice(6).trim()))]
     if (rest.startsWith('%')) return [instruction(OP.CALL | 0x08, register(rest))]
     return [instruction(OP.CALL, 0, 0, 0, Number(rest))]
   }
@@ -95,7 +110,9 @@ function assembleOne(text: string, slot: number, labels: ReadonlyMap<string, num
       case 'ldx':
       case 'ldxs': {
         const [base, offset] = address(second)
-        return [instruction(CLASS.LDX | size | (memory[1] === 'ldxs' ? 0x80 : 0x60), register(first), base, offset)]
+        return [
+          instruction(CLASS.LDX | size | (memory[1] === 'ldxs' ? 0x80 : 0x60), register(first), base, offset),
+        ]
       }
       case 'stx': {
         const [base, offset] = address(first)
@@ -109,10 +126,18 @@ function assembleOne(text: string, slot: number, labels: ReadonlyMap<string, num
   }
 
   const order = /^(le|be|swap|bswap)(16|32|64)$/.exec(mnemonic)
-  if (order !== null) return [instruction(BYTE_ORDER[order[1] ?? ''] ?? 0, register(first), 0, 0, Number(order[2]))]
+  if (order !== null)
+    return [instruction(BYTE_ORDER[order[1] ?? ''] ?? 0, register(first), 0, 0, Number(order[2]))]
   const extend = /^movsx(8|16|32)(32|64)$/.exec(mnemonic)
   if (extend !== null)
-    return [instruction(extend[2] === '64' ? OP.MOV64_REG : OP.MOV32_REG, register(first), register(second), Number(extend[1]))]
+    return [
+      instruction(
+        extend[2] === '64' ? OP.MOV64_REG : OP.MOV32_REG,
+        register(first),
+        register(second),
+        Number(extend[1]),
+      ),
+    ]
 
   const plain = /^(s?)(neg|add|sub|mul|div|mod|or|and|xor|lsh|rsh|arsh|mov|j\w+?)(32|64)?$/.exec(mnemonic)
   if (plain === null) throw new Error(`unknown mnemonic in '${text}'`)
@@ -137,7 +162,13 @@ function assembleAtomic(text: string): Instruction {
   if (match === null || operation === undefined) throw new Error(`unknown atomic 'lock ${text}'`)
   const [base, offset] = address(match[4] ?? '')
   const fetch = match[1] === undefined ? 0 : 1
-  return instruction(match[3] === '32' ? OP.ATOMIC32 : OP.ATOMIC64, base, register(match[5] ?? ''), offset, operation | fetch)
+  return instruction(
+    match[3] === '32' ? OP.ATOMIC32 : OP.ATOMIC64,
+    base,
+    register(match[5] ?? ''),
+    offset,
+    operation | fetch,
+  )
 }
 
 function register(text: string): number {

@@ -23,7 +23,11 @@ export function engineOf(instructions: readonly Instruction[], setup: RunSetup =
       lines: setup.lines ?? [],
       faultingLoadsReadZero: setup.faultingLoadsReadZero ?? false,
     },
-    { memory: setup.memory ?? new Memory(), helpers: setup.helpers ?? new Map(), fuel: setup.fuel ?? 1_000_000 },
+    {
+      memory: setup.memory ?? new Memory(),
+      helpers: setup.helpers ?? new Map(),
+      fuel: setup.fuel ?? 1_000_000,
+    },
   )
 }
 

@@ -17,6 +17,9 @@ interface Placed {
   texts: readonly number[]
 }
 
+/** Objects up to which none is looked for that has died. */
+const FIRST_SWEEP = 64
+
 const encoder = new TextEncoder()
 
 /** The objects that programs of one target BTF can see. */
@@ -25,6 +28,7 @@ export class ObjectSpace {
   readonly #btf: Btf | undefined
   readonly #placed = new Map<KernelStruct, Placed>()
   #seen = 0
+  #sweepAt = FIRST_SWEEP
 
   /** @param btf undefined: programs without type information can hold pointers, but read nothing through them */
   constructor(memory: Memory, btf: Btf | undefined) {
@@ -53,9 +57,15 @@ export class ObjectSpace {
     return address
   }
 
-  /** Brings the bytes of all objects up to date. */
-  refresh(changes: number): void {
+  /**
+   * Brings the bytes of all objects up to date, and takes back the memory of those that nothing refers to any more.
+   *
+   * @param changes count of changes so far
+   * @param roots   what exists by itself
+   */
+  refresh(changes: number, roots: () => Iterable<KernelStruct>): void {
     if (changes === this.#seen) return
+    if (this.#placed.size > this.#sweepAt) this.#sweep(roots())
     // Encoding may add objects; they are up to date, and a Map's iteration comes to them at the end.
     for (const [object, placed] of this.#placed) if (placed.version !== object.version) this.#encode(object, placed)
     this.#seen = changes
@@ -72,6 +82,13 @@ export class ObjectSpace {
 
   close(): void {
     for (const object of this.#placed.keys()) this.forget(object)
+  }
+
+  #sweep(roots: Iterable<KernelStruct>): void {
+    const alive = new Set<KernelStruct>()
+    for (const root of roots) mark(root, alive)
+    for (const object of this.#placed.keys()) if (!alive.has(object)) this.forget(object)
+    this.#sweepAt = Math.max(FIRST_SWEEP, 2 * this.#placed.size)
   }
 
   #encode(object: KernelStruct, placed: Placed): void {
@@ -204,6 +221,19 @@ class Writer {
 
   #integer(value: bigint, offset: number, size: number): void {
     for (let i = 0; i < size; i++, value >>= 8n) this.#bytes[offset + i] = Number(value & 0xffn)
+  }
+}
+
+/** Adds all objects that can be reached from one. */
+function mark(from: KernelStruct, alive: Set<KernelStruct>): void {
+  const pending: FieldValue[] = [from]
+  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+    if (typeof value !== 'object' || value === null || value instanceof Uint8Array) continue
+    if (value instanceof KernelStruct) {
+      if (alive.has(value)) continue
+      alive.add(value)
+      pending.push(...Object.values(value.fields))
+    } else pending.push(...Object.values<FieldValue>(value))
   }
 }
 

@@ -35,7 +35,7 @@ export class Tasks implements Iterable<Task> {
   #nextPid = FIRST_FREE_PID
 
   /** @internal */
-  constructor(world: Omit<TaskWorld, 'claimPid' | 'enter' | 'leave'> & { forget(task: Task): void }) {
+  constructor(world: Omit<TaskWorld, 'claimPid' | 'enter' | 'leave'>) {
     this.#world = {
       changes: world.changes,
       now: () => world.now(),
@@ -43,10 +43,7 @@ export class Tasks implements Iterable<Task> {
       fire: (tracepoint, args, current) => world.fire(tracepoint, args, current),
       claimPid: (wanted) => this.#claimPid(wanted),
       enter: (task) => void this.#byPid.set(task.pid, task),
-      leave: (task) => {
-        this.#leave(task)
-        world.forget(task)
-      },
+      leave: (task) => this.#leave(task),
     }
     this.#init = this.#create({ pid: 1, comm: 'init' }, null)
     this.#current = this.#init

@@ -60,13 +60,13 @@ class Interpreter implements Machine {
     this.#code = predecode(this.#instructions)
     this.words = this.#code.words
     this.registers = { lo: this.#code.lo, hi: this.#code.hi }
+    // All of them, not only those with a constant id: a call by register may name any.
+    for (const [id, helper] of environment.helpers) this.helpers[id] = helper
     for (const id of this.#code.helpers) {
-      const helper = environment.helpers.get(id)
       const known = helperById(id)
       // Unknown ids are what libbpf leaves in place of CO-RE accesses that can't be resolved: dead code, or a trap.
-      if (helper === undefined && known !== undefined)
+      if (known !== undefined && this.helpers[id] === undefined)
         throw unsupported(`helper bpf_${known.name}#${id}`, `Program '${program.name}' calls it`)
-      if (helper !== undefined) this.helpers[id] = helper
     }
     this.frames = new Frames(environment.memory, program.name)
   }

@@ -1,0 +1,75 @@
+/** The state of one simulated machine: what helpers, programs and hooks share. */
+import { Clock, type ClockMode } from './hooks/clock.js'
+import type { ChangeCounter } from './hooks/kernel-struct.js'
+import { ObjectSpace } from './hooks/layout.js'
+import { Tasks } from './hooks/tasks.js'
+import type { Task } from './hooks/task.js'
+import { UserMemory } from './hooks/user-memory.js'
+import type { LoadedMap } from './maps/loaded-map.js'
+import { Memory } from './memory.js'
+import { Random } from './random.js'
+import { TraceLog } from './trace-log.js'
+
+export interface MachineOptions {
+  readonly cpus: number
+  readonly clock: ClockMode
+  readonly seed: number
+  /** Instructions after which a program is stopped. */
+  readonly fuel: number
+  /** Fires a tracepoint: the kernel's, which knows what is attached. */
+  fire(tracepoint: string, args: readonly unknown[]): void
+}
+
+/** Processors of the machine. */
+export interface Cpus {
+  readonly possible: number
+  current: number
+}
+
+export class Machine {
+  readonly memory = new Memory()
+  readonly cpus: Cpus
+  readonly clock: Clock
+  readonly random: Random
+  readonly trace = new TraceLog()
+  readonly tasks: Tasks
+  readonly fuel: number
+  /** Maps by the low half of their kernel-side address, which programs hold. */
+  readonly maps = new Map<number, LoadedMap>()
+  readonly changes: ChangeCounter = { value: 0 }
+  /** The objects as the running program's BTF lays them out; none runs: an empty space. */
+  objects: ObjectSpace
+  #nextMapId = 1
+  #nextProgramId = 1
+  #nextLinkId = 1
+
+  constructor(options: MachineOptions) {
+    this.cpus = { possible: options.cpus, current: 0 }
+    this.clock = new Clock(options.clock)
+    this.random = new Random(options.seed)
+    this.fuel = options.fuel
+    this.objects = new ObjectSpace(this.memory, undefined)
+    this.tasks = new Tasks({
+      changes: this.changes,
+      now: () => this.clock.now(),
+      createUserMemory: () => new UserMemory(this.memory),
+      fire: (tracepoint, args, current) => this.tasks.runAs(current, () => options.fire(tracepoint, args)),
+    })
+  }
+
+  get task(): Task {
+    return this.tasks.current
+  }
+
+  newMapId(): number {
+    return this.#nextMapId++
+  }
+
+  newProgramId(): number {
+    return this.#nextProgramId++
+  }
+
+  newLinkId(): number {
+    return this.#nextLinkId++
+  }
+}

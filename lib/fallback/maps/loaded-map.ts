@@ -1,0 +1,45 @@
+/** A map that exists: storage, id, and the address by which programs know it. It lives as long as somebody holds it. */
+import { Access } from '../memory.js'
+import type { Machine } from '../machine.js'
+import { createMap } from './create.js'
+import type { MapAttributes, MapStorage } from './types.js'
+
+/** Of the kernel-side map object; nothing can be read there. */
+const OBJECT_SIZE = 16
+
+export class LoadedMap {
+  readonly id: number
+  readonly storage: MapStorage
+  /** Low half of the address that stands for the map in programs. */
+  readonly address: number
+  /** BPF_MAP_FREEZE: user space can't write it any more. */
+  frozen = false
+  readonly #machine: Machine
+  #holders = 1
+
+  /** @throws BpfError see {@link createMap} */
+  constructor(machine: Machine, attributes: MapAttributes) {
+    this.#machine = machine
+    this.storage = createMap(machine.memory, machine.cpus, attributes)
+    this.id = machine.newMapId()
+    this.address = machine.memory.alloc(OBJECT_SIZE, Access.none, 16, `map '${attributes.name}'`)
+    machine.maps.set(this.address, this)
+  }
+
+  get name(): string {
+    return this.storage.attributes.name
+  }
+
+  retain(): this {
+    this.#holders++
+    return this
+  }
+
+  /** The last holder's release gives the memory back. */
+  release(): void {
+    if (--this.#holders > 0) return
+    this.#machine.maps.delete(this.address)
+    this.#machine.memory.free(this.address)
+    this.storage.destroy()
+  }
+}
