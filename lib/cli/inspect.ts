@@ -1,7 +1,7 @@
 /** `libbpf-node inspect OBJ`: what an object file holds, without a kernel. */
 import Table from 'cli-table3'
 import { Command } from 'commander'
-import { readObject } from '../open.js'
+import { readObject } from '../read-object.js'
 import { describeObject, type ObjectDescription } from './describe-object.js'
 
 export function inspectCommand(): Command {

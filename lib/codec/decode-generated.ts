@@ -120,8 +120,8 @@ class DecoderSource {
     if (size > 4) return bool ? `anyBit(${place})` : `readBits32(${place}, ${signed})`
     const parts = Array.from({ length: size }, (_, i) => `${byteAt(offset + i)} << ${8 * i}`)
     const shifted = `(${parts.join(' | ')}) << ${32 - shift - bits}`
-    if (bool) return `(${shifted}) !== 0`
-    return `${shifted} ${signed ? '>>' : '>>>'} ${32 - bits}`
+    const value = `${shifted} ${signed ? '>>' : '>>>'} ${32 - bits}`
+    return bool ? `(${value}) !== 0` : value
   }
 
   #array(layout: ArrayLayout, offset: number): string {

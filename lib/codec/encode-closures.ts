@@ -5,7 +5,7 @@
  * The target is zero when a value is written; a writer writes the bits that its value carries, and no padding.
  */
 import { didYouMean } from '../nearest.js'
-import { ReaderBuilder } from './decode-closures.js'
+import { anyByte, ReaderBuilder } from './decode-closures.js'
 import { Fault, memberSegment, passOn, show } from './fault.js'
 import type { ArrayLayout, BitsLayout, BoolLayout, Layout, StringLayout, StructLayout } from './layout.js'
 import { toBool, writeBitField, writeBytes, writeFloat, writeInteger } from './scalars.js'
@@ -154,8 +154,12 @@ function isArrayLike(value: unknown): value is ArrayLike<unknown> {
 }
 
 function writeBool(bytes: Uint8Array, at: number, value: unknown, layout: BoolLayout): void {
-  bytes.fill(0, at, at + layout.size)
-  bytes[at] = toBool(value, layout.typeName) ? 1 : 0
+  const { size, typeName } = layout
+  const wanted = toBool(value, typeName)
+  // In a union, another member may have written a byte that means true but isn't 1: it is to stay.
+  if (anyByte(bytes, at, size) === wanted) return
+  bytes.fill(0, at, at + size)
+  if (wanted) bytes[at] = 1
 }
 
 function writeText(bytes: Uint8Array, at: number, value: unknown, layout: StringLayout): void {

@@ -20,6 +20,8 @@ export const LAYOUT_LIMITS = {
   depth: 64,
   /** Members of a struct, with those of its anonymous members. */
   fields: 65_536,
+  /** Members of all structs, those of an anonymous struct counted at each of its uses. */
+  members: 1 << 20,
   /** Values that one decode makes: numbers, strings, objects … */
   values: 1 << 24,
   /** Bytes of a value. */
@@ -57,6 +59,7 @@ class Planner {
   readonly #btf: Btf
   /** So that a type that is used often is planned once: without this, plans could grow exponentially. */
   readonly #structs = new Map<TypeId, Planned>()
+  #members = 0
 
   constructor(btf: Btf) {
     this.#btf = btf
@@ -143,6 +146,9 @@ class Planner {
     const { base, size, drafts, flexible, typeName } = into
     if (depth > LAYOUT_LIMITS.depth) throw tooMuch(`types nested more than ${LAYOUT_LIMITS.depth} deep`)
     let values = 0
+    this.#members += type.members.length
+    if (this.#members > LAYOUT_LIMITS.members)
+      throw tooMuch(`${typeName}: more than ${LAYOUT_LIMITS.members} members`)
     for (const member of type.members) {
       const inner = resolveType(this.#btf, member.type)
       const startBit = base + member.bitOffset

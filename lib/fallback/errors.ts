@@ -1,5 +1,5 @@
 /** Negative error numbers, as map operations and helpers return them. */
-import { errno } from '../../linux/errno.js'
+import { errno } from '../linux/errno.js'
 
 export const EPERM = -errno('EPERM')
 export const ENOENT = -errno('ENOENT')

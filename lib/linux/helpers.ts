@@ -207,8 +207,8 @@ const TABLE: readonly (readonly [id: number, name: string, licence: 'gpl' | 'any
     [183, 'get_func_arg', 'any', '0000000000000000000?000001???000'],
     [184, 'get_func_ret', 'any', '0000000000000000000?000001???000'],
     [185, 'get_func_arg_cnt', 'any', '0000000000000000000?000001???000'],
-    [186, 'get_retval', 'any', '0000000010000000010?000010???000'],
-    [187, 'set_retval', 'any', '0000000010000000010?000010???000'],
+    [186, 'get_retval', 'any', '0000000010000010010?001010???000'],
+    [187, 'set_retval', 'any', '0000000010000010010?001010???000'],
     [188, 'xdp_get_buff_len', 'any', '0000010000000000000?000001???010'],
     [189, 'xdp_load_bytes', 'any', '0000010000000000000?000000???000'],
     [190, 'xdp_store_bytes', 'any', '0000010000000000000?000000???000'],
@@ -258,9 +258,12 @@ export function helperByName(name: string): Helper | undefined {
 
 /**
  * Whether programs of a type may call a helper; undefined where that isn't known (lirc_mode2, struct_ops, ext, lsm).
+ * A helper that every known type has is taken to be one that all have.
+ *
  * @param programType BPF_PROG_TYPE_*
  */
 export function helperAllowed(helper: Helper, programType: number): boolean | undefined {
   const answer = helper.programTypes[programType - 1]
-  return answer === '1' ? true : answer === '?' ? undefined : false
+  if (answer === '?') return helper.programTypes.includes('0') ? undefined : true
+  return answer === '1'
 }

@@ -64,22 +64,22 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     E2BIG: 'The map is full, or the index lies behind its end: give it more maxEntries',
     ENOSPC: 'The map is full: give it more maxEntries',
     EPERM: 'The map is frozen or read-only for programs in user space, as .rodata is',
-    EOPNOTSUPP: 'Maps of this type are not updated from user space',
+    ENOTSUP: 'Maps of this type are not updated from user space',
     EEXIST: 'BPF_NOEXIST was asked for, and the key is there',
     ENOENT: 'BPF_EXIST was asked for, and the key is not there',
     EINVAL: 'The flags or the value do not suit maps of this type; BPF_F_LOCK wants a bpf_spin_lock in the value',
   },
   'bpf(BPF_MAP_LOOKUP_ELEM)': {
-    EOPNOTSUPP: 'Maps of this type are not read by key',
+    ENOTSUP: 'Maps of this type are not read by key',
     EPERM: 'The map is write-only for programs in user space',
     EINVAL: 'The flags do not suit maps of this type; BPF_F_LOCK wants a bpf_spin_lock in the value',
   },
   'bpf(BPF_MAP_DELETE_ELEM)': {
     EINVAL: 'Entries of an array are not deleted: overwrite them',
-    EOPNOTSUPP: 'Entries of this type of map are not deleted',
+    ENOTSUP: 'Entries of this type of map are not deleted',
     EPERM: 'The map is frozen or read-only for programs in user space, as .rodata is',
   },
-  'bpf(BPF_MAP_GET_NEXT_KEY)': { EOPNOTSUPP: 'Maps of this type have no keys to walk over' },
+  'bpf(BPF_MAP_GET_NEXT_KEY)': { ENOTSUP: 'Maps of this type have no keys to walk over' },
   ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_RINGBUF have a ring' },
   'fcntl(F_DUPFD_CLOEXEC)': {
     EBADF: 'The map was not created: its type may be unknown to this kernel',
@@ -112,7 +112,7 @@ function attachFailure({ call, errno, subject, log }: RawFailure): BpfError {
   const [cause] = printedLines(log)
   const section = /SEC\("([^"]*)"\)/.exec(subject)?.[1]
   const why = section === undefined ? undefined : whyNotAttachable(section)
-  if (name === 'EOPNOTSUPP' && why !== undefined) {
+  if (errno === EOPNOTSUPP && why !== undefined) {
     return new BpfError('UNSUPPORTED', `${subject} cannot be attached by the name of its section: ${why}`, {
       call,
       errno,
@@ -144,13 +144,14 @@ function attachHint(errno: string, section: string): string | undefined {
   return undefined
 }
 
-/** Linux's own, unknown to user space. */
+/** Numbers of "not supported": of POSIX, and Linux's own, which is unknown to user space. */
+const EOPNOTSUPP = 95
 const ENOTSUPP = 524
 
 function runFailure(raw: RawFailure): BpfError {
   const { call, errno, subject } = raw
   const name = errnoName(errno)
-  if (errno === ENOTSUPP || name === 'EOPNOTSUPP') {
+  if (errno === ENOTSUPP || errno === EOPNOTSUPP) {
     return new BpfError('UNSUPPORTED', `${subject}: this kernel cannot run programs of its type on demand`, { call, errno })
   }
   if (name !== 'EINVAL') return systemFailure(raw)

@@ -9,7 +9,7 @@ import { parseVerifierReport } from './verifier-log.js'
 /** A known cause: a pattern of what libbpf prints, and the error that it means. The first one that fits counts. */
 interface Cause {
   readonly pattern: RegExp
-  toError(found: RegExpExecArray, raw: RawFailure): BpfError
+  readonly toError: (found: RegExpExecArray, raw: RawFailure) => BpfError
 }
 
 const CAUSES: readonly Cause[] = [

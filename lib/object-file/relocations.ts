@@ -100,6 +100,9 @@ export class RelocationReader {
     { imm }: Instruction,
     at: string,
   ): RelocationTarget {
+    if (symbol.type !== STT.FUNC && symbol.type !== STT.SECTION) {
+      throw badObject(`${at} refers to symbol '${symbol.name}' in code, which is no function`)
+    }
     return this.#functionAt(target, symbol.value + imm, at)
   }
 

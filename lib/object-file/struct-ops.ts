@@ -4,11 +4,17 @@ import { R_BPF, STT } from '../elf/types.js'
 import type { ElfSection } from '../elf/types.js'
 import { BpfError } from '../errors.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE } from '../linux/map-types.js'
+import { BPF_PROG_TYPE } from '../linux/program-types.js'
+import { resolveSection } from '../linux/sections.js'
 import { badObject, findDataSection, isCode, STRUCT_OPS_SECTIONS, variablesOf, viewOf } from './context.js'
 import type { ObjectContext, SectionVariable } from './context.js'
 import type { MapDefinition, StructOps } from './types.js'
 
 const POINTER_SIZE = 8
+
+function isStructOps(section: string): boolean {
+  return resolveSection(section)?.type === BPF_PROG_TYPE.STRUCT_OPS
+}
 
 export function readStructOps(context: ObjectContext): readonly MapDefinition[] {
   return context.elf.sections.flatMap((section) => {
@@ -60,9 +66,9 @@ function readVariable(
       throw badObject(`${what} has unknown relocation type ${relocationType}`)
     }
     const code = elf.sections[symbol.section]
-    if (symbol.type !== STT.FUNC || code === undefined || !isCode(code) || code.name === '.text') {
+    if (symbol.type !== STT.FUNC || code === undefined || !isCode(code) || !isStructOps(code.name)) {
       throw badObject(
-        `${what} is '${symbol.name}', which is no program`,
+        `${what} is '${symbol.name}', which is no struct_ops program`,
         'Put the function into SEC("struct_ops/NAME") or SEC("struct_ops")',
       )
     }

@@ -191,6 +191,13 @@ describe.each(['generated', 'closures'] as const)('%s code decodes', (code) => {
     expect(numbers).toStrictEqual({ ...small, e: Number(e), f: Number(f) })
   })
 
+  test('a bool bit-field by its own bit alone', () => {
+    const btf = new BtfLiteral()
+    const type = btf.struct('s', 1, [{ name: 'on', type: btf.bool(), bitOffset: 3, bitSize: 1 }])
+    expect(decode(btf, type, hex('f7'))).toEqual({ on: false })
+    expect(decode(btf, type, hex('08'))).toEqual({ on: true })
+  })
+
   test('bit-fields of 64 bits that start inside a byte', () => {
     const btf = new BtfLiteral()
     const type = btf.struct('s', 9, [{ name: 'x', type: btf.int('u64', 8), bitOffset: 5, bitSize: 64 }])

@@ -95,6 +95,18 @@ describe('what a hostile object says costs neither time nor memory', () => {
     expect(['UNSUPPORTED', 'BAD_BTF']).toContain(code(() => createCodec(btf, twice(true))))
   })
 
+  test('anonymous structs without members that are used twice at every level', () => {
+    const btf = new BtfLiteral()
+    let type = btf.struct('', 0, [])
+    for (let i = 0; i < 40; i++) {
+      type = btf.struct('', 0, [
+        { name: '', type },
+        { name: '', type },
+      ])
+    }
+    expect(code(() => createCodec(btf, type))).toBe('UNSUPPORTED')
+  })
+
   test('long arrays of structs become loops', () => {
     const btf = new BtfLiteral()
     const point = btf.struct('point', 4, [{ name: 'x', type: btf.int('u32', 4) }])

@@ -45,7 +45,12 @@ const fallback: TestedKernel = {
       choice: kernel,
       root: root.pid,
       async runProcess() {
-        const task = kernel.tasks.spawn({ comm: 'true', filename: '/usr/bin/true', argv: ['true'], parent: root })
+        const task = kernel.tasks.spawn({
+          comm: 'true',
+          filename: '/usr/bin/true',
+          argv: ['true'],
+          parent: root,
+        })
         task.exit(0)
         return task.pid
       },

@@ -1,0 +1,30 @@
+/** All helpers of the fallback kernel, by id. What isn't here is `UNSUPPORTED` when a program that calls it is loaded. */
+import type { Machine } from '../machine.js'
+import type { HelperFunction } from '../vm/types.js'
+import type { HelperFamily } from './arguments.js'
+import { iterateHelpers } from './iterate.js'
+import { mapHelpers } from './maps.js'
+import { printHelpers } from './print.js'
+import { probeReadHelpers } from './probe-read.js'
+import { ringBufferHelpers } from './ring-buffer.js'
+import { taskHelpers } from './task.js'
+import { timeHelpers } from './time.js'
+
+const FAMILIES: readonly HelperFamily[] = [
+  mapHelpers,
+  timeHelpers,
+  printHelpers,
+  taskHelpers,
+  probeReadHelpers,
+  ringBufferHelpers,
+  iterateHelpers,
+]
+
+/** The helpers of one machine. */
+export function createHelpers(machine: Machine): ReadonlyMap<number, HelperFunction> {
+  const helpers = new Map<number, HelperFunction>()
+  for (const family of FAMILIES) {
+    for (const [id, helper] of Object.entries(family(machine))) helpers.set(Number(id), helper)
+  }
+  return helpers
+}

@@ -1,0 +1,41 @@
+/** From a path or bytes to a parsed object file. */
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { BpfError } from './errors.js'
+import { parseObjectFile } from './object-file/parse.js'
+import type { ObjectFile } from './object-file/types.js'
+
+/** A path, a `file:` URL, or the bytes of an ELF file. */
+export type ObjectSource = string | URL | Uint8Array
+
+/** Reads and parses an object; no kernel takes part. @throws BpfError as `open()` does */
+export function readObject(source: ObjectSource): ObjectFile {
+  if (source instanceof Uint8Array) return parseObjectFile(source)
+  if (typeof source !== 'string' && !(source instanceof URL)) {
+    throw new BpfError('BAD_VALUE', `open() takes a path, a file: URL or a Uint8Array, not ${source === null ? 'null' : typeof source}`)
+  }
+  let image: Uint8Array
+  try {
+    image = readFileSync(source)
+  } catch (cause) {
+    const { code = 'EIO', message } = cause as NodeJS.ErrnoException
+    throw new BpfError(code, `can't read the object: ${message}`, { cause, call: 'read' })
+  }
+  try {
+    return parseObjectFile(image)
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error
+    throw new BpfError(error.code, `${pathOf(source)}: ${error.message}`, { cause: error })
+  }
+}
+
+/** `execsnoop` for `…/execsnoop.bpf.o`. */
+export function objectName(source: ObjectSource): string {
+  if (source instanceof Uint8Array) return 'object'
+  return basename(pathOf(source)).replace(/(\.bpf)?\.o$/, '') || 'object'
+}
+
+function pathOf(source: string | URL): string {
+  return source instanceof URL ? fileURLToPath(source) : source
+}
