@@ -72,7 +72,8 @@ Napi::Value PossibleCpus(const Napi::CallbackInfo& info) {
 
 // Creates and closes the smallest array map: answers 0 or the errno that stands in the way of every use.
 Napi::Value Probe(const Napi::CallbackInfo& info) {
-  const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "probe", sizeof(uint32_t), sizeof(uint32_t), 1, nullptr));
+  const UniqueFd map(
+      bpf_map_create(BPF_MAP_TYPE_ARRAY, "probe", sizeof(uint32_t), sizeof(uint32_t), 1, nullptr));
   return Napi::Number::New(info.Env(), map ? 0 : errno);
 }
 

@@ -12,7 +12,8 @@
 
 namespace bpfnode {
 
-// Bytes of a caller's Uint8Array. Sound for the duration of the call only, and only until JavaScript runs again.
+// Bytes of a caller's Uint8Array. Sound for the duration of the call only, and only until JavaScript runs
+// again.
 struct Bytes {
   uint8_t* data = nullptr;
   size_t size = 0;

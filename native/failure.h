@@ -1,7 +1,7 @@
 // How a failure reaches JavaScript.
 //
-// C++ never words an error: it hands what it knows to a factory that lib/native/failure.ts has set, and throws what
-// the factory returns.
+// C++ never words an error: it hands what it knows to a factory that lib/native/failure.ts has set, and
+// throws what the factory returns.
 #pragma once
 
 #include <napi.h>
@@ -11,7 +11,8 @@
 
 namespace bpfnode {
 
-// What kind of thing went wrong where no errno tells. The names are part of the interface: see addon-types.ts.
+// What kind of thing went wrong where no errno tells. The names are part of the interface: see
+// addon-types.ts.
 enum class Reason {
   kNone,         // errno tells
   kClosed,       // the handle was closed

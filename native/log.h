@@ -5,11 +5,12 @@
 
 namespace bpfnode {
 
-// Installs the print callback: process-wide, once. It appends to the LogCapture of the printing thread, if any, and
-// touches no JavaScript environment.
+// Installs the print callback: process-wide, once. It appends to the LogCapture of the printing thread, if
+// any, and touches no JavaScript environment.
 void InstallLogCapture();
 
-// Catches libbpf's warnings and information of this thread while it lives. Captures nest; the innermost one catches.
+// Catches libbpf's warnings and information of this thread while it lives. Captures nest; the innermost one
+// catches.
 class LogCapture {
  public:
   LogCapture();

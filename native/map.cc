@@ -187,7 +187,8 @@ Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
   const size_t size = RoundUp8(value_size_) * (size_t{max_entries_} - 1) + value_size_;
   void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
   if (address == MAP_FAILED) {
-    // Frozen (.rodata) or read-only. Mapped for reading it would be a trap: a write from JavaScript is a SIGSEGV.
+    // Frozen (.rodata) or read-only. Mapped for reading it would be a trap: a write from JavaScript is a
+    // SIGSEGV.
     if (errno == EPERM || errno == EACCES) return env.Undefined();
     return Fail(kCall, errno);
   }

@@ -36,7 +36,8 @@ class Map : public Napi::ObjectWrap<Map> {
   Napi::Value Fail(const char* call, int error);
   // True for success, false for ENOENT; throws for every other errno.
   Napi::Value Found(int status, const char* call);
-  // The key argument; a map without keys (queue, stack, bloom filter) takes none: the kernel wants NULL there.
+  // The key argument; a map without keys (queue, stack, bloom filter) takes none: the kernel wants NULL
+  // there.
   std::optional<const void*> Key(napi_value value, const char* call);
 
   UniqueFd fd_;

@@ -218,7 +218,8 @@ Napi::Value Object::InitialValue(const Napi::CallbackInfo& info) {
   const void* value = bpf_map__is_internal(map) ? bpf_map__initial_value(map, &size) : nullptr;
   if (value == nullptr) return Env().Undefined();
   Napi::Uint8Array copy = Napi::Uint8Array::New(Env(), size);
-  if (size > 0) memcpy(copy.Data(), value, size);
+  // Empty in an environment that is ending, which refuses to make one.
+  if (!copy.IsEmpty() && size > 0) memcpy(copy.Data(), value, size);
   return copy;
 }
 

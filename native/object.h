@@ -11,7 +11,8 @@
 
 namespace bpfnode {
 
-// What the thread that loads and the JavaScript handle have in common. Only the JavaScript thread looks at the flags.
+// What the thread that loads and the JavaScript handle have in common. Only the JavaScript thread looks at
+// the flags.
 struct ObjectState {
   enum class Phase { kOpen, kLoading, kLoaded, kFailed };
   SharedObject object;
@@ -23,7 +24,8 @@ class Object : public Napi::ObjectWrap<Object> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // openObject(image, name, subject): the one way to a usable Object. One that JavaScript constructs is a closed one.
+  // openObject(image, name, subject): the one way to a usable Object. One that JavaScript constructs is a
+  // closed one.
   static Napi::Value Open(const Napi::CallbackInfo& info);
 
   explicit Object(const Napi::CallbackInfo& info);

@@ -37,7 +37,8 @@ std::optional<std::vector<uint8_t>> ToCopy(Napi::Env env, napi_value value, Para
 
 Napi::Value ToUint8Array(Napi::Env env, const uint8_t* bytes, size_t size) {
   Napi::Uint8Array result = Napi::Uint8Array::New(env, size);
-  if (size > 0) memcpy(result.Data(), bytes, size);
+  // Empty in an environment that is ending, which refuses to make one.
+  if (!result.IsEmpty() && size > 0) memcpy(result.Data(), bytes, size);
   return result;
 }
 

@@ -145,8 +145,8 @@ bool RingPump::Start(int map_fd) {
     error = idle_.Open(this, resources, [&](uv_idle_t* idle) { return uv_idle_init(loop, idle); });
   }
   if (error == 0) {
-    error = anchor_.Open(this, resources,
-                         [&](uv_async_t* async) { return uv_async_init(loop, async, nullptr); });
+    error =
+        anchor_.Open(this, resources, [&](uv_async_t* async) { return uv_async_init(loop, async, nullptr); });
   }
   if (error != 0) {
     CloseHandles();
@@ -265,6 +265,8 @@ void RingPump::Deliver() {
     Napi::ArrayBuffer index = index_.Value();
     arguments[1] = Napi::Uint8Array::New(env, slab.ByteLength(), slab, 0);
     arguments[2] = Napi::Uint32Array::New(env, index.ByteLength() / sizeof(uint32_t), index, 0);
+    // An environment that is ending refuses to make them: it would run no JavaScript either.
+    if (arguments[1] == nullptr || arguments[2] == nullptr) return;
     argument_count = 3;
     replaced_ = false;
   }

@@ -1,9 +1,10 @@
 // The pump: from a ring-buffer map to one JavaScript call a batch.
 //
-// uv_poll on libbpf's epoll descriptor wakes the loop of the environment that made the pump. A turn of the loop takes
-// one batch: libbpf's callback copies records into a slab that JavaScript sees, then JavaScript is called once. What
-// does not fit stays in the ring (save one record, see Batch), so a flood delays nothing else for longer than a batch.
-// When wake-ups follow each other closely, a timer replaces them until the ring is empty.
+// uv_poll on libbpf's epoll descriptor wakes the loop of the environment that made the pump. A turn of the
+// loop takes one batch: libbpf's callback copies records into a slab that JavaScript sees, then JavaScript is
+// called once. What does not fit stays in the ring (save one record, see Batch), so a flood delays nothing
+// else for longer than a batch. When wake-ups follow each other closely, a timer replaces them until the ring
+// is empty.
 #pragma once
 
 #include <napi.h>
@@ -32,8 +33,8 @@ struct Batch {
 
   size_t used = 0;
   uint32_t count = 0;
-  // A record that found no room. libbpf counts a record as consumed even when its callback says stop, so it waits
-  // here and leads the next batch.
+  // A record that found no room. libbpf counts a record as consumed even when its callback says stop, so it
+  // waits here and leads the next batch.
   std::vector<uint8_t> carry;
   bool has_carry = false;
 
@@ -72,7 +73,8 @@ class RingPump : public Napi::ObjectWrap<RingPump> {
   static Napi::Function Define(Napi::Env env);
 
   // openRing(deliver, batchBytes, batchRecords, floodIntervalMs, floodWakeups, floodPeriodMs)
-  // `deliver(count, bytes?, index?)`: bytes and index are passed with the first batch and whenever they were replaced.
+  // `deliver(count, bytes?, index?)`: bytes and index are passed with the first batch and whenever they were
+  // replaced.
   static Napi::Value Create(const Napi::CallbackInfo& info, int map_fd, const std::string& subject);
 
   explicit RingPump(const Napi::CallbackInfo& info);
@@ -112,7 +114,8 @@ class RingPump : public Napi::ObjectWrap<RingPump> {
   // What the timer and the idle handle run.
   void OnTick();
   void EnterPolling();
-  // Under flood: the next tick comes with the next turn of the loop where more is waiting, else after the period.
+  // Under flood: the next tick comes with the next turn of the loop where more is waiting, else after the
+  // period.
   void ScheduleTick();
   void TickNextTurn();
   // Sees that a carried record is delivered in the next turn, though the ring may stay silent.
@@ -123,8 +126,8 @@ class RingPump : public Napi::ObjectWrap<RingPump> {
   std::shared_ptr<RingResources> resources_;
   UvHandle<uv_poll_t> poll_;
   UvHandle<uv_timer_t> timer_;
-  // "In the next turn of the loop". A timer of 0 ms would not do: started in its own callback, it runs again in the
-  // same turn with libuv before 1.49.
+  // "In the next turn of the loop". A timer of 0 ms would not do: started in its own callback, it runs again
+  // in the same turn with libuv before 1.49.
   UvHandle<uv_idle_t> idle_;
   // Always active and never signalled: keeps the loop alive, paused or not, while the pump is ref'ed.
   UvHandle<uv_async_t> anchor_;

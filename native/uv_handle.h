@@ -8,8 +8,8 @@
 
 namespace bpfnode {
 
-// `T` is uv_poll_t, uv_timer_t, uv_async_t …  What `keep` points to outlives the handle: it is let go in the close
-// callback, so that a file descriptor kept there cannot be closed while libuv still watches it.
+// `T` is uv_poll_t, uv_timer_t, uv_async_t …  What `keep` points to outlives the handle: it is let go in the
+// close callback, so that a file descriptor kept there cannot be closed while libuv still watches it.
 template <class T>
 class UvHandle {
  public:

@@ -7,6 +7,7 @@ import type { OpcodeInfo } from './opcodes.js'
 /** From an address-space cast's immediate. */
 const CAST_OFFSET = 1
 const PERCPU_OFFSET = -1
+const SIGN_EXTENSIONS: ReadonlySet<number> = new Set([8, 16, 32])
 
 /**
  * One instruction as text, without index and opcode.
@@ -70,14 +71,15 @@ export function disassembleProgram(instructions: readonly Instruction[]): string
 function moved({ src, offset, imm }: Instruction, r: string): string {
   if (r === 'r' && offset === PERCPU_OFFSET) return `&(void __percpu *)(r${src})`
   if (r === 'r' && offset === CAST_OFFSET) return `addr_space_cast(r${src}, ${imm >>> 16}, ${imm & 0xffff})`
-  return offset === 0 ? `${r}${src}` : `(s${offset})${r}${src}`
+  return SIGN_EXTENSIONS.has(offset) ? `(s${offset})${r}${src}` : `${r}${src}`
 }
 
 function callee({ src, imm }: Instruction): string {
   if (src === PSEUDO_CALL.LOCAL) return `pc${signed(imm)}`
   if (src === PSEUDO_CALL.KFUNC) return `kernel-function#${imm}`
   const helper = src === PSEUDO_CALL.HELPER ? helperById(imm) : undefined
-  return `${helper === undefined ? 'unknown' : `bpf_${helper.name}`}#${imm}`
+  const name = src === PSEUDO_CALL.HELPER && imm === 0 ? 'unspec' : helper?.name
+  return `${name === undefined ? 'unknown' : `bpf_${name}`}#${imm}`
 }
 
 function atomicText(info: OpcodeInfo, insn: Instruction): string {

@@ -1,7 +1,7 @@
 /**
  * BPF attach types: where a program of a type that has several places is to run.
  *
- * Source: `enum bpf_attach_type` of linux/bpf.h (Linux 6.18).
+ * Source: `enum bpf_attach_type` of linux/bpf.h (Linux 6.18, and what libbpf 1.7 knows beyond it).
  */
 
 /** The enumerators without `BPF_`. */
@@ -64,6 +64,7 @@ export const BPF_ATTACH_TYPE = {
   NETKIT_PEER: 55,
   TRACE_KPROBE_SESSION: 56,
   TRACE_UPROBE_SESSION: 57,
+  TRACE_FSESSION: 58,
 } as const
 
 export type BpfAttachType = (typeof BPF_ATTACH_TYPE)[keyof typeof BPF_ATTACH_TYPE]

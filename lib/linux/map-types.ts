@@ -43,6 +43,7 @@ export const BPF_MAP_TYPE = {
   USER_RINGBUF: 31,
   CGRP_STORAGE: 32,
   ARENA: 33,
+  INSN_ARRAY: 34,
 } as const
 
 export type BpfMapType = (typeof BPF_MAP_TYPE)[keyof typeof BPF_MAP_TYPE]
@@ -92,6 +93,7 @@ export const MAP_TYPES: readonly MapTypeInfo[] = [
   { type: 31, name: 'user_ringbuf', perCpu: false, since: '6.1' },
   { type: 32, name: 'cgrp_storage', perCpu: false, since: '6.2' },
   { type: 33, name: 'arena', perCpu: false, since: '6.9' },
+  { type: 34, name: 'insn_array', perCpu: false, since: '6.19' },
 ]
 
 /** Flags of BPF_MAP_CREATE: what `__uint(map_flags, …)` takes. */

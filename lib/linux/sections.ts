@@ -1,7 +1,7 @@
 /**
  * SEC() names: what the name of a program's section says about the program.
  *
- * Source: Documentation/bpf/libbpf/program_types.rst of the Linux kernel, as of libbpf 1.6.
+ * Source: Documentation/bpf/libbpf/program_types.rst of the Linux kernel, as of libbpf 1.7.
  */
 import { BpfError } from '../errors.js'
 import { didYouMean, nearestWords } from '../nearest.js'
@@ -110,6 +110,8 @@ export const SECTIONS: readonly SectionEntry[] = [
   row('fentry.s', P.TRACING, A.TRACE_FENTRY, { ...KERNEL, ...SLEEPABLE }),
   row('fexit', P.TRACING, A.TRACE_FEXIT, KERNEL),
   row('fexit.s', P.TRACING, A.TRACE_FEXIT, { ...KERNEL, ...SLEEPABLE }),
+  row('fsession', P.TRACING, A.TRACE_FSESSION, KERNEL),
+  row('fsession.s', P.TRACING, A.TRACE_FSESSION, { ...KERNEL, ...SLEEPABLE }),
   row('fmod_ret', P.TRACING, A.MODIFY_RETURN, KERNEL),
   row('fmod_ret.s', P.TRACING, A.MODIFY_RETURN, { ...KERNEL, ...SLEEPABLE }),
   row('freplace', P.EXT, 0, KERNEL),

@@ -32,25 +32,21 @@ test.skipIf(!existsSync(VMLINUX))('the tables agree with the running kernel', ()
   for (const { name, prefix, table } of tables) {
     const kernel = new Map(findType(btf, name, 'enum')?.type.values.map((value) => [value.name, value.value]))
     const known = Object.entries(table).filter(([key]) => kernel.has(prefix + key))
-    expect(known.length, name).toBeGreaterThan(20)
-    for (const [key, value] of known) expect(value, prefix + key).toBe(kernel.get(prefix + key))
+    expect(known.length).toBeGreaterThan(20)
+    expect(known).toEqual(known.map(([key]) => [key, kernel.get(prefix + key)]))
   }
-  const flags = Object.entries(BPF_MAP_FLAGS)
-  const kernelFlags = new Map(
-    btf.types.flatMap((type) =>
-      type.kind === 'enum' ? type.values.map(({ name, value }) => [name, value] as const) : [],
-    ),
-  )
-  for (const [name, value] of flags) {
-    if (kernelFlags.has(name)) expect(value, name).toBe(kernelFlags.get(name))
-  }
+  const values = btf.types.flatMap((type) => (type.kind === 'enum' ? type.values : []))
+  const kernelFlags = new Map(values.map(({ name, value }) => [name, value]))
+  const flags = Object.entries(BPF_MAP_FLAGS).filter(([name]) => kernelFlags.has(name))
+  expect(flags.length).toBeGreaterThan(10)
+  expect(flags).toEqual(flags.map(([name]) => [name, kernelFlags.get(name)]))
 })
 
 test('rows stand at the number of their type', () => {
   PROGRAM_TYPES.forEach(({ type }, i) => expect(type).toBe(i + 1))
   MAP_TYPES.forEach(({ type }, i) => expect(type).toBe(i + 1))
   expect(PROGRAM_TYPES).toHaveLength(BPF_PROG_TYPE.NETFILTER)
-  expect(MAP_TYPES).toHaveLength(BPF_MAP_TYPE.ARENA)
+  expect(MAP_TYPES).toHaveLength(BPF_MAP_TYPE.INSN_ARRAY)
 })
 
 test('names are those of bpftool', () => {
@@ -110,8 +106,6 @@ describe('a section name', () => {
     expect(whyNotAttachable('tp_btf')).toContain('names no target')
     expect(whyNotAttachable('xdp')).toBe('it needs a network interface')
     expect(whyNotAttachable('cgroup/connect4')).toBe('it needs a cgroup')
-    for (const { prefix, attachesByName } of SECTIONS) {
-      if (!attachesByName) expect(whyNotAttachable(prefix), prefix).not.toBe('it needs a target')
-    }
+    expect(SECTIONS.filter(({ prefix }) => whyNotAttachable(prefix) === 'it needs a target')).toEqual([])
   })
 })

@@ -1,5 +1,5 @@
 /** CO-RE accesses: which part of which type an instruction refers to, as the compiler wrote it down. */
-import { resolveType, sizeOf, skipModifiers, typeById, typeName, type BtfComposite } from '../../../btf/query.js'
+import { resolveType, sizeOf, skipModifiers, typeById, typeName } from '../../../btf/query.js'
 import { CORE_RELOCATION_KINDS as KIND } from '../../../btf/ext.js'
 import type { Btf, BtfMember, TypeId } from '../../../btf/types.js'
 import { BpfError } from '../../../errors.js'
@@ -110,7 +110,7 @@ export function isFlexible(btf: Btf, member: BtfMember | undefined, step: Step |
   if (member === undefined || step === undefined || step.name === '') return false
   const array = resolveType(btf, member.type)
   const owner = typeById(btf, step.type)
-  if (array.kind !== 'array' || array.length > 1) return false
+  if (array.kind !== 'array' || array.length > 0) return false
   return (owner.kind === 'struct' || owner.kind === 'union') && owner.members.at(-1)?.name === member.name
 }
 
@@ -150,4 +150,3 @@ function malformed(btf: Btf, relocation: CoreRelocation, problem: string): BpfEr
   )
 }
 
-export type { BtfComposite }

@@ -1,0 +1,127 @@
+/**
+ * Makes one program of an entry function and the sub-programs that it reaches, as libbpf does: each is appended once, and calls are
+ * turned to where it ended up.
+ */
+import { BpfError } from '../../errors.js'
+import { SLOT } from '../../isa/instruction.js'
+import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import type {
+  CodeSection,
+  CoreRelocation,
+  FunctionSymbol,
+  LineInfo,
+  ObjectFile,
+  ProgramDefinition,
+  RelocationTarget,
+} from '../../object-file/types.js'
+
+/** A relocation of the linked code: everything but functions, which are settled. */
+export interface PendingRelocation {
+  /** Of the instruction, in the linked code. */
+  readonly offset: number
+  readonly target: Exclude<RelocationTarget, { kind: 'function' }>
+}
+
+export interface LinkedCode {
+  readonly code: Uint8Array
+  readonly functions: readonly { readonly name: string; readonly start: number }[]
+  readonly lines: readonly LineInfo[]
+  readonly relocations: readonly PendingRelocation[]
+  readonly coreRelocations: readonly CoreRelocation[]
+}
+
+interface Part {
+  readonly section: CodeSection
+  readonly name: string
+  /** Bytes of the section that were taken, and where they went. */
+  readonly from: number
+  readonly size: number
+  readonly to: number
+}
+
+/** @throws BpfError `BAD_OBJECT` for a call to what is no function */
+export function linkCode(file: ObjectFile, program: ProgramDefinition): LinkedCode {
+  const { code: entry } = program
+  const parts: Part[] = [{ section: entry, name: program.name, from: 0, size: entry.code.length, to: 0 }]
+  const calls: { readonly at: number; readonly to: Part }[] = []
+  const relocations: PendingRelocation[] = []
+  let size = entry.code.length
+
+  const partOf = (target: { readonly section: string; readonly offset: number }): Part => {
+    const { section, symbol } = findFunction(file, program, target)
+    const known = parts.find((part) => part.section === section && part.from === symbol.offset)
+    if (known !== undefined) return known
+    const part = { section, name: symbol.name, from: symbol.offset, size: symbol.size, to: size }
+    size += symbol.size
+    parts.push(part)
+    return part
+  }
+
+  // `parts` grows while it is walked.
+  for (const part of parts) {
+    for (const { offset, target } of part.section.relocations) {
+      if (offset < part.from || offset >= part.from + part.size) continue
+      const at = offset - part.from + part.to
+      if (target.kind === 'function') calls.push({ at, to: partOf(target) })
+      else relocations.push({ offset: at, target })
+    }
+  }
+
+  const code = new Uint8Array(size)
+  for (const { section, from, size, to } of parts) code.set(section.code.subarray(from, from + size), to)
+  const view = new DataView(code.buffer)
+  for (const { at, to } of calls) {
+    view.setInt32(at + 4, (to.to - at) / SLOT - 1, true)
+    if (view.getUint8(at) === OP.LDDW) view.setInt32(at + SLOT + 4, 0, true)
+  }
+  checkCalls(view, program.name, new Set(calls.map(({ at }) => at)))
+  return {
+    code,
+    functions: parts.map(({ name, to }) => ({ name, start: to / SLOT })),
+    lines: parts.flatMap((part) => moved(part, part.section.lines)),
+    relocations: relocations.sort((a, b) => a.offset - b.offset),
+    coreRelocations: parts.flatMap((part) => moved(part, part.section.coreRelocations)),
+  }
+}
+
+function moved<T extends { readonly offset: number }>({ from, size, to }: Part, items: readonly T[]): T[] {
+  return items
+    .filter(({ offset }) => offset >= from && offset < from + size)
+    .map((item) => ({ ...item, offset: item.offset - from + to }))
+}
+
+interface FoundFunction {
+  readonly section: CodeSection
+  readonly symbol: FunctionSymbol
+}
+
+function findFunction(
+  file: ObjectFile,
+  program: ProgramDefinition,
+  { section, offset }: { readonly section: string; readonly offset: number },
+): FoundFunction {
+  const candidates = [
+    ...(file.text?.name === section ? [file.text] : []),
+    ...(program.section === section ? [program.code] : []),
+    ...file.programs.filter((other) => other.section === section).map((other) => other.code),
+  ]
+  for (const candidate of candidates) {
+    const symbol = candidate.functions.find((known) => known.offset === offset)
+    if (symbol !== undefined) return { section: candidate, symbol }
+  }
+  throw new BpfError('BAD_OBJECT', `program '${program.name}' refers to a function at byte ${offset} of section '${section}', where none starts`)
+}
+
+/** Local calls and function addresses without a relocation would go astray in the linked code. */
+function checkCalls(view: DataView, program: string, settled: ReadonlySet<number>): void {
+  for (let at = 0; at < view.byteLength; at += SLOT) {
+    const opcode = view.getUint8(at)
+    const source = view.getUint8(at + 1) >> 4
+    const local =
+      (opcode === OP.CALL && source === PSEUDO_CALL.LOCAL) || (opcode === OP.LDDW && source === PSEUDO_LDDW.FUNC)
+    if (local && !settled.has(at)) {
+      throw new BpfError('BAD_OBJECT', `program '${program}', instruction ${at / SLOT}: a call has no relocation that says where to`)
+    }
+    if (opcode === OP.LDDW) at += SLOT
+  }
+}

@@ -1,0 +1,177 @@
+/** From a program's definition to an engine that runs it: link, relocate, check, compile. */
+import { BpfError, unsupported } from '../../errors.js'
+import { SLOT } from '../../isa/instruction.js'
+import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
+import { BPF_PROG_TYPE } from '../../linux/program-types.js'
+import { unknownSection } from '../../linux/sections.js'
+import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
+import type { LoadedMap } from '../maps/loaded-map.js'
+import { KERNEL_HI, type Memory } from '../memory.js'
+import { verifyStructure } from '../verifier/structure.js'
+import { createInterpreter } from '../vm/interpreter.js'
+import { lineOf } from '../vm/trap.js'
+import type { Engine, EngineEnvironment } from '../vm/types.js'
+import type { TargetTypes } from './core/match.js'
+import { patch, POISON_HELPER, writePoison } from './core/patch.js'
+import { resolveRelocation } from './core/resolve.js'
+import { KIND_NAMES } from './core/spec.js'
+import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
+import { reachableSlots } from './reachable.js'
+
+export interface LoadContext {
+  readonly file: ObjectFile
+  readonly maps: ReadonlyMap<string, LoadedMap>
+  /** undefined: the object has no type information, hence no CO-RE relocations. */
+  readonly target: TargetTypes | undefined
+  readonly environment: EngineEnvironment
+}
+
+/** A program that may run, and the maps that it refers to. */
+export interface PreparedProgram {
+  readonly engine: Engine
+  readonly maps: ReadonlySet<LoadedMap>
+}
+
+/** Program types whose pointers into the kernel are known by BTF: a load through a bad one gives 0. */
+const READS_ZERO: ReadonlySet<number> = new Set([BPF_PROG_TYPE.TRACING, BPF_PROG_TYPE.LSM, BPF_PROG_TYPE.STRUCT_OPS])
+
+/**
+ * @throws BpfError `UNKNOWN_SECTION`, `RELOCATION_FAILED`, `VERIFIER_REJECTED`, or `UNSUPPORTED` naming what is missing
+ */
+export function loadProgram(context: LoadContext, program: ProgramDefinition): PreparedProgram {
+  const { file, environment } = context
+  if (program.type === undefined) throw unknownSection(program.name, program.section)
+  const linked = linkCode(file, program)
+  /** Why instructions were poisoned, by slot. */
+  const poisoned = new Map<number, string>()
+  const maps = new Set<LoadedMap>()
+  relocateCore(context, linked, program.name, poisoned)
+  for (const relocation of linked.relocations) relocate(context, linked, relocation, program.name, poisoned, maps)
+  if (poisoned.size > 0) settlePoison(environment.memory, linked, program.name, poisoned, maps)
+  const { code, functions, lines } = linked
+  const { name, type } = program
+  verifyStructure({ name, code, functions, programType: type, license: file.license, lines })
+  const faultingLoadsReadZero = READS_ZERO.has(type)
+  return { engine: createInterpreter({ name, code, functions, lines, faultingLoadsReadZero }, environment), maps }
+}
+
+function relocateCore(
+  { file, target }: LoadContext,
+  linked: LinkedCode,
+  program: string,
+  poisoned: Map<number, string>,
+): void {
+  const { btf } = file
+  if (btf === undefined || target === undefined) return
+  for (const relocation of linked.coreRelocations) {
+    const slot = relocation.offset / SLOT
+    try {
+      const resolution = resolveRelocation(btf, relocation, target)
+      const hint = patch(linked.code, relocation.offset, resolution)
+      if (hint === undefined) continue
+      const what = KIND_NAMES[relocation.kind] ?? ''
+      poisoned.set(slot, `the ${what} of ${resolution.subject} can't be had. ${hint}`)
+    } catch (error) {
+      if (!(error instanceof BpfError) || error.code !== 'RELOCATION_FAILED') throw error
+      throw new BpfError('RELOCATION_FAILED', `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${error.message}`, {
+        cause: error,
+      })
+    }
+  }
+}
+
+function relocate(
+  { file, maps: byName }: LoadContext,
+  { code }: LinkedCode,
+  { offset, target }: PendingRelocation,
+  program: string,
+  poisoned: Map<number, string>,
+  used: Set<LoadedMap>,
+): void {
+  const view = new DataView(code.buffer)
+  const point = (low: number, high: number): void => {
+    if (view.getUint8(offset) !== OP.LDDW || offset + 2 * SLOT > code.length) {
+      throw new BpfError('BAD_OBJECT', `program '${program}', instruction ${offset / SLOT}: a relocation of data is to no LDDW`)
+    }
+    view.setUint8(offset + 1, (view.getUint8(offset + 1) & 0x0f) | (PSEUDO_LDDW.IMM << 4))
+    view.setInt32(offset + 4, low, true)
+    view.setInt32(offset + SLOT + 4, high, true)
+  }
+  const mapNamed = (name: string): LoadedMap => {
+    const map = byName.get(name)
+    if (map === undefined) throw new BpfError('BAD_OBJECT', `program '${program}' refers to map '${name}', which the object lacks`)
+    used.add(map)
+    return map
+  }
+  switch (target.kind) {
+    case 'map':
+      return point(mapNamed(target.map).address, KERNEL_HI)
+    case 'data': {
+      const { direct } = mapNamed(target.map).storage
+      if (direct === undefined) throw unsupported(`direct access to the values of map '${target.map}'`)
+      return point(direct.address + target.offset, KERNEL_HI)
+    }
+    case 'extern':
+      break
+  }
+  const extern = file.externs.find(({ name }) => name === target.name)
+  if (extern === undefined) throw new BpfError('BAD_OBJECT', `program '${program}' refers to '${target.name}', which the object doesn't declare`)
+  if (extern.kind === 'kconfig') {
+    const definition = file.maps.find(({ data }) => data?.kind === 'kconfig')
+    const variable = definition?.data?.variables.find(({ name }) => name === target.name)
+    const direct = definition === undefined ? undefined : mapNamed(definition.name).storage.direct
+    if (variable === undefined || direct === undefined) throw unsupported(`kernel option ${target.name} in the fallback kernel`)
+    return point(direct.address + variable.offset, KERNEL_HI)
+  }
+  const what = extern.kind === 'kfunc' ? 'kernel function' : 'kernel symbol'
+  if (!extern.weak) {
+    throw unsupported(`${what} ${target.name} in the fallback kernel (program '${program}')`, 'Declare it __weak and ask bpf_ksym_exists() before its use')
+  }
+  if (view.getUint8(offset) === OP.LDDW) return point(0, 0)
+  // A weak kfunc's call is allowed where it is never reached.
+  writePoison(view, offset)
+  poisoned.set(offset / SLOT, `the fallback kernel has no ${what} ${target.name}. Ask bpf_ksym_exists() before the call`)
+}
+
+/** What is never reached becomes harmless; what can be reached is an error, with a better word for it than the verifier has. */
+function settlePoison(
+  memory: Memory,
+  linked: LinkedCode,
+  program: string,
+  poisoned: ReadonlyMap<number, string>,
+  maps: ReadonlySet<LoadedMap>,
+): void {
+  const { code } = linked
+  const view = new DataView(code.buffer)
+  const frozen = [...maps].filter(({ frozen, storage }) => frozen && storage.direct !== undefined && (storage.attributes.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0)
+  const reached = reachableSlots(code, (address, size) => {
+    const inside = frozen.some(({ storage: { direct } }) => direct !== undefined && address >= direct.address && address + size <= direct.address + direct.size)
+    return inside ? readLittleEndian(memory, address, size) : undefined
+  })
+  for (const [slot, reason] of poisoned) {
+    if (reached[slot] === 1) {
+      const [problem = '', ...rest] = reason.split('. ')
+      const hint = rest.join('. ')
+      throw new BpfError('RELOCATION_FAILED', `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${problem}`, {
+        ...(hint !== '' && { hint }),
+      })
+    }
+    for (let at = slot * SLOT; at < code.length && view.getUint8(at) === OP.CALL && view.getInt32(at + 4, true) === POISON_HELPER; at += SLOT) {
+      view.setUint8(at, OP.MOV64_IMM)
+      view.setInt32(at + 4, 0, true)
+    }
+  }
+}
+
+function readLittleEndian(memory: Memory, address: number, size: number): bigint {
+  let value = 0n
+  for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(memory.u8[address + i] ?? 0)
+  return value
+}
+
+function lineText({ lines }: LinkedCode, slot: number): string {
+  const line = lineOf(lines, slot)
+  return line === undefined ? '' : ` (${line.file}:${line.line}: ${line.text.trim()})`
+}
+
