@@ -31,7 +31,7 @@ Napi::Object Version(Napi::Env env, uint32_t major, uint32_t minor) {
 
 // What the addon was built with. A feature is there when the headers had it: the rest is a clear error above.
 Napi::Object Facts(Napi::Env env) {
-  Napi::Object features = Napi::Object::New(env);
+  const Napi::Object features = Napi::Object::New(env);
   features.Set("tcx", AtLeast(1, 3));
   features.Set("netkit", AtLeast(1, 3));
   features.Set("netfilter", AtLeast(1, 3));
@@ -98,6 +98,4 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace bpfnode
 
-static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return bpfnode::Init(env, exports); }
-
-NODE_API_MODULE(libbpf_node, InitAddon)
+NODE_API_MODULE(libbpf_node, bpfnode::Init)

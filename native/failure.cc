@@ -32,7 +32,7 @@ const char* ReasonName(Reason reason) {
 }  // namespace
 
 Napi::Value ToError(Napi::Env env, const Failure& failure) {
-  Napi::Object raw = Napi::Object::New(env);
+  const Napi::Object raw = Napi::Object::New(env);
   raw.Set("call", failure.call);
   raw.Set("errno", failure.error);
   raw.Set("subject", failure.subject);
@@ -48,7 +48,7 @@ Napi::Value ToError(Napi::Env env, const Failure& failure) {
     if (env.IsExceptionPending()) return env.GetAndClearPendingException().Value();
   }
   // Without a factory (the addon was loaded by hand) the raw facts have to do.
-  Napi::Error error = Napi::Error::New(env, failure.call);
+  const Napi::Error error = Napi::Error::New(env, failure.call);
   error.Set("raw", raw);
   return error.Value();
 }

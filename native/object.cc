@@ -265,7 +265,7 @@ Napi::Value Object::LoadAsync(const Napi::CallbackInfo& info) {
   }
   state_->phase = ObjectState::Phase::kLoading;
   // Complete() takes it back, and Node calls Complete() always.
-  static_cast<void>(work.release());
+  static_cast<void>(work.release());  // NOLINT(bugprone-unused-return-value)
   return {Env(), promise};
 }
 

@@ -18,6 +18,8 @@ export interface Options {
 const MAX_PID = 0x3fffffff
 
 export function parseOptions(argv: readonly string[]): Options {
+  // Set to nothing is not set.
+  if (process.env['LIBBPF_NODE_KERNEL'] === '') delete process.env['LIBBPF_NODE_KERNEL']
   const command = new Command('execsnoop')
     .description('Shows every process that starts and exits.')
     .option('-d, --duration <seconds>', 'stop after so many seconds (default: at Ctrl-C)', seconds)
@@ -26,7 +28,7 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('-u, --uid <uid>', 'only processes of this user', integer('a user id', 0, 0xfffffffe))
     .option('-n, --name <text>', 'only processes with this in their command or file name')
     .option('--min-duration <ms>', 'leave out exits of processes that lived for less', integer('milliseconds', 0, 1e9), 0)
-    .option('-j, --json', 'one JSON object a line (default when the output is no terminal)', !process.stdout.isTTY)
+    .option('-j, --json', 'one JSON object a line; so it is when the output is no terminal')
     .addOption(
       new Option('-k, --kernel <kernel>', 'native: Linux; fallback: simulated processes; auto: the first that can be had')
         .choices(['auto', 'native', 'fallback'])
@@ -36,7 +38,7 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('--seed <number>', 'of the simulated processes', integer('a seed', 0, 0xffffffff), 1)
     .allowExcessArguments(false)
     .parse(argv, { from: 'user' })
-  return command.opts<Options>()
+  return { ...command.opts<Options>(), json: command.getOptionValue('json') === true || !process.stdout.isTTY }
 }
 
 function integer(what: string, least: number, most: number): (text: string) => number {

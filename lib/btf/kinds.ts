@@ -49,6 +49,11 @@ function nameAt(reader: TypeReader, at: number): string {
   return reader.strings.at(reader.view.getUint32(at, true))
 }
 
+/** For kinds that have no name: Linux insists that there is none. */
+function nameless(reader: TypeReader, at: number): void {
+  if (reader.view.getUint32(at, true) !== 0) throw fail(reader, 'has a name, though its kind has none')
+}
+
 /** The size-or-type word. */
 function word(reader: TypeReader, at: number): number {
   return reader.view.getUint32(at + 8, true)
@@ -151,6 +156,7 @@ function readEnum64(reader: TypeReader, at: number, vlen: number, flag: boolean)
 }
 
 function readFuncProto(reader: TypeReader, at: number, vlen: number): BtfType {
+  nameless(reader, at)
   const params = Array.from({ length: vlen }, (_, i) => ({
     name: nameAt(reader, at + HEADER + i * 8),
     type: reader.view.getUint32(at + HEADER + i * 8 + 4, true),
@@ -187,7 +193,10 @@ function reference(name: 'ptr' | 'volatile' | 'const' | 'restrict'): KindReader 
     partSize: 0,
     maxVlen: 0,
     flag: false,
-    read: (reader, at) => ({ kind: name, type: word(reader, at) }),
+    read(reader, at) {
+      nameless(reader, at)
+      return { kind: name, type: word(reader, at) }
+    },
   }
 }
 
@@ -212,12 +221,16 @@ export const KINDS: readonly (KindReader | undefined)[] = [
   reference('ptr'),
   simple(
     'array',
-    (reader, at) => ({
-      kind: 'array',
-      type: reader.view.getUint32(at + HEADER, true),
-      indexType: reader.view.getUint32(at + HEADER + 4, true),
-      length: reader.view.getUint32(at + HEADER + 8, true),
-    }),
+    (reader, at) => {
+      nameless(reader, at)
+      const { view } = reader
+      return {
+        kind: 'array',
+        type: view.getUint32(at + HEADER, true),
+        indexType: view.getUint32(at + HEADER + 4, true),
+        length: view.getUint32(at + HEADER + 8, true),
+      }
+    },
     { fixedSize: 12 },
   ),
   readComposite('struct'),

@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../btf/query.js'
 import type { Btf, BtfType, BtfVarSecInfo } from '../btf/types.js'
-import { STB, STT } from '../elf/types.js'
+import { STB, STT, STV } from '../elf/types.js'
 import type { ElfFile, ElfSection, ElfSymbol } from '../elf/types.js'
 import { badObject } from './context.js'
 import type { DataSection } from './context.js'
@@ -28,6 +28,12 @@ export function completeDataSections(btf: Btf, elf: ElfFile): Btf {
     seen.add(type.name)
     if (VIRTUAL_SECTIONS.has(type.name)) return
     types[id] = complete(scope, type)
+    // As in libbpf: what is hidden from other objects is hidden from user space as well.
+    for (const { type: variableId } of type.variables) {
+      const variable = btf.types[variableId]
+      if (variable?.kind !== 'var' || !isHidden(scope.symbols.get(variable.name))) continue
+      types[variableId] = { ...variable, linkage: VAR_STATIC }
+    }
   })
   return { types, bytes: btf.bytes, string: (offset) => btf.string(offset), find: (name) => btf.find(name) }
 }
@@ -41,6 +47,10 @@ interface Scope {
 
 function isGlobalVariable({ type, binding }: ElfSymbol): boolean {
   return type === STT.OBJECT && binding !== STB.LOCAL
+}
+
+function isHidden(symbol: ElfSymbol | undefined): boolean {
+  return symbol?.visibility === STV.HIDDEN || symbol?.visibility === STV.INTERNAL
 }
 
 function complete({ btf, sections, symbols }: Scope, type: DataSection): DataSection {

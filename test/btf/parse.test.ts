@@ -73,6 +73,12 @@ test('names that are not ASCII are read', () => {
   expect(btf.types.slice(1)).toMatchObject([{ name: 'Größe' }, { name: 'after' }])
 })
 
+/** Gives the second type, which comes behind an integer, a name. */
+function named(bytes: Uint8Array): Uint8Array {
+  new DataView(bytes.buffer).setUint32(24 + 16, 0x4000_0000, true)
+  return bytes
+}
+
 describe('a blob is refused', () => {
   const withHeader = (offset: number, value: number): Uint8Array => {
     const bytes = blob(INT)
@@ -86,6 +92,7 @@ describe('a blob is refused', () => {
     { what: 'with types behind its end', bytes: withHeader(12, 0xffff_fff0), message: /outside of the blob/ },
     { what: 'with strings over types', bytes: withHeader(16, 0), message: /overlaps/ },
     { what: 'with an odd header', bytes: withHeader(4, 26), message: /bad header size/ },
+    { what: 'with a name where none belongs', bytes: named(blob(INT, { kind: 'ptr', type: 1 })), message: /type 2 has a name/ }, // prettier-ignore
     { what: 'with a type cut off', bytes: withHeader(12, 13), message: /cut off/ },
   ])('that is $what', ({ bytes, message }) => {
     const error = refusal(bytes)

@@ -65,8 +65,15 @@ export function pointer(
 }
 
 /** The map whose address is in a register. @throws BpfError `TRAP` */
-export function mapIn(machine: Machine, registers: Registers, register: number, engine: Engine, helper: number): LoadedMap {
-  const map = registers.hi[register] === KERNEL_HI ? machine.maps.get(unsigned(registers, register)) : undefined
+export function mapIn(
+  machine: Machine,
+  registers: Registers,
+  register: number,
+  engine: Engine,
+  helper: number,
+): LoadedMap {
+  const map =
+    registers.hi[register] === KERNEL_HI ? machine.maps.get(unsigned(registers, register)) : undefined
   if (map !== undefined) return map
   throw helperTrap(engine, helper, `r${register} is no map`)
 }

@@ -18,11 +18,15 @@ const MAX_WIDTH = 512
  * The text, or -EINVAL for a format that the kernel refuses: an unknown conversion, one without an argument, a character that is no
  * printable ASCII. A string that can't be read is empty.
  */
-export function formatText(machine: Machine, format: string, args: readonly FormatArgument[]): string | number {
+export function formatText(
+  machine: Machine,
+  format: string,
+  args: readonly FormatArgument[],
+): string | number {
   if (/[^\x20-\x7e\t-\r]/.test(format)) return EINVAL
   let text = ''
   let next = 0
-  for (let at = 0; at < format.length; ) {
+  for (let at = 0; at < format.length;) {
     if (format[at] !== '%') {
       text += format[at++]
       continue
@@ -35,9 +39,11 @@ export function formatText(machine: Machine, format: string, args: readonly Form
     const match = CONVERSION.exec(format.slice(at))
     const argument = args[next++]
     if (match === null || argument === undefined) return EINVAL
-    const [whole, flags = '', width = '0', pointer, pointerKind = '', textual, length = '', conversion = ''] = match
+    const [whole, flags = '', width = '0', pointer, pointerKind = '', textual, length = '', conversion = ''] =
+      match
     // A pointer format that isn't known ends in a letter or digit behind the p.
-    if (pointer !== undefined && pointerKind === '' && /^\w/.test(format.slice(at + whole.length))) return EINVAL
+    if (pointer !== undefined && pointerKind === '' && /^\w/.test(format.slice(at + whole.length)))
+      return EINVAL
     const body =
       pointer !== undefined
         ? formatPointer(machine, argument, pointerKind)

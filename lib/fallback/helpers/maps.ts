@@ -35,7 +35,8 @@ export const mapHelpers: HelperFamily = (machine) => {
       const map = mapIn(machine, registers, 1, engine, FOR_EACH)
       if (flagsIn(registers, 4) !== 0) return give(registers, EINVAL)
       const { forEach } = map.storage
-      if (forEach === undefined) throw helperTrap(engine, FOR_EACH, `map '${map.name}' has no elements to walk`)
+      if (forEach === undefined)
+        throw helperTrap(engine, FOR_EACH, `map '${map.name}' has no elements to walk`)
       const callback = registers.lo[2] ?? 0
       const [lowContext, highContext] = [registers.lo[3] ?? 0, registers.hi[3] ?? 0]
       const high = registers.hi[1] ?? 0
@@ -48,7 +49,15 @@ export const mapHelpers: HelperFamily = (machine) => {
     /** bpf_map_lookup_percpu_elem(map, key, cpu). Linux 5.19. */
     [LOOKUP_PERCPU](registers, engine) {
       const { storage } = mapIn(machine, registers, 1, engine, LOOKUP_PERCPU)
-      const key = pointer(memory, registers, 2, storage.attributes.keySize, Access.read, engine, LOOKUP_PERCPU)
+      const key = pointer(
+        memory,
+        registers,
+        2,
+        storage.attributes.keySize,
+        Access.read,
+        engine,
+        LOOKUP_PERCPU,
+      )
       const cpu = registers.lo[3] ?? 0
       if (cpu < 0 || cpu >= cpus.possible) return givePointer(registers, 0)
       const running = cpus.current

@@ -51,7 +51,8 @@ export const printHelpers: HelperFamily = (machine) => {
       const size = unsigned(registers, 2)
       const format = pointer(memory, registers, 1, size, Access.read, engine, TRACE_VPRINTK)
       const bytes = unsigned(registers, 4)
-      if (bytes % 8 !== 0 || bytes > 8 * MAX_ARGUMENTS || !terminated(machine, format, size)) return give(registers, EINVAL)
+      if (bytes % 8 !== 0 || bytes > 8 * MAX_ARGUMENTS || !terminated(machine, format, size))
+        return give(registers, EINVAL)
       const data = pointer(memory, registers, 3, bytes, Access.read, engine, TRACE_VPRINTK)
       printLine(registers, textAt(memory, format, size), argumentsAt(data, bytes))
     },
@@ -80,7 +81,8 @@ export const printHelpers: HelperFamily = (machine) => {
       const right = unsigned(registers, 3)
       pointer(memory, registers, 3, Math.min(size, 1), Access.read, engine, STRNCMP)
       for (let i = 0; i < size; i++) {
-        if (!memory.accessible(right + i, 1, Access.read)) throw helperTrap(engine, STRNCMP, 'r3 is no NUL-terminated text')
+        if (!memory.accessible(right + i, 1, Access.read))
+          throw helperTrap(engine, STRNCMP, 'r3 is no NUL-terminated text')
         const a = memory.u8[left + i] ?? 0
         const b = memory.u8[right + i] ?? 0
         if (a !== b) return give(registers, a < b ? -1 : 1)

@@ -67,7 +67,13 @@ function readText(machine: Machine, helper: number, source: Source): HelperFunct
   }
 }
 
-function readable(machine: Machine, { hi }: Registers, address: number, size: number, source: Source): boolean {
+function readable(
+  machine: Machine,
+  { hi }: Registers,
+  address: number,
+  size: number,
+  source: Source,
+): boolean {
   switch (hi[3]) {
     case KERNEL_HI:
       return source.kernel && machine.memory.accessible(address, size, Access.read)

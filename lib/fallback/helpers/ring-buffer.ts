@@ -4,7 +4,17 @@ import type { Machine } from '../machine.js'
 import { RB_FORCE_WAKEUP, RB_NO_WAKEUP, RingBufferMap } from '../maps/ring-buffer.js'
 import { Access, KERNEL_HI } from '../memory.js'
 import type { Engine, HelperFunction, Registers } from '../vm/types.js'
-import { flagsIn, give, givePointer, giveWide, helperTrap, mapIn, pointer, unsigned, type HelperFamily } from './arguments.js'
+import {
+  flagsIn,
+  give,
+  givePointer,
+  giveWide,
+  helperTrap,
+  mapIn,
+  pointer,
+  unsigned,
+  type HelperFamily,
+} from './arguments.js'
 
 const OUTPUT = 130
 const RESERVE = 131

@@ -48,7 +48,10 @@ export class Clock {
    */
   advance(ns: bigint): void {
     if (typeof ns !== 'bigint' || ns < 0n) {
-      throw new BpfError('BAD_VALUE', `clock.advance() takes nanoseconds as a bigint, 0 or more, not ${String(ns)}`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `clock.advance() takes nanoseconds as a bigint, 0 or more, not ${String(ns)}`,
+      )
     }
     if (this.#offset + ns >= 1n << 63n) throw new BpfError('BAD_VALUE', 'the clock would leave 63 bits')
     this.#offset += ns

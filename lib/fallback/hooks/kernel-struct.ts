@@ -7,15 +7,7 @@
  * the address itself. Structs: an object by member; a bare number stands for the first member, as in `kuid_t { val }`.
  */
 export type FieldValue =
-  | number
-  | bigint
-  | boolean
-  | string
-  | null
-  | Uint8Array
-  | KernelStruct
-  | readonly FieldValue[]
-  | FieldValues
+  number | bigint | boolean | string | null | Uint8Array | KernelStruct | readonly FieldValue[] | FieldValues
 
 /** Values by the kernel's member names. Members that a target lacks are left out; those that aren't given are zero. */
 export interface FieldValues {

@@ -67,7 +67,8 @@ export class ObjectSpace {
     if (changes === this.#seen) return
     if (this.#placed.size > this.#sweepAt) this.#sweep(roots())
     // Encoding may add objects; they are up to date, and a Map's iteration comes to them at the end.
-    for (const [object, placed] of this.#placed) if (placed.version !== object.version) this.#encode(object, placed)
+    for (const [object, placed] of this.#placed)
+      if (placed.version !== object.version) this.#encode(object, placed)
     this.#seen = changes
   }
 
@@ -147,7 +148,8 @@ class Writer {
         continue
       }
       const value = fields[member.name]
-      if (value !== undefined) this.#member(member, value, bitOffset + member.bitOffset, `${path}.${member.name}`)
+      if (value !== undefined)
+        this.#member(member, value, bitOffset + member.bitOffset, `${path}.${member.name}`)
     }
   }
 
@@ -205,7 +207,9 @@ class Writer {
       return
     }
     if (!isList(value)) throw badField(path, 'an array takes an array, a string or bytes')
-    value.slice(0, length).forEach((item, i) => this.#value(element, item, offset + i * size, `${path}[${i}]`))
+    value
+      .slice(0, length)
+      .forEach((item, i) => this.#value(element, item, offset + i * size, `${path}[${i}]`))
   }
 
   #pointer(value: FieldValue, offset: number, path: string): void {
@@ -238,7 +242,10 @@ function mark(from: KernelStruct, alive: Set<KernelStruct>): void {
 }
 
 /** The struct of that name; else a flavour of it (`task_struct___old`). */
-function findStruct(btf: Btf, name: string): { readonly id: TypeId; readonly type: BtfComposite } | undefined {
+function findStruct(
+  btf: Btf,
+  name: string,
+): { readonly id: TypeId; readonly type: BtfComposite } | undefined {
   const exact = findType(btf, name, 'struct') ?? findType(btf, name, 'union')
   if (exact !== undefined) return exact
   const id = btf.types.findIndex((type) => type.kind === 'struct' && essentialName(type.name) === name)

@@ -207,7 +207,11 @@ export class Task {
    *
    * @param argv the arguments; the first is the program's own name. Default: the file's name
    */
-  exec(filename: string, argv: readonly string[] = [filename], options: { readonly comm?: string } = {}): this {
+  exec(
+    filename: string,
+    argv: readonly string[] = [filename],
+    options: { readonly comm?: string } = {},
+  ): this {
     this.#assertAlive('execute')
     const { process } = this
     const memory = this.#world.createUserMemory()
@@ -215,13 +219,25 @@ export class Task {
     const start = userAddress(memory.place(args, `arguments of ${filename}`))
     const end = start + BigInt(args.length)
     const name = filename.slice(filename.lastIndexOf('/') + 1)
-    const dentry = new KernelStruct('dentry', { d_name: { name, len: encoder.encode(name).length } }, this.#world.changes)
+    const dentry = new KernelStruct(
+      'dentry',
+      { d_name: { name, len: encoder.encode(name).length } },
+      this.#world.changes,
+    )
     const file = new KernelStruct('file', { f_path: { dentry } }, this.#world.changes)
     process.memory?.release()
     process.memory = memory
     process.mm = new KernelStruct(
       'mm_struct',
-      { arg_start: start, arg_end: end, env_start: end, env_end: end, exe_file: file, mm_users: 1, mm_count: 1 },
+      {
+        arg_start: start,
+        arg_end: end,
+        env_start: end,
+        env_end: end,
+        exe_file: file,
+        mm_users: 1,
+        mm_count: 1,
+      },
       this.#world.changes,
     )
     this.#comm = cut(options.comm ?? name)
@@ -229,7 +245,16 @@ export class Task {
     this.struct.set({ mm: process.mm, active_mm: process.mm, comm: this.#comm, flags })
     const bprm = new KernelStruct(
       'linux_binprm',
-      { filename, interp: filename, argc: argv.length, envc: 0, cred: this.#cred, mm: process.mm, file, p: start },
+      {
+        filename,
+        interp: filename,
+        argc: argv.length,
+        envc: 0,
+        cred: this.#cred,
+        mm: process.mm,
+        file,
+        p: start,
+      },
       this.#world.changes,
     )
     this.#world.fire('sched_process_exec', [this, this.pid, bprm], this)
@@ -317,14 +342,17 @@ export class Task {
   }
 
   #assertAlive(what: string): void {
-    if (!this.alive) throw new BpfError('BAD_PHASE', `can't ${what} task ${this.pid} (${this.#comm}): it has ended`)
+    if (!this.alive)
+      throw new BpfError('BAD_PHASE', `can't ${what} task ${this.pid} (${this.#comm}): it has ended`)
   }
 }
 
 function statusOf(exit: Exit): number {
   if (typeof exit === 'number') {
     if (!Number.isInteger(exit) || exit < 0 || exit > 255) {
-      throw new BpfError('BAD_VALUE', `an exit code is 0…255, not ${exit}`, { hint: 'For a signal: exit({ signal: 9 })' })
+      throw new BpfError('BAD_VALUE', `an exit code is 0…255, not ${exit}`, {
+        hint: 'For a signal: exit({ signal: 9 })',
+      })
     }
     return exit << 8
   }

@@ -125,14 +125,17 @@ export class Tasks implements Iterable<Task> {
   #create(init: TaskInit, parent: Task | null): Task {
     const { pid, tgid = pid, comm = `task-${pid}`, uid = 0, gid = uid, fields = {} } = init
     const given: FieldValues = fields
-    const leader = tgid === pid ? undefined : (this.#byPid.get(tgid) ?? this.#create({ ...init, pid: tgid, tgid }, parent))
+    const leader =
+      tgid === pid ? undefined : (this.#byPid.get(tgid) ?? this.#create({ ...init, pid: tgid, tgid }, parent))
     return new Task(this.#world, { pid, comm, uid, gid, fields: given, flags: 0 }, parent, leader?.process)
   }
 
   #claimPid(wanted: number | undefined): number {
     if (wanted !== undefined) {
-      if (!isPid(wanted)) throw new BpfError('BAD_VALUE', `a pid is an integer from 1 to ${PID_MAX}, not ${String(wanted)}`)
-      if (this.#byPid.has(wanted)) throw new BpfError('BAD_VALUE', `pid ${wanted} is taken by '${this.#byPid.get(wanted)?.comm}'`)
+      if (!isPid(wanted))
+        throw new BpfError('BAD_VALUE', `a pid is an integer from 1 to ${PID_MAX}, not ${String(wanted)}`)
+      if (this.#byPid.has(wanted))
+        throw new BpfError('BAD_VALUE', `pid ${wanted} is taken by '${this.#byPid.get(wanted)?.comm}'`)
       return wanted
     }
     while (this.#byPid.has(this.#nextPid)) this.#nextPid++

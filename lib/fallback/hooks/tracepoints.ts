@@ -21,27 +21,69 @@ const TASK = 'struct task_struct *'
  * arguments; a program that reads fewer runs on all.
  */
 const TABLE: Readonly<Record<string, readonly (readonly [name: string, type: string])[]>> = {
-  sched_process_fork: [['parent', TASK], ['child', TASK]],
-  sched_process_exec: [['p', TASK], ['old_pid', 'pid_t'], ['bprm', 'struct linux_binprm *']],
-  sched_process_exit: [['p', TASK], ['group_dead', 'bool']],
+  sched_process_fork: [
+    ['parent', TASK],
+    ['child', TASK],
+  ],
+  sched_process_exec: [
+    ['p', TASK],
+    ['old_pid', 'pid_t'],
+    ['bprm', 'struct linux_binprm *'],
+  ],
+  sched_process_exit: [
+    ['p', TASK],
+    ['group_dead', 'bool'],
+  ],
   sched_process_free: [['p', TASK]],
   sched_process_wait: [['pid', 'struct pid *']],
   sched_process_hang: [['tsk', TASK]],
-  sched_switch: [['preempt', 'bool'], ['prev', TASK], ['next', TASK], ['prev_state', 'unsigned int']],
+  sched_switch: [
+    ['preempt', 'bool'],
+    ['prev', TASK],
+    ['next', TASK],
+    ['prev_state', 'unsigned int'],
+  ],
   sched_wakeup: [['p', TASK]],
   sched_wakeup_new: [['p', TASK]],
   sched_waking: [['p', TASK]],
-  sched_migrate_task: [['p', TASK], ['dest_cpu', 'int']],
-  sched_stat_runtime: [['tsk', TASK], ['runtime', 'u64']],
-  sched_stat_wait: [['tsk', TASK], ['delay', 'u64']],
-  sched_stat_sleep: [['tsk', TASK], ['delay', 'u64']],
-  sched_stat_iowait: [['tsk', TASK], ['delay', 'u64']],
-  sched_stat_blocked: [['tsk', TASK], ['delay', 'u64']],
-  sched_pi_setprio: [['tsk', TASK], ['pi_task', TASK]],
+  sched_migrate_task: [
+    ['p', TASK],
+    ['dest_cpu', 'int'],
+  ],
+  sched_stat_runtime: [
+    ['tsk', TASK],
+    ['runtime', 'u64'],
+  ],
+  sched_stat_wait: [
+    ['tsk', TASK],
+    ['delay', 'u64'],
+  ],
+  sched_stat_sleep: [
+    ['tsk', TASK],
+    ['delay', 'u64'],
+  ],
+  sched_stat_iowait: [
+    ['tsk', TASK],
+    ['delay', 'u64'],
+  ],
+  sched_stat_blocked: [
+    ['tsk', TASK],
+    ['delay', 'u64'],
+  ],
+  sched_pi_setprio: [
+    ['tsk', TASK],
+    ['pi_task', TASK],
+  ],
   sched_kthread_stop: [['t', TASK]],
   sched_kthread_stop_ret: [['ret', 'int']],
-  sys_enter: [['regs', 'struct pt_regs *'], ['id', 'long']],
-  sys_exit: [['regs', 'struct pt_regs *'], ['ret', 'long']],
+  sys_enter: [
+    ['regs', 'struct pt_regs *'],
+    ['id', 'long'],
+  ],
+  sys_exit: [
+    ['regs', 'struct pt_regs *'],
+    ['ret', 'long'],
+  ],
   signal_generate: [
     ['sig', 'int'],
     ['info', 'struct kernel_siginfo *'],
@@ -49,9 +91,19 @@ const TABLE: Readonly<Record<string, readonly (readonly [name: string, type: str
     ['group', 'int'],
     ['result', 'int'],
   ],
-  signal_deliver: [['sig', 'int'], ['info', 'struct kernel_siginfo *'], ['ka', 'struct k_sigaction *']],
-  task_newtask: [['task', TASK], ['clone_flags', 'u64']],
-  task_rename: [['task', TASK], ['comm', 'const char *']],
+  signal_deliver: [
+    ['sig', 'int'],
+    ['info', 'struct kernel_siginfo *'],
+    ['ka', 'struct k_sigaction *'],
+  ],
+  task_newtask: [
+    ['task', TASK],
+    ['clone_flags', 'u64'],
+  ],
+  task_rename: [
+    ['task', TASK],
+    ['comm', 'const char *'],
+  ],
 }
 
 /** Bytes of an argument by its type in C; what ends in `*` is a pointer. */
@@ -88,13 +140,16 @@ const SCALARS: Readonly<Record<string, number>> = {
 
 /** How an argument becomes 64 bits: `bytes` of a scalar; or the struct that it points to, empty for anything else. */
 export type ArgumentKind =
-  | { readonly kind: 'scalar'; readonly bytes: number }
-  | { readonly kind: 'pointer'; readonly struct: string }
+  { readonly kind: 'scalar'; readonly bytes: number } | { readonly kind: 'pointer'; readonly struct: string }
 
 /** @throws BpfError `BAD_VALUE` for a type that isn't known */
 export function argumentKind(type: string): ArgumentKind {
-  const bare = type.replace(/\bconst\b/g, '').replace(/\s+/g, ' ').trim()
-  if (bare.endsWith('*')) return { kind: 'pointer', struct: /^(?:struct|union) (\w+) ?\*$/.exec(bare)?.[1] ?? '' }
+  const bare = type
+    .replace(/\bconst\b/g, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+  if (bare.endsWith('*'))
+    return { kind: 'pointer', struct: /^(?:struct|union) (\w+) ?\*$/.exec(bare)?.[1] ?? '' }
   const bytes = bare.startsWith('enum ') ? 4 : SCALARS[bare]
   if (bytes !== undefined) return { kind: 'scalar', bytes }
   throw new BpfError('BAD_VALUE', `argument type '${type}' isn't known`, {
@@ -116,7 +171,10 @@ export class Tracepoints<P extends TracepointProgram> {
 
   constructor() {
     for (const [name, args] of Object.entries(TABLE)) {
-      this.define(name, args.map(([name, type]) => ({ name, type })))
+      this.define(
+        name,
+        args.map(([name, type]) => ({ name, type })),
+      )
     }
   }
 
@@ -132,8 +190,10 @@ export class Tracepoints<P extends TracepointProgram> {
    * @throws BpfError `BAD_VALUE` for a bad name, an unknown type, or more than 12 arguments; `EBUSY` while programs are attached to it
    */
   define(name: string, args: readonly TracepointArgument[]): void {
-    if (!/^\w+$/.test(name)) throw new BpfError('BAD_VALUE', `a tracepoint's name is a C identifier, not '${name}'`)
-    if (args.length > MAX_ARGUMENTS) throw new BpfError('BAD_VALUE', `tracepoint '${name}' has more than ${MAX_ARGUMENTS} arguments`)
+    if (!/^\w+$/.test(name))
+      throw new BpfError('BAD_VALUE', `a tracepoint's name is a C identifier, not '${name}'`)
+    if (args.length > MAX_ARGUMENTS)
+      throw new BpfError('BAD_VALUE', `tracepoint '${name}' has more than ${MAX_ARGUMENTS} arguments`)
     for (const { type } of args) argumentKind(type)
     if ((this.#table.get(name)?.attached.size ?? 0) > 0) {
       throw new BpfError('EBUSY', `tracepoint '${name}' can't change: programs are attached to it`)

@@ -20,7 +20,11 @@ const VALUES: Readonly<Record<string, number>> = {
  * The bytes of a `.kconfig` map. What isn't known is 0 where the extern is weak.
  * @throws BpfError `UNSUPPORTED` naming the option, where it isn't
  */
-export function kconfigBytes(btf: Btf, definition: MapDefinition, externs: readonly ExternDefinition[]): Uint8Array {
+export function kconfigBytes(
+  btf: Btf,
+  definition: MapDefinition,
+  externs: readonly ExternDefinition[],
+): Uint8Array {
   const bytes = new Uint8Array(definition.valueSize)
   const view = new DataView(bytes.buffer)
   for (const { name, type, offset } of definition.data?.variables ?? []) {

@@ -109,7 +109,10 @@ function findFunction(
     const symbol = candidate.functions.find((known) => known.offset === offset)
     if (symbol !== undefined) return { section: candidate, symbol }
   }
-  throw new BpfError('BAD_OBJECT', `program '${program.name}' refers to a function at byte ${offset} of section '${section}', where none starts`)
+  throw new BpfError(
+    'BAD_OBJECT',
+    `program '${program.name}' refers to a function at byte ${offset} of section '${section}', where none starts`,
+  )
 }
 
 /** Local calls and function addresses without a relocation would go astray in the linked code. */
@@ -118,9 +121,13 @@ function checkCalls(view: DataView, program: string, settled: ReadonlySet<number
     const opcode = view.getUint8(at)
     const source = view.getUint8(at + 1) >> 4
     const local =
-      (opcode === OP.CALL && source === PSEUDO_CALL.LOCAL) || (opcode === OP.LDDW && source === PSEUDO_LDDW.FUNC)
+      (opcode === OP.CALL && source === PSEUDO_CALL.LOCAL) ||
+      (opcode === OP.LDDW && source === PSEUDO_LDDW.FUNC)
     if (local && !settled.has(at)) {
-      throw new BpfError('BAD_OBJECT', `program '${program}', instruction ${at / SLOT}: a call has no relocation that says where to`)
+      throw new BpfError(
+        'BAD_OBJECT',
+        `program '${program}', instruction ${at / SLOT}: a call has no relocation that says where to`,
+      )
     }
     if (opcode === OP.LDDW) at += SLOT
   }

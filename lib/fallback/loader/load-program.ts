@@ -34,7 +34,11 @@ export interface PreparedProgram {
 }
 
 /** Program types whose pointers into the kernel are known by BTF: a load through a bad one gives 0. */
-const READS_ZERO: ReadonlySet<number> = new Set([BPF_PROG_TYPE.TRACING, BPF_PROG_TYPE.LSM, BPF_PROG_TYPE.STRUCT_OPS])
+const READS_ZERO: ReadonlySet<number> = new Set([
+  BPF_PROG_TYPE.TRACING,
+  BPF_PROG_TYPE.LSM,
+  BPF_PROG_TYPE.STRUCT_OPS,
+])
 
 /**
  * @throws BpfError `UNKNOWN_SECTION`, `RELOCATION_FAILED`, `VERIFIER_REJECTED`, or `UNSUPPORTED` naming what is missing
@@ -47,13 +51,17 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   const poisoned = new Map<number, string>()
   const maps = new Set<LoadedMap>()
   relocateCore(context, linked, program.name, poisoned)
-  for (const relocation of linked.relocations) relocate(context, linked, relocation, program.name, poisoned, maps)
+  for (const relocation of linked.relocations)
+    relocate(context, linked, relocation, program.name, poisoned, maps)
   if (poisoned.size > 0) settlePoison(environment.memory, linked, program.name, poisoned, maps)
   const { code, functions, lines } = linked
   const { name, type } = program
   verifyStructure({ name, code, functions, programType: type, license: file.license, lines })
   const faultingLoadsReadZero = READS_ZERO.has(type)
-  return { engine: createInterpreter({ name, code, functions, lines, faultingLoadsReadZero }, environment), maps }
+  return {
+    engine: createInterpreter({ name, code, functions, lines, faultingLoadsReadZero }, environment),
+    maps,
+  }
 }
 
 function relocateCore(
@@ -74,9 +82,13 @@ function relocateCore(
       poisoned.set(slot, `the ${what} of ${resolution.subject} can't be had. ${hint}`)
     } catch (error) {
       if (!(error instanceof BpfError) || error.code !== 'RELOCATION_FAILED') throw error
-      throw new BpfError('RELOCATION_FAILED', `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${error.message}`, {
-        cause: error,
-      })
+      throw new BpfError(
+        'RELOCATION_FAILED',
+        `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${error.message}`,
+        {
+          cause: error,
+        },
+      )
     }
   }
 }
@@ -92,7 +104,10 @@ function relocate(
   const view = new DataView(code.buffer)
   const point = (low: number, high: number): void => {
     if (view.getUint8(offset) !== OP.LDDW || offset + 2 * SLOT > code.length) {
-      throw new BpfError('BAD_OBJECT', `program '${program}', instruction ${offset / SLOT}: a relocation of data is to no LDDW`)
+      throw new BpfError(
+        'BAD_OBJECT',
+        `program '${program}', instruction ${offset / SLOT}: a relocation of data is to no LDDW`,
+      )
     }
     view.setUint8(offset + 1, (view.getUint8(offset + 1) & 0x0f) | (PSEUDO_LDDW.IMM << 4))
     view.setInt32(offset + 4, low, true)
@@ -100,7 +115,8 @@ function relocate(
   }
   const mapNamed = (name: string): LoadedMap => {
     const map = byName.get(name)
-    if (map === undefined) throw new BpfError('BAD_OBJECT', `program '${program}' refers to map '${name}', which the object lacks`)
+    if (map === undefined)
+      throw new BpfError('BAD_OBJECT', `program '${program}' refers to map '${name}', which the object lacks`)
     used.add(map)
     return map
   }
@@ -116,22 +132,33 @@ function relocate(
       break
   }
   const extern = file.externs.find(({ name }) => name === target.name)
-  if (extern === undefined) throw new BpfError('BAD_OBJECT', `program '${program}' refers to '${target.name}', which the object doesn't declare`)
+  if (extern === undefined)
+    throw new BpfError(
+      'BAD_OBJECT',
+      `program '${program}' refers to '${target.name}', which the object doesn't declare`,
+    )
   if (extern.kind === 'kconfig') {
     const definition = file.maps.find(({ data }) => data?.kind === 'kconfig')
     const variable = definition?.data?.variables.find(({ name }) => name === target.name)
     const direct = definition === undefined ? undefined : mapNamed(definition.name).storage.direct
-    if (variable === undefined || direct === undefined) throw unsupported(`kernel option ${target.name} in the fallback kernel`)
+    if (variable === undefined || direct === undefined)
+      throw unsupported(`kernel option ${target.name} in the fallback kernel`)
     return point(direct.address + variable.offset, KERNEL_HI)
   }
   const what = extern.kind === 'kfunc' ? 'kernel function' : 'kernel symbol'
   if (!extern.weak) {
-    throw unsupported(`${what} ${target.name} in the fallback kernel (program '${program}')`, 'Declare it __weak and ask bpf_ksym_exists() before its use')
+    throw unsupported(
+      `${what} ${target.name} in the fallback kernel (program '${program}')`,
+      'Declare it __weak and ask bpf_ksym_exists() before its use',
+    )
   }
   if (view.getUint8(offset) === OP.LDDW) return point(0, 0)
   // A weak kfunc's call is allowed where it is never reached.
   writePoison(view, offset)
-  poisoned.set(offset / SLOT, `the fallback kernel has no ${what} ${target.name}. Ask bpf_ksym_exists() before the call`)
+  poisoned.set(
+    offset / SLOT,
+    `the fallback kernel has no ${what} ${target.name}. Ask bpf_ksym_exists() before the call`,
+  )
 }
 
 /** What is never reached becomes harmless; what can be reached is an error, with a better word for it than the verifier has. */
@@ -144,20 +171,36 @@ function settlePoison(
 ): void {
   const { code } = linked
   const view = new DataView(code.buffer)
-  const frozen = [...maps].filter(({ frozen, storage }) => frozen && storage.direct !== undefined && (storage.attributes.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0)
+  const frozen = [...maps].filter(
+    ({ frozen, storage }) =>
+      frozen &&
+      storage.direct !== undefined &&
+      (storage.attributes.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0,
+  )
   const reached = reachableSlots(code, (address, size) => {
-    const inside = frozen.some(({ storage: { direct } }) => direct !== undefined && address >= direct.address && address + size <= direct.address + direct.size)
+    const inside = frozen.some(
+      ({ storage: { direct } }) =>
+        direct !== undefined && address >= direct.address && address + size <= direct.address + direct.size,
+    )
     return inside ? readLittleEndian(memory, address, size) : undefined
   })
   for (const [slot, reason] of poisoned) {
     if (reached[slot] === 1) {
       const [problem = '', ...rest] = reason.split('. ')
       const hint = rest.join('. ')
-      throw new BpfError('RELOCATION_FAILED', `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${problem}`, {
-        ...(hint !== '' && { hint }),
-      })
+      throw new BpfError(
+        'RELOCATION_FAILED',
+        `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${problem}`,
+        {
+          ...(hint !== '' && { hint }),
+        },
+      )
     }
-    for (let at = slot * SLOT; at < code.length && view.getUint8(at) === OP.CALL && view.getInt32(at + 4, true) === POISON_HELPER; at += SLOT) {
+    for (
+      let at = slot * SLOT;
+      at < code.length && view.getUint8(at) === OP.CALL && view.getInt32(at + 4, true) === POISON_HELPER;
+      at += SLOT
+    ) {
       view.setUint8(at, OP.MOV64_IMM)
       view.setInt32(at + 4, 0, true)
     }
@@ -174,4 +217,3 @@ function lineText({ lines }: LinkedCode, slot: number): string {
   const line = lineOf(lines, slot)
   return line === undefined ? '' : ` (${line.file}:${line.line}: ${line.text.trim()})`
 }
-

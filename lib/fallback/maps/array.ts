@@ -110,7 +110,11 @@ export function copy(memory: Memory, to: number, from: Uint8Array, at: number, s
 /** A little-endian 32-bit number. The caller knows that the bytes are there. */
 export function u32(bytes: Uint8Array, at: number): number {
   return (
-    ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0
+    ((bytes[at] ?? 0) |
+      ((bytes[at + 1] ?? 0) << 8) |
+      ((bytes[at + 2] ?? 0) << 16) |
+      ((bytes[at + 3] ?? 0) << 24)) >>>
+    0
   )
 }
 

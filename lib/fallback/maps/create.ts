@@ -14,10 +14,22 @@ interface MapType {
   create(memory: Memory, cpus: CpuState, attributes: MapAttributes): MapStorage
 }
 
-const ACCESS_FLAGS = BPF_MAP_FLAGS.BPF_F_RDONLY | BPF_MAP_FLAGS.BPF_F_WRONLY | BPF_MAP_FLAGS.BPF_F_RDONLY_PROG | BPF_MAP_FLAGS.BPF_F_WRONLY_PROG
+const ACCESS_FLAGS =
+  BPF_MAP_FLAGS.BPF_F_RDONLY |
+  BPF_MAP_FLAGS.BPF_F_WRONLY |
+  BPF_MAP_FLAGS.BPF_F_RDONLY_PROG |
+  BPF_MAP_FLAGS.BPF_F_WRONLY_PROG
 const ARRAY_FLAGS =
-  BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_MMAPABLE | ACCESS_FLAGS | BPF_MAP_FLAGS.BPF_F_PRESERVE_ELEMS | BPF_MAP_FLAGS.BPF_F_INNER_MAP
-const HASH_FLAGS = BPF_MAP_FLAGS.BPF_F_NO_PREALLOC | BPF_MAP_FLAGS.BPF_F_NUMA_NODE | ACCESS_FLAGS | BPF_MAP_FLAGS.BPF_F_ZERO_SEED
+  BPF_MAP_FLAGS.BPF_F_NUMA_NODE |
+  BPF_MAP_FLAGS.BPF_F_MMAPABLE |
+  ACCESS_FLAGS |
+  BPF_MAP_FLAGS.BPF_F_PRESERVE_ELEMS |
+  BPF_MAP_FLAGS.BPF_F_INNER_MAP
+const HASH_FLAGS =
+  BPF_MAP_FLAGS.BPF_F_NO_PREALLOC |
+  BPF_MAP_FLAGS.BPF_F_NUMA_NODE |
+  ACCESS_FLAGS |
+  BPF_MAP_FLAGS.BPF_F_ZERO_SEED
 const INT_MAX = 0x7fffffff
 /** Largest value of a per-CPU map: PCPU_MIN_UNIT_SIZE. */
 const PER_CPU_UNIT = 32 << 10
@@ -67,7 +79,8 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
 export function createMap(memory: Memory, cpus: CpuState, attributes: MapAttributes): MapStorage {
   const { name, type } = attributes
   const known = TYPES.get(type)
-  if (known === undefined) throw unsupported(`map type ${mapTypeName(type)} (map '${name}') in the fallback kernel`)
+  if (known === undefined)
+    throw unsupported(`map type ${mapTypeName(type)} (map '${name}') in the fallback kernel`)
   const extra = attributes.mapExtra === 0n ? 0 : EINVAL
   const error = extra === 0 ? known.check(attributes) : extra
   if (error !== 0) {
@@ -91,7 +104,13 @@ function checkArray(attributes: MapAttributes, perCpu: boolean): number {
   const { keySize, valueSize, maxEntries, flags } = attributes
   if (maxEntries === 0 || keySize !== 4 || valueSize === 0 || (flags & ~ARRAY_FLAGS) !== 0) return EINVAL
   if (!accessFlagsAgree(flags)) return EINVAL
-  if (perCpu && (flags & (BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_MMAPABLE | BPF_MAP_FLAGS.BPF_F_INNER_MAP)) !== 0) return EINVAL
+  if (
+    perCpu &&
+    (flags &
+      (BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_MMAPABLE | BPF_MAP_FLAGS.BPF_F_INNER_MAP)) !==
+      0
+  )
+    return EINVAL
   if ((flags & BPF_MAP_FLAGS.BPF_F_PRESERVE_ELEMS) !== 0) return EINVAL
   return valueSize > INT_MAX || (perCpu && roundUp8(valueSize) > PER_CPU_UNIT) ? E2BIG : 0
 }
@@ -107,7 +126,9 @@ function checkHash(attributes: MapAttributes, perCpu: boolean): number {
 
 function checkRingBuffer({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {
   if ((flags & ~BPF_MAP_FLAGS.BPF_F_NUMA_NODE) !== 0 || keySize !== 0 || valueSize !== 0) return EINVAL
-  return maxEntries > 0 && maxEntries % PAGE_SIZE === 0 && Number.isInteger(Math.log2(maxEntries)) ? 0 : EINVAL
+  return maxEntries > 0 && maxEntries % PAGE_SIZE === 0 && Number.isInteger(Math.log2(maxEntries))
+    ? 0
+    : EINVAL
 }
 
 function accessFlagsAgree(flags: number): boolean {

@@ -21,7 +21,12 @@ export interface HashTraits {
   readonly perCpu: boolean
 }
 
-export function createHash(memory: Memory, cpus: CpuState, attributes: MapAttributes, traits: HashTraits): MapStorage {
+export function createHash(
+  memory: Memory,
+  cpus: CpuState,
+  attributes: MapAttributes,
+  traits: HashTraits,
+): MapStorage {
   return new HashMap(memory, cpus, attributes, traits)
 }
 
@@ -91,7 +96,13 @@ class HashMap implements MapStorage {
     const error = this.#refusal(old, flags)
     if (error !== 0) return error
     if (old !== 0 && this.#perCpu) {
-      copy(this.#memory, this.#valueOf(old) + this.#cpus.current * this.#stride, value, valueAt, this.#valueSize)
+      copy(
+        this.#memory,
+        this.#valueOf(old) + this.#cpus.current * this.#stride,
+        value,
+        valueAt,
+        this.#valueSize,
+      )
       return 0
     }
     const before = this.#memory.u8

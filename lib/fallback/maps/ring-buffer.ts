@@ -155,7 +155,7 @@ export class RingBufferMap implements MapStorage {
     const offset = header - this.#data
     if (offset < 0 || offset >= this.#size || offset % 8 !== 0) return false
     this.#skipCommitted()
-    for (let at = this.#pending; at < this.#producer; ) {
+    for (let at = this.#pending; at < this.#producer;) {
       const word = this.#headerAt(at)
       if (this.#offset(at) === offset) return (word & BUSY) !== 0
       at += roundUp(word & LENGTH)

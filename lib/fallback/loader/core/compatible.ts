@@ -10,7 +10,13 @@ const MAX_DEPTH = 32
  * Loosely the same: the kinds agree, through pointers, arrays and prototypes. Names of the outermost types were compared before; members
  * and sizes don't count.
  */
-export function typesAreCompatible(local: Btf, localId: TypeId, target: Btf, targetId: TypeId, depth = MAX_DEPTH): boolean {
+export function typesAreCompatible(
+  local: Btf,
+  localId: TypeId,
+  target: Btf,
+  targetId: TypeId,
+  depth = MAX_DEPTH,
+): boolean {
   if (depth < 0) return false
   const a = resolveType(local, localId)
   const b = resolveType(target, targetId)
@@ -33,7 +39,14 @@ export function typesMatch(local: Btf, localId: TypeId, target: Btf, targetId: T
   return match(local, localId, target, targetId, false, MAX_DEPTH)
 }
 
-function match(local: Btf, localId: TypeId, target: Btf, targetId: TypeId, behindPointer: boolean, depth: number): boolean {
+function match(
+  local: Btf,
+  localId: TypeId,
+  target: Btf,
+  targetId: TypeId,
+  behindPointer: boolean,
+  depth: number,
+): boolean {
   if (depth < 0) return false
   const a = resolveType(local, localId)
   const b = resolveType(target, targetId)
@@ -51,11 +64,15 @@ function match(local: Btf, localId: TypeId, target: Btf, targetId: TypeId, behin
     case 'enum':
     case 'enum64':
       if (b.kind !== 'enum' && b.kind !== 'enum64') return false
-      return a.values.every(({ name }) => b.values.some((other) => essentialName(other.name) === essentialName(name)))
+      return a.values.every(({ name }) =>
+        b.values.some((other) => essentialName(other.name) === essentialName(name)),
+      )
     case 'struct':
     case 'union':
       if (behindPointer) return true
-      return (b.kind === 'struct' || b.kind === 'union') && membersMatch(local, a.members, target, b.members, next)
+      return (
+        (b.kind === 'struct' || b.kind === 'union') && membersMatch(local, a.members, target, b.members, next)
+      )
     case 'ptr':
       return b.kind === 'ptr' && next(a.type, b.type, true)
     case 'array':

@@ -34,18 +34,30 @@ export class TargetTypes {
   candidates(local: Btf, root: TypeId): readonly TypeId[] {
     const type = typeById(local, root)
     const wanted = kindOf(type)
-    return (this.#byName.get(essentialName(nameOf(type))) ?? []).filter((id) => kindOf(typeById(this.btf, id)) === wanted)
+    return (this.#byName.get(essentialName(nameOf(type))) ?? []).filter(
+      (id) => kindOf(typeById(this.btf, id)) === wanted,
+    )
   }
 
   /** Names of all types of a kind, for messages. */
   names(kind: BtfType['kind']): readonly string[] {
-    return this.btf.types.flatMap((type) => (type.kind === kind ? (nameOf(type) === '' ? [] : [nameOf(type)]) : []))
+    return this.btf.types.flatMap((type) =>
+      type.kind === kind ? (nameOf(type) === '' ? [] : [nameOf(type)]) : [],
+    )
   }
 }
 
 /** The local place in a candidate type, or undefined if it isn't there. */
 export function matchSpec(local: Spec, target: Btf, candidate: TypeId, kind: number): Spec | undefined {
-  const base = { btf: target, root: candidate, steps: [], bitOffset: 0, member: undefined, type: candidate, enumValue: undefined }
+  const base = {
+    btf: target,
+    root: candidate,
+    steps: [],
+    bitOffset: 0,
+    member: undefined,
+    type: candidate,
+    enumValue: undefined,
+  }
   if (isTypeBased(kind)) {
     const test = kind === KIND.TYPE_MATCHES ? typesMatch : typesAreCompatible
     return test(local.btf, local.root, target, candidate) ? base : undefined

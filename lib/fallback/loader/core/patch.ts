@@ -50,16 +50,23 @@ export function patch(code: Uint8Array, at: number, resolution: Resolution): str
     }
     default:
   }
-  throw new BpfError('RELOCATION_FAILED', `CO-RE: ${subject}: instruction with opcode 0x${opcode.toString(16)} can't be relocated`)
+  throw new BpfError(
+    'RELOCATION_FAILED',
+    `CO-RE: ${subject}: instruction with opcode 0x${opcode.toString(16)} can't be relocated`,
+  )
 }
 
 function patchAccess(view: DataView, at: number, resolution: Resolution, value: bigint): string | undefined {
   const { sizes, subject } = resolution
   expectValue(resolution, BigInt(view.getInt16(at + 2, true)), 16)
   if (value > BigInt(INT16_MAX)) {
-    throw new BpfError('RELOCATION_FAILED', `CO-RE: ${subject} lies at byte ${value} in the target: too far for one access`, {
-      hint: 'Read it with bpf_core_read()',
-    })
+    throw new BpfError(
+      'RELOCATION_FAILED',
+      `CO-RE: ${subject} lies at byte ${value} in the target: too far for one access`,
+      {
+        hint: 'Read it with bpf_core_read()',
+      },
+    )
   }
   if (sizes !== undefined && sizes.local !== sizes.target) {
     if (!resolution.resizable) {
@@ -70,7 +77,10 @@ function patchAccess(view: DataView, at: number, resolution: Resolution, value: 
     if (ACCESS_BYTES[opcode & SIZE_MASK] === sizes.local && (opcode & MODE_MASK) !== 0) {
       const bits = SIZE_BITS[sizes.target]
       if (bits === undefined) {
-        throw new BpfError('RELOCATION_FAILED', `CO-RE: ${subject} has ${sizes.target} bytes in the target: no access has that size`)
+        throw new BpfError(
+          'RELOCATION_FAILED',
+          `CO-RE: ${subject} has ${sizes.target} bytes in the target: no access has that size`,
+        )
       }
       view.setUint8(at, (opcode & ~SIZE_MASK) | bits)
     }
@@ -81,7 +91,10 @@ function patchAccess(view: DataView, at: number, resolution: Resolution, value: 
 
 function expectValue({ expected, subject }: Resolution, held: bigint, bits: number): void {
   if (expected === undefined || BigInt.asUintN(bits, expected) === BigInt.asUintN(bits, held)) return
-  throw new BpfError('RELOCATION_FAILED', `CO-RE: ${subject}: the instruction holds ${held}, but the object's own types say ${expected}`)
+  throw new BpfError(
+    'RELOCATION_FAILED',
+    `CO-RE: ${subject}: the instruction holds ${held}, but the object's own types say ${expected}`,
+  )
 }
 
 /** Makes the instruction, both slots of a wide one, a call that no verifier lets pass. */

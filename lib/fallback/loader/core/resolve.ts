@@ -64,12 +64,19 @@ export function resolveRelocation(local: Btf, relocation: CoreRelocation, target
     if (value === undefined) continue
     if (chosen === undefined) chosen = { spec: match, value }
     else if (chosen.value.value !== value.value || chosen.spec.bitOffset !== match.bitOffset) {
-      throw new BpfError('RELOCATION_FAILED', `CO-RE: ${KIND_NAMES[kind]} of ${subject} is ambiguous in the target: ${chosen.value.value} or ${value.value}`)
+      throw new BpfError(
+        'RELOCATION_FAILED',
+        `CO-RE: ${KIND_NAMES[kind]} of ${subject} is ambiguous in the target: ${chosen.value.value} or ${value.value}`,
+      )
     }
   }
   if (chosen === undefined) {
     const absent = evaluateAbsent(kind)
-    return { ...base, value: absent, hint: absent === undefined ? whyMissing(spec, candidates.length, target) : '' }
+    return {
+      ...base,
+      value: absent,
+      hint: absent === undefined ? whyMissing(spec, candidates.length, target) : '',
+    }
   }
   const sizes =
     kind === KIND.FIELD_BYTE_OFFSET && own?.size !== undefined && chosen.value.size !== undefined
@@ -80,17 +87,28 @@ export function resolveRelocation(local: Btf, relocation: CoreRelocation, target
 
 /** For what isn't there: questions of existence have an answer, others don't. */
 function evaluateAbsent(kind: number): bigint | undefined {
-  const answers: readonly number[] = [KIND.FIELD_EXISTS, KIND.TYPE_EXISTS, KIND.TYPE_MATCHES, KIND.ENUMVAL_EXISTS]
+  const answers: readonly number[] = [
+    KIND.FIELD_EXISTS,
+    KIND.TYPE_EXISTS,
+    KIND.TYPE_MATCHES,
+    KIND.ENUMVAL_EXISTS,
+  ]
   return answers.includes(kind) ? 0n : undefined
 }
 
 function evaluate(kind: number, local: Spec, spec: Spec, subject: string): Value | undefined {
-  if (kind === KIND.FIELD_EXISTS || kind === KIND.TYPE_EXISTS || kind === KIND.TYPE_MATCHES || kind === KIND.ENUMVAL_EXISTS) {
+  if (
+    kind === KIND.FIELD_EXISTS ||
+    kind === KIND.TYPE_EXISTS ||
+    kind === KIND.TYPE_MATCHES ||
+    kind === KIND.ENUMVAL_EXISTS
+  ) {
     // The compiler writes what it finds at home: for a flavour that says nothing.
     return { value: 1n, checked: false }
   }
   if (isTypeBased(kind)) {
-    if (kind === KIND.TYPE_SIZE) return { value: BigInt(sizeOf(spec.btf, spec.root)), checked: spec === local }
+    if (kind === KIND.TYPE_SIZE)
+      return { value: BigInt(sizeOf(spec.btf, spec.root)), checked: spec === local }
     return { value: BigInt(spec.root), checked: false }
   }
   if (isEnumBased(kind)) {
@@ -103,9 +121,13 @@ function evaluateField(kind: number, spec: Spec, subject: string): Value | undef
   const { btf, member, bitOffset } = spec
   const size = sizeOf(btf, spec.type)
   const bitSize = member?.bitSize ?? 0
-  const storage = bitSize > 0 ? storageOf(bitOffset, bitSize, size) : { byteOffset: Math.floor(bitOffset / 8), size }
+  const storage =
+    bitSize > 0 ? storageOf(bitOffset, bitSize, size) : { byteOffset: Math.floor(bitOffset / 8), size }
   if (storage === undefined) {
-    throw new BpfError('RELOCATION_FAILED', `CO-RE: bit-field ${subject} crosses 8 bytes: it can't be read in one access`)
+    throw new BpfError(
+      'RELOCATION_FAILED',
+      `CO-RE: bit-field ${subject} crosses 8 bytes: it can't be read in one access`,
+    )
   }
   const bits = bitSize > 0 ? bitSize : storage.size * 8
   const checked = bitSize === 0
@@ -126,7 +148,11 @@ function evaluateField(kind: number, spec: Spec, subject: string): Value | undef
 }
 
 /** The smallest aligned access, from the size of the declared type up, that covers a bit-field. */
-function storageOf(bitOffset: number, bitSize: number, typeSize: number): { byteOffset: number; size: number } | undefined {
+function storageOf(
+  bitOffset: number,
+  bitSize: number,
+  typeSize: number,
+): { byteOffset: number; size: number } | undefined {
   for (let size = typeSize; size <= 8; size *= 2) {
     const byteOffset = Math.floor(bitOffset / 8 / size) * size
     if (bitOffset + bitSize - byteOffset * 8 <= size * 8) return { byteOffset, size }

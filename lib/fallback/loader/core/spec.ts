@@ -65,7 +65,8 @@ export function parseSpec(btf: Btf, relocation: CoreRelocation): Spec {
   if (isEnumBased(relocation.kind)) {
     const type = typeById(btf, root)
     const enumValue = type.kind === 'enum' || type.kind === 'enum64' ? type.values[first] : undefined
-    if (enumValue === undefined || rest.length > 0) throw malformed(btf, relocation, 'there is no such enumerator')
+    if (enumValue === undefined || rest.length > 0)
+      throw malformed(btf, relocation, 'there is no such enumerator')
     return { ...base, enumValue }
   }
   return walk(base, first, rest, (problem) => malformed(btf, relocation, problem))
@@ -91,7 +92,8 @@ function walk(base: Spec, first: number, rest: readonly number[], fail: (problem
         break
       }
       case 'array': {
-        if (index >= type.length && !isFlexible(btf, member, steps.at(-1))) throw fail(`${typeName(btf, at)} has no element ${index}`)
+        if (index >= type.length && !isFlexible(btf, member, steps.at(-1)))
+          throw fail(`${typeName(btf, at)} has no element ${index}`)
         steps.push({ type: at, name: '', index })
         member = undefined
         at = skipModifiers(btf, type.type)
@@ -149,4 +151,3 @@ function malformed(btf: Btf, relocation: CoreRelocation, problem: string): BpfEr
     `CO-RE relocation of ${what} (access '${relocation.access}', kind ${relocation.kind}) is malformed: ${problem}`,
   )
 }
-

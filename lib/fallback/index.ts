@@ -1,0 +1,27 @@
+/** The fallback kernel: eBPF without Linux, for tests that run anywhere. */
+import { FallbackKernel, type FallbackOptions } from './kernel.js'
+
+export { FallbackKernel } from './kernel.js'
+export type { FallbackOptions, FireResult } from './kernel.js'
+export type { Clock, ClockMode } from './hooks/clock.js'
+export type { ArgumentValue, TracepointArguments } from './hooks/context.js'
+export type { FieldValue, FieldValues, KernelStruct } from './hooks/kernel-struct.js'
+export type { Exit, ForkOptions, Task, TaskIdentity } from './hooks/task.js'
+export type { SpawnOptions, TaskInit, Tasks } from './hooks/tasks.js'
+export type { TracepointArgument } from './hooks/tracepoints.js'
+export type { TraceLine, TraceListener, TraceLog } from './trace-log.js'
+
+/**
+ * Makes a kernel.
+ *
+ * @throws BpfError `BAD_VALUE` for an option out of range
+ *
+ * @example
+ * const kernel = createKernel({ cpus: 2, seed: 1 })
+ * using object = open('execsnoop.bpf.o', { kernel }).load()
+ * using links = object.attach()
+ * kernel.tasks.spawn({ filename: '/usr/bin/curl', argv: ['curl', 'localhost'] }).exit(0)
+ */
+export function createKernel(options: FallbackOptions = {}): FallbackKernel {
+  return new FallbackKernel(options)
+}

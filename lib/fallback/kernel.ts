@@ -1,0 +1,170 @@
+/** The fallback kernel: Linux's part of eBPF, simulated. */
+import { parseBtf } from '../btf/parse.js'
+import { BpfError } from '../errors.js'
+import type { Kernel, KernelObject, OpenObjectOptions } from '../kernel.js'
+import { didYouMean } from '../nearest.js'
+import type { ObjectFile } from '../object-file/types.js'
+import { createHelpers } from './helpers/index.js'
+import type { Clock, ClockMode } from './hooks/clock.js'
+import { prepareArguments, withContext, type TracepointArguments } from './hooks/context.js'
+import type { KernelStruct, FieldValues } from './hooks/kernel-struct.js'
+import { KernelStruct as Struct } from './hooks/kernel-struct.js'
+import type { Tasks } from './hooks/tasks.js'
+import { Tracepoints } from './hooks/tracepoints.js'
+import { TargetTypes } from './loader/core/match.js'
+import { FallbackObject, type ObjectHost } from './loader/object.js'
+import { Machine } from './machine.js'
+import type { LoadedProgram } from './program.js'
+import type { TraceLog } from './trace-log.js'
+
+export interface FallbackOptions {
+  /** Possible CPUs. Default 1. */
+  readonly cpus?: number
+  /** Default `'manual'`: time stands still until `kernel.clock.advance()`. */
+  readonly clock?: ClockMode
+  /** Of bpf_get_prandom_u32. Default 1. */
+  readonly seed?: number
+  /**
+   * The types that CO-RE resolves against, and by which simulated kernel objects are laid out: `'own'` (default), those of each object; or
+   * the bytes of a kernel's BTF, such as `/sys/kernel/btf/vmlinux`.
+   */
+  readonly btf?: 'own' | Uint8Array
+  /** Instructions after which a program is stopped with a trap. Default 100 million. */
+  readonly fuel?: number
+}
+
+/** What one attached program answered. */
+export interface FireResult {
+  readonly program: string
+  /** r0 as an unsigned 32-bit number. Tracepoints don't look at it. */
+  readonly retval: number
+}
+
+const MAX_CPUS = 8192
+const DEFAULT_FUEL = 100_000_000
+/** Names in front of a tracepoint's own, with the spellings that libbpf knows. */
+const PREFIXES: readonly string[] = ['tp_btf', 'raw_tp', 'raw_tracepoint']
+
+/**
+ * A kernel of one's own. Several can live side by side: they share nothing.
+ *
+ * It is driven by a test: tasks and clock do what they are told, and tracepoints fire when tasks start and end or when `fire()` says so.
+ * Nothing of it holds the event loop, save open ring-buffer readers.
+ */
+export class FallbackKernel implements Kernel {
+  readonly name = 'fallback'
+  readonly description = 'simulated kernel in TypeScript (as Linux 6.18)'
+  readonly possibleCpus: number
+  readonly clock: Clock
+  readonly tasks: Tasks
+  /** What programs print with bpf_printk(). */
+  readonly printk: TraceLog
+  /** Known tracepoints; `define()` adds one's own. */
+  readonly tracepoints: Tracepoints<LoadedProgram> = new Tracepoints<LoadedProgram>()
+  readonly #machine: Machine
+  readonly #host: ObjectHost
+
+  /** @throws BpfError `BAD_VALUE` for an option out of range, `BAD_BTF` */
+  constructor(options: FallbackOptions = {}) {
+    const { clock = 'manual', btf = 'own' } = options
+    if (clock !== 'manual' && clock !== 'real')
+      throw new BpfError('BAD_VALUE', `option clock is 'manual' or 'real', not '${String(clock)}'`)
+    this.possibleCpus = integer('cpus', options.cpus ?? 1, 1, MAX_CPUS)
+    const fuel = integer('fuel', options.fuel ?? DEFAULT_FUEL, 1, Number.MAX_SAFE_INTEGER)
+    const seed = integer('seed', options.seed ?? 1, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+    this.#machine = new Machine({
+      cpus: this.possibleCpus,
+      clock,
+      seed,
+      fuel,
+      fire: (name, args) => void this.#fire(name, args),
+    })
+    this.clock = this.#machine.clock
+    this.tasks = this.#machine.tasks
+    this.printk = this.#machine.trace
+    const { memory } = this.#machine
+    const target = targets(btf)
+    this.#host = {
+      machine: this.#machine,
+      environment: { memory, fuel, helpers: createHelpers(this.#machine) },
+      tracepoints: this.tracepoints,
+      targetFor: target,
+    }
+  }
+
+  /** The CPU on which programs run: 0 … possibleCpus - 1. */
+  get cpu(): number {
+    return this.#machine.cpus.current
+  }
+
+  set cpu(cpu: number) {
+    this.#machine.cpus.current = integer('cpu', cpu, 0, this.possibleCpus - 1)
+  }
+
+  openObject(file: ObjectFile, { name }: OpenObjectOptions): KernelObject {
+    return new FallbackObject(this.#host, file, name)
+  }
+
+  /** A simulated kernel object, for arguments of `fire()` and fields of tasks: `kernel.struct('pt_regs', { di: 1 })`. */
+  struct(type: string, fields: FieldValues): KernelStruct {
+    return new Struct(type, fields, this.#machine.changes)
+  }
+
+  /**
+   * Fires a tracepoint: everything that is attached to it runs, `tp_btf` and `raw_tp` programs alike, in the order in which it was
+   * attached, with the current task and CPU.
+   *
+   * @param target `tp_btf/sched_process_exec` or `raw_tp/sched_process_exec`
+   * @param args   values in order, or by name
+   * @throws BpfError `ENOENT` for an unknown tracepoint, `BAD_VALUE` for arguments that don't fit it, `TRAP` for what a program did
+   *
+   * @example
+   * kernel.fire('tp_btf/sched_process_exec', { p: kernel.tasks.current, bprm: { filename: '/bin/ls' } })
+   */
+  fire(target: string, args: TracepointArguments = []): readonly FireResult[] {
+    const slash = target.indexOf('/')
+    const prefix = target.slice(0, Math.max(slash, 0))
+    if (!PREFIXES.includes(prefix)) {
+      const hint = didYouMean(
+        target,
+        PREFIXES.flatMap((known) => this.tracepoints.names.map((name) => `${known}/${name}`)),
+      )
+      throw new BpfError(
+        'UNSUPPORTED',
+        `UNSUPPORTED: firing '${target}' in the fallback kernel: it fires tp_btf/… and raw_tp/…`,
+        {
+          ...(hint?.startsWith('Did') === true && { hint }),
+        },
+      )
+    }
+    return this.#fire(target.slice(slash + 1), args)
+  }
+
+  #fire(tracepoint: string, values: TracepointArguments | readonly unknown[]): readonly FireResult[] {
+    const machine = this.#machine
+    const args = this.tracepoints.argumentsOf(tracepoint)
+    const prepared = prepareArguments(machine, tracepoint, args, values as TracepointArguments)
+    return this.tracepoints.attachedTo(tracepoint).map((program) => {
+      const { space } = program.space
+      const retval = withContext(machine, space, prepared, (context) => program.execute(context))
+      return { program: program.name, retval }
+    })
+  }
+}
+
+/** How an object's target types are found. */
+function targets(btf: 'own' | Uint8Array): (file: ObjectFile) => TargetTypes | undefined {
+  if (btf === 'own') return (file) => (file.btf === undefined ? undefined : new TargetTypes(file.btf, true))
+  if (!(btf instanceof Uint8Array))
+    throw new BpfError('BAD_VALUE', `option btf is 'own' or the bytes of a BTF blob, not ${typeof btf}`)
+  const target = new TargetTypes(parseBtf(btf), false)
+  return () => target
+}
+
+function integer(option: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw new BpfError(
+    'BAD_VALUE',
+    `option ${option} is an integer from ${least} to ${most}, not ${String(value)}`,
+  )
+}

@@ -1,0 +1,233 @@
+/** Programs that were loaded, and what runs them. */
+import { BpfError, systemError, unsupported } from '../errors.js'
+import type { KernelLink, KernelProgram, LinkInfo, ProgramInfo, RunOptions, RunResult } from '../kernel.js'
+import { BPF_ATTACH_TYPE } from '../linux/attach-types.js'
+import { BPF_PROG_TYPE, programTypeName } from '../linux/program-types.js'
+import { whyNotAttachable } from '../linux/sections.js'
+import type { ProgramDefinition } from '../object-file/types.js'
+import { EINVAL } from './errors.js'
+import type { ObjectSpace } from './hooks/layout.js'
+import type { Tracepoints } from './hooks/tracepoints.js'
+import type { Machine } from './machine.js'
+import { Access } from './memory.js'
+import type { PreparedProgram } from './loader/load-program.js'
+
+/** A program in the kernel. It lives as long as its object or a link holds it. */
+export class LoadedProgram {
+  readonly id: number
+  readonly definition: ProgramDefinition
+  readonly space: SharedSpace
+  readonly #machine: Machine
+  readonly #prepared: PreparedProgram
+  #holders = 1
+
+  /** Takes a hold on the maps that the program refers to. */
+  constructor(
+    machine: Machine,
+    definition: ProgramDefinition,
+    prepared: PreparedProgram,
+    space: SharedSpace,
+  ) {
+    this.id = machine.newProgramId()
+    this.definition = definition
+    this.space = space.retain()
+    this.#machine = machine
+    this.#prepared = prepared
+    for (const map of prepared.maps) map.retain()
+  }
+
+  get name(): string {
+    return this.definition.name
+  }
+
+  /**
+   * Runs it once.
+   *
+   * @param context low half of the context's address
+   * @returns r0 as an unsigned 32-bit number
+   * @throws BpfError `TRAP`
+   */
+  execute(context: number): number {
+    const machine = this.#machine
+    const { engine } = this.#prepared
+    const outer = machine.objects
+    const { space } = this.space
+    machine.objects = space
+    // Its objects have the addresses that it may hold from now on: nothing changes them before it ends.
+    space.refresh(machine.changes.value, () => tasksOf(machine))
+    this.retain()
+    try {
+      engine.run(context)
+      return (engine.registers.lo[0] ?? 0) >>> 0
+    } finally {
+      machine.objects = outer
+      this.release()
+    }
+  }
+
+  retain(): this {
+    this.#holders++
+    return this
+  }
+
+  release(): void {
+    if (--this.#holders > 0) return
+    this.#prepared.engine.close()
+    for (const map of this.#prepared.maps) map.release()
+    this.space.release()
+  }
+}
+
+function* tasksOf(machine: Machine) {
+  for (const task of machine.tasks) yield task.struct
+}
+
+/** The laid-out objects of one target BTF, shared by an object's programs. */
+export class SharedSpace {
+  #holders = 1
+
+  constructor(readonly space: ObjectSpace) {}
+
+  retain(): this {
+    this.#holders++
+    return this
+  }
+
+  release(): void {
+    if (--this.#holders === 0) this.space.close()
+  }
+}
+
+/** BPF_PROG_TEST_RUN takes a context of up to 64 KiB. */
+const MAX_CONTEXT = 0xffff
+
+type Runner = (machine: Machine, program: LoadedProgram, options: RunOptions) => RunResult
+
+/** Types that run on demand, by number. */
+const RUNNERS: ReadonlyMap<number, Runner> = new Map<number, Runner>([
+  [
+    BPF_PROG_TYPE.SYSCALL,
+    (machine, program, { ctx }) => {
+      const result = runOn(machine, program, ctx, Access.readWrite)
+      return ctx === undefined ? { retval: result.retval, durationNs: result.durationNs } : result
+    },
+  ],
+  [
+    BPF_PROG_TYPE.RAW_TRACEPOINT,
+    (machine, program, { ctx }) => {
+      const { retval, durationNs } = runOn(machine, program, ctx, Access.read)
+      return { retval, durationNs }
+    },
+  ],
+])
+
+function runOn(
+  machine: Machine,
+  program: LoadedProgram,
+  ctx: Uint8Array | undefined,
+  access: Access,
+): Required<Omit<RunResult, 'data'>> {
+  const { memory } = machine
+  const size = ctx?.length ?? 0
+  const context = memory.alloc(size, access, 16, `context of program '${program.name}'`)
+  try {
+    if (ctx !== undefined) memory.u8.set(ctx, context)
+    const start = performance.now()
+    const retval = program.execute(context)
+    const durationNs = Math.round((performance.now() - start) * 1e6)
+    return { retval, durationNs, ctx: memory.u8.slice(context, context + size) }
+  } finally {
+    memory.free(context)
+  }
+}
+
+/** A program as the seam wants it. */
+export class FallbackProgram implements KernelProgram {
+  readonly info: ProgramInfo
+  readonly #machine: Machine
+  readonly #tracepoints: Tracepoints<LoadedProgram>
+  readonly #program: LoadedProgram
+  #closed = false
+
+  /** Takes over one hold on the program. */
+  constructor(machine: Machine, tracepoints: Tracepoints<LoadedProgram>, program: LoadedProgram) {
+    this.#machine = machine
+    this.#tracepoints = tracepoints
+    this.#program = program
+    const { name, section, type = 0 } = program.definition
+    this.info = { name, section, id: program.id, type, tag: '' }
+  }
+
+  attach(): KernelLink {
+    this.#assertOpen()
+    const { name, section, type } = this.info
+    const { expectedAttachType, target } = this.#program.definition
+    const typed = type === BPF_PROG_TYPE.TRACING && expectedAttachType === BPF_ATTACH_TYPE.TRACE_RAW_TP
+    if (!typed && type !== BPF_PROG_TYPE.RAW_TRACEPOINT) {
+      const reason = whyNotAttachable(section)
+      throw unsupported(
+        `attaching program '${name}' of type ${programTypeName(type)}, SEC("${section}"), in the fallback kernel`,
+        reason === undefined
+          ? 'It attaches tp_btf and raw_tp programs'
+          : `By its section alone Linux can't either: ${reason}`,
+      )
+    }
+    if (target === '') {
+      throw systemError('bpf_program__attach', -EINVAL, `program '${name}'`, {
+        hint: `SEC("${section}") names no tracepoint: SEC("${section}/sched_process_exec") would`,
+      })
+    }
+    const detach = this.#tracepoints.attach(target, this.#program)
+    this.#program.retain()
+    return new FallbackLink({ id: this.#machine.newLinkId(), target: section.replace(/^\?/, '') }, () => {
+      detach()
+      this.#program.release()
+    })
+  }
+
+  run(options: RunOptions): RunResult {
+    this.#assertOpen()
+    const { name, section, type } = this.info
+    const runner = RUNNERS.get(type)
+    if (runner === undefined) {
+      throw unsupported(
+        `running program '${name}' of type ${programTypeName(type)}, SEC("${section}"), on demand in the fallback kernel`,
+        type === BPF_PROG_TYPE.TRACING ? 'Attach it, and fire its tracepoint: kernel.fire(…)' : undefined,
+      )
+    }
+    const { data, ctx, repeat = 0 } = options
+    if (data !== undefined || repeat !== 0 || (ctx?.length ?? 0) > MAX_CONTEXT) {
+      throw systemError('bpf(BPF_PROG_TEST_RUN)', -EINVAL, `program '${name}'`, {
+        hint: `Programs of type ${programTypeName(type)} take a context of up to ${MAX_CONTEXT} bytes; no data, no repetition`,
+      })
+    }
+    return runner(this.#machine, this.#program, options)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#program.release()
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new BpfError('CLOSED', `program '${this.info.name}' is closed`)
+  }
+}
+
+/** An attachment. */
+class FallbackLink implements KernelLink {
+  readonly info: LinkInfo
+  #detach: (() => void) | undefined
+
+  constructor(info: LinkInfo, detach: () => void) {
+    this.info = info
+    this.#detach = detach
+  }
+
+  close(): void {
+    const detach = this.#detach
+    this.#detach = undefined
+    detach?.()
+  }
+}
