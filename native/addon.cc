@@ -98,4 +98,5 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace bpfnode
 
-NODE_API_MODULE(libbpf_node, bpfnode::Init)
+using bpfnode::Init;  // NOLINT(misc-unused-using-decls): the macro pastes the name
+NODE_API_MODULE(libbpf_node, Init)

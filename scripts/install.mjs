@@ -36,7 +36,7 @@ function compile() {
   } catch {
     return 'cmake-js is not installed (npm install --include=optional)'
   }
-  const result = spawnSync(process.execPath, [tool, 'compile'], {
+  const result = spawnSync(process.execPath, [tool, 'compile', '--CDBPF_STATIC_PREFIX=OFF'], {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 1 << 28,

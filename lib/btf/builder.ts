@@ -35,7 +35,7 @@ const encoder = new TextEncoder()
  * @example
  * const b = new BtfBuilder()
  * const u32 = b.int('u32', 4)
- * const event = b.struct('event', [["pid", u32, 0], ["uid", u32, 4]], 8)
+ * const event = b.struct('event', [['pid', u32, 0], ['uid', u32, 4]], 8)
  * const btf = parseBtf(b.finish())
  */
 export class BtfBuilder {

@@ -101,6 +101,11 @@ export class FallbackKernel implements Kernel {
     this.#machine.cpus.current = integer('cpu', cpu, 0, this.possibleCpus - 1)
   }
 
+  /** Bytes of the simulated kernel's memory that are in use: a test can see that nothing is left behind. */
+  get usedBytes(): number {
+    return this.#machine.memory.usedBytes
+  }
+
   openObject(file: ObjectFile, { name }: OpenObjectOptions): KernelObject {
     return new FallbackObject(this.#host, file, name)
   }

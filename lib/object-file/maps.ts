@@ -34,8 +34,8 @@ export function readMaps({ elf, btf }: ObjectContext): readonly MapDefinition[] 
   const definitions = variables.map((variable) => {
     if (variable.linkage !== LINKAGE_GLOBAL) {
       throw badObject(
-        `Map '${variable.name}' is static; maps must be global`,
-        `Remove 'static' from its definition`,
+        `Map '${variable.name}' is static or hidden; maps must be global`,
+        `Remove 'static' or '__hidden' from its definition`,
       )
     }
     return readMapDefinition(btf, variable.name, variable.valueType)

@@ -3,7 +3,7 @@
  *
  * Source: Documentation/bpf/llvm_reloc.rst of the Linux kernel; opcodes, RFC 9669.
  */
-import { SHN, STT } from '../elf/types.js'
+import { SHN, STB, STT } from '../elf/types.js'
 import type { ElfRelocation, ElfSection, ElfSymbol } from '../elf/types.js'
 import { R_BPF } from '../elf/types.js'
 import { unsupported } from '../errors.js'
@@ -100,8 +100,10 @@ export class RelocationReader {
     { imm }: Instruction,
     at: string,
   ): RelocationTarget {
-    if (symbol.type !== STT.FUNC && symbol.type !== STT.SECTION) {
-      throw badObject(`${at} refers to symbol '${symbol.name}' in code, which is no function`)
+    // Static functions are referred to by their section: libbpf knows no other form.
+    const isFunction = symbol.type === STT.FUNC && symbol.binding !== STB.LOCAL
+    if (!isFunction && symbol.type !== STT.SECTION) {
+      throw badObject(`${at} refers to symbol '${symbol.name}' in code, which is no global function`)
     }
     return this.#functionAt(target, symbol.value + imm, at)
   }

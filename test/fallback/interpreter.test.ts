@@ -119,7 +119,13 @@ describe('control flow', () => {
   })
 
   it('has fuel for exactly as many instructions as it was given', () => {
-    const loop = [bpf.mov64(1, 10), bpf.alu64('sub', 1, 1), bpf.jump('jne', 1, 0, -2), bpf.mov64(0, 1), bpf.exit()]
+    const loop = [
+      bpf.mov64(1, 10),
+      bpf.alu64('sub', 1, 1),
+      bpf.jump('jne', 1, 0, -2),
+      bpf.mov64(0, 1),
+      bpf.exit(),
+    ]
     const executed = 1 + 10 * 2
     expect(runBpf(loop, new Uint8Array(), { fuel: executed }).r0).toBe(1n)
     expect(() => runBpf(loop, new Uint8Array(), { fuel: executed - 3 })).toThrow('ran out of fuel')
@@ -148,30 +154,72 @@ describe('memory', () => {
     for (const offset of [0, 1, 3, 7]) {
       const view = new DataView(bytes.buffer)
       expect(runBpf([bpf.load(64, 0, 1, offset), bpf.exit()], bytes).r0).toBe(view.getBigUint64(offset, true))
-      expect(runBpf([bpf.load(32, 0, 1, offset), bpf.exit()], bytes).r0).toBe(BigInt(view.getUint32(offset, true)))
-      expect(runBpf([bpf.load(16, 0, 1, offset), bpf.exit()], bytes).r0).toBe(BigInt(view.getUint16(offset, true)))
+      expect(runBpf([bpf.load(32, 0, 1, offset), bpf.exit()], bytes).r0).toBe(
+        BigInt(view.getUint32(offset, true)),
+      )
+      expect(runBpf([bpf.load(16, 0, 1, offset), bpf.exit()], bytes).r0).toBe(
+        BigInt(view.getUint16(offset, true)),
+      )
       expect(runBpf([bpf.loadSigned(32, 0, 1, offset), bpf.exit()], bytes).r0).toBe(
         BigInt.asUintN(64, BigInt(view.getInt32(offset, true))),
       )
-      const after = runBpf([...bpf.lddw(2, 0x0102030405060708n), bpf.storer(64, 1, offset, 2), bpf.exit()], bytes)
+      const after = runBpf(
+        [...bpf.lddw(2, 0x0102030405060708n), bpf.storer(64, 1, offset, 2), bpf.exit()],
+        bytes,
+      )
       expect([...after.memory.slice(offset, offset + 8)]).toEqual([8, 7, 6, 5, 4, 3, 2, 1])
     }
     expect(runBpf([bpf.loadSigned(8, 0, 1, 0), bpf.exit()], bytes).r0).toBe(ALL_ONES - 0x7fn)
   })
 
   it.each([
-    ['a null pointer', [bpf.mov64(1, 0), bpf.load(32, 0, 1, 16), bpf.exit()], 'null pointer with an offset of 16'],
-    ['a byte behind the context', [bpf.load(32, 0, 1, 5), bpf.exit()], 'out of bounds by 1 bytes behind a context of 8 bytes'],
+    [
+      'a null pointer',
+      [bpf.mov64(1, 0), bpf.load(32, 0, 1, 16), bpf.exit()],
+      'null pointer with an offset of 16',
+    ],
+    [
+      'a byte behind the context',
+      [bpf.load(32, 0, 1, 5), bpf.exit()],
+      'out of bounds by 1 bytes behind a context of 8 bytes',
+    ],
     ['a byte before the context', [bpf.load(8, 0, 1, -1), bpf.exit()], 'out of bounds'],
-    ['below the stack', [bpf.store(64, 10, -520, 1), bpf.exit()], 'out of bounds by 8 bytes before a stack frame'],
-    ['above the stack', [bpf.store(8, 10, 0, 1), bpf.exit()], 'out of bounds by 1 bytes behind a stack frame of 512 bytes'],
-    ['a number', [bpf.mov64(1, 0x12345678), bpf.load(64, 0, 1, 0), bpf.exit()], "not a pointer into the kernel's memory"],
-    ['a user address', [...bpf.lddw(1, (BigInt(USER_HI) << 32n) | 0x10000n), bpf.load(64, 0, 1, 0), bpf.exit()], 'user address'],
-    ['a function', [...bpf.lddw(1, BigInt(FUNC_HI) << 32n), bpf.load(64, 0, 1, 0), bpf.exit()], 'the address of a function is no data'],
-    ['a pointer that wraps around', [...bpf.lddw(1, kernelAddress(0xfffffff8)), bpf.load(64, 0, 1, 16), bpf.exit()], "not a pointer into the kernel's memory"],
+    [
+      'below the stack',
+      [bpf.store(64, 10, -520, 1), bpf.exit()],
+      'out of bounds by 8 bytes before a stack frame',
+    ],
+    [
+      'above the stack',
+      [bpf.store(8, 10, 0, 1), bpf.exit()],
+      'out of bounds by 1 bytes behind a stack frame of 512 bytes',
+    ],
+    [
+      'a number',
+      [bpf.mov64(1, 0x12345678), bpf.load(64, 0, 1, 0), bpf.exit()],
+      "not a pointer into the kernel's memory",
+    ],
+    [
+      'a user address',
+      [...bpf.lddw(1, (BigInt(USER_HI) << 32n) | 0x10000n), bpf.load(64, 0, 1, 0), bpf.exit()],
+      'user address',
+    ],
+    [
+      'a function',
+      [...bpf.lddw(1, BigInt(FUNC_HI) << 32n), bpf.load(64, 0, 1, 0), bpf.exit()],
+      'the address of a function is no data',
+    ],
+    [
+      'a pointer that wraps around',
+      [...bpf.lddw(1, kernelAddress(0xfffffff8)), bpf.load(64, 0, 1, 16), bpf.exit()],
+      "not a pointer into the kernel's memory",
+    ],
     ['an unaligned atomic', [bpf.mov64(2, 1), bpf.atomic(32, ATOMIC.ADD, 1, 2, 2), bpf.exit()], 'misaligned'],
   ])('traps at %s', (_what, code, problem) => {
-    expect(errorOf(() => runBpf(code, new Uint8Array(8)))).toMatchObject({ code: 'TRAP', message: expect.stringContaining(problem) })
+    expect(errorOf(() => runBpf(code, new Uint8Array(8)))).toMatchObject({
+      code: 'TRAP',
+      message: expect.stringContaining(problem),
+    })
   })
 
   it('traps at a write to read-only memory and at a use after free', () => {
@@ -190,7 +238,9 @@ describe('memory', () => {
       { offset: 0, file: 'a.bpf.c', line: 7, column: 1, text: '  int x = 1;' },
       { offset: 8, file: 'a.bpf.c', line: 8, column: 1, text: '  return *p;' },
     ]
-    const error = errorOf(() => runBpf([bpf.mov64(1, 0), bpf.load(32, 0, 1, 4), bpf.exit()], new Uint8Array(), { lines }))
+    const error = errorOf(() =>
+      runBpf([bpf.mov64(1, 0), bpf.load(32, 0, 1, 4), bpf.exit()], new Uint8Array(), { lines }),
+    )
     expect(error).toMatchObject({
       code: 'TRAP',
       message:
@@ -203,7 +253,9 @@ describe('memory', () => {
     const setup = { faultingLoadsReadZero: true }
     const read = [bpf.mov64(0, 5), bpf.mov64(1, 0), bpf.load(64, 0, 1, 8), bpf.exit()]
     expect(runBpf(read, new Uint8Array(), setup).r0).toBe(0n)
-    expect(() => runBpf([bpf.mov64(1, 0), bpf.store(64, 1, 8, 1), bpf.exit()], new Uint8Array(), setup)).toThrow('null pointer')
+    expect(() =>
+      runBpf([bpf.mov64(1, 0), bpf.store(64, 1, 8, 1), bpf.exit()], new Uint8Array(), setup),
+    ).toThrow('null pointer')
   })
 
   it('does not care whether memory grows while a helper runs', () => {
@@ -218,7 +270,13 @@ describe('atomics', () => {
   const OLD = 0x00000002_ffffffffn
   const run = (bits: 32 | 64, operation: number): { result: bigint; cell: bigint } => {
     const bytes = new Uint8Array(new BigUint64Array([OLD]).buffer)
-    const code = [...bpf.lddw(2, 0x10_0000_0001n), bpf.mov64r(0, 2), bpf.atomic(bits, operation, 1, 0, 2), bpf.mov64r(0, 2), bpf.exit()]
+    const code = [
+      ...bpf.lddw(2, 0x10_0000_0001n),
+      bpf.mov64r(0, 2),
+      bpf.atomic(bits, operation, 1, 0, 2),
+      bpf.mov64r(0, 2),
+      bpf.exit(),
+    ]
     const { r0: result, memory } = runBpf(code, bytes)
     return { result, cell: new DataView(memory.buffer).getBigUint64(0, true) }
   }
@@ -241,7 +299,10 @@ describe('atomics', () => {
   it('compares and exchanges with r0', () => {
     const bytes = new Uint8Array(new BigUint64Array([OLD]).buffer)
     const exchange = (expected: bigint): { r0: bigint; memory: Uint8Array } =>
-      runBpf([...bpf.lddw(0, expected), bpf.mov64(2, 9), bpf.atomic(64, ATOMIC.CMPXCHG, 1, 0, 2), bpf.exit()], bytes)
+      runBpf(
+        [...bpf.lddw(0, expected), bpf.mov64(2, 9), bpf.atomic(64, ATOMIC.CMPXCHG, 1, 0, 2), bpf.exit()],
+        bytes,
+      )
     expect(exchange(OLD).r0).toBe(OLD)
     expect(exchange(OLD).memory[0]).toBe(9)
     expect(exchange(1n).r0).toBe(OLD)
@@ -249,13 +310,22 @@ describe('atomics', () => {
   })
 
   it('loads with acquire and stores with release, bytes too', () => {
-    const code = [bpf.mov64(2, 0x1ff), bpf.atomic(8, ATOMIC.STORE_RELEASE, 1, 1, 2), bpf.atomic(16, ATOMIC.LOAD_ACQUIRE, 0, 0, 1), bpf.exit()]
+    const code = [
+      bpf.mov64(2, 0x1ff),
+      bpf.atomic(8, ATOMIC.STORE_RELEASE, 1, 1, 2),
+      bpf.atomic(16, ATOMIC.LOAD_ACQUIRE, 0, 0, 1),
+      bpf.exit(),
+    ]
     expect(runBpf(code, new Uint8Array(8)).r0).toBe(0xff00n)
   })
 
   it('traps at operations that do not exist', () => {
-    expect(() => runBpf([bpf.mov64(2, 1), bpf.atomic(64, 0x70, 1, 0, 2), bpf.exit()], new Uint8Array(8))).toThrow('no 8-byte atomic operation 0x70')
-    expect(() => runBpf([bpf.mov64(2, 1), bpf.atomic(8, ATOMIC.ADD, 1, 0, 2), bpf.exit()], new Uint8Array(8))).toThrow('no 1-byte atomic operation 0x0')
+    expect(() =>
+      runBpf([bpf.mov64(2, 1), bpf.atomic(64, 0x70, 1, 0, 2), bpf.exit()], new Uint8Array(8)),
+    ).toThrow('no 8-byte atomic operation 0x70')
+    expect(() =>
+      runBpf([bpf.mov64(2, 1), bpf.atomic(8, ATOMIC.ADD, 1, 0, 2), bpf.exit()], new Uint8Array(8)),
+    ).toThrow('no 1-byte atomic operation 0x0')
   })
 })
 
@@ -294,7 +364,13 @@ describe('helpers and callbacks', () => {
       bpf.mov64(0, 0),
       bpf.exit(),
     ]
-    const setup = { helpers: new Map([[181, loop]]), functions: [{ name: 'main', start: 0 }, { name: 'callback', start: 9 }] }
+    const setup = {
+      helpers: new Map([[181, loop]]),
+      functions: [
+        { name: 'main', start: 0 },
+        { name: 'callback', start: 9 },
+      ],
+    }
     expect(runBpf(code, new Uint8Array(), setup).r0).toBe(45n)
   })
 
@@ -303,7 +379,9 @@ describe('helpers and callbacks', () => {
       for (;;) engine.call(0, [])
     }
     const code = [bpf.jump('jne', 1, 0, 2), bpf.mov64(0, 0), bpf.exit(), bpf.call(181), bpf.exit()]
-    expect(() => runBpf(code, new Uint8Array(), { fuel: 10_000, helpers: new Map([[181, forever]]) })).toThrow('ran out of fuel')
+    expect(() =>
+      runBpf(code, new Uint8Array(), { fuel: 10_000, helpers: new Map([[181, forever]]) }),
+    ).toThrow('ran out of fuel')
   })
 
   it('runs inside of itself without losing its registers', () => {
@@ -311,7 +389,15 @@ describe('helpers and callbacks', () => {
       if (registers.lo[2] === 0) return
       engine.run(0)
     }
-    const code = [bpf.mov64r(7, 1), bpf.mov64(2, 0), bpf.jump32('jeq', 7, 0, 1), bpf.mov64(2, 1), bpf.call(5), bpf.mov64r(0, 7), bpf.exit()]
+    const code = [
+      bpf.mov64r(7, 1),
+      bpf.mov64(2, 0),
+      bpf.jump32('jeq', 7, 0, 1),
+      bpf.mov64(2, 1),
+      bpf.call(5),
+      bpf.mov64r(0, 7),
+      bpf.exit(),
+    ]
     const memory = new Memory()
     const engine = engineOf(code, { memory, helpers: new Map([[5, nested]]) })
     const context = memory.alloc(8, Access.readWrite)
@@ -321,9 +407,9 @@ describe('helpers and callbacks', () => {
 
   it('gives up when it runs inside of itself without end', () => {
     const nested: HelperFunction = (_registers, engine) => engine.run(0)
-    expect(() => runBpf([bpf.call(5), bpf.exit()], new Uint8Array(), { helpers: new Map([[5, nested]]) })).toThrow(
-      'runs inside of itself',
-    )
+    expect(() =>
+      runBpf([bpf.call(5), bpf.exit()], new Uint8Array(), { helpers: new Map([[5, nested]]) }),
+    ).toThrow('runs inside of itself')
   })
 
   it('lets errors of helpers through', () => {
@@ -331,7 +417,11 @@ describe('helpers and callbacks', () => {
     const failing: HelperFunction = () => {
       throw error
     }
-    expect(errorOf(() => runBpf([bpf.call(5), bpf.exit()], new Uint8Array(), { helpers: new Map([[5, failing]]) }))).toBe(error)
+    expect(
+      errorOf(() =>
+        runBpf([bpf.call(5), bpf.exit()], new Uint8Array(), { helpers: new Map([[5, failing]]) }),
+      ),
+    ).toBe(error)
   })
 
   it('refuses to be made with a helper that is missing, and traps at one that does not exist', () => {
@@ -354,14 +444,20 @@ describe('what is no program', () => {
     ['an end without exit', [bpf.mov64(0, 0)], 'ran off the end'],
     ['no code at all', [], 'ran off the end'],
   ])('traps at %s', (_what, code, problem) => {
-    expect(errorOf(() => runBpf(code))).toMatchObject({ code: 'TRAP', message: expect.stringContaining(problem) })
+    expect(errorOf(() => runBpf(code))).toMatchObject({
+      code: 'TRAP',
+      message: expect.stringContaining(problem),
+    })
   })
 
   it.each([
     ['packet access', [bpf.instruction(0x20)], 'BPF_LD_[ABS|IND]'],
     ['kernel functions', [bpf.instruction(0x85, 0, 2, 0, 77)], 'kfunc'],
   ])('says that it has no %s', (_what, code, name) => {
-    expect(errorOf(() => runBpf(code))).toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining(name) })
+    expect(errorOf(() => runBpf(code))).toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining(name),
+    })
   })
 
   it('refuses code that is no multiple of 8 bytes', () => {

@@ -6,7 +6,7 @@ import { BpfError } from '../../errors.js'
 import { helperById } from '../../linux/helpers.js'
 import type { Machine } from '../machine.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
-import { Access, KERNEL_HI, type Memory } from '../memory.js'
+import { KERNEL_HI, type Access, type Memory } from '../memory.js'
 import { describeFault } from '../vm/trap.js'
 import type { Engine, HelperFunction, Registers } from '../vm/types.js'
 
@@ -53,7 +53,7 @@ export function pointer(
   registers: Registers,
   register: number,
   size: number,
-  access: typeof Access.read | typeof Access.readWrite,
+  access: Access,
   engine: Engine,
   helper: number,
 ): number {

@@ -11,7 +11,12 @@ export const iterateHelpers: HelperFamily = () => ({
   [LOOP](registers, engine) {
     const count = unsigned(registers, 1)
     if (flagsIn(registers, 4) !== 0) return give(registers, EINVAL)
-    if (count > MAX_LOOPS) return give(registers, E2BIG)
+    if (count > MAX_LOOPS) {
+      give(registers, E2BIG)
+      // Linux's verifier writes the loop into the program, and there this error comes without its sign's upper half.
+      registers.hi[0] = 0
+      return
+    }
     const callback = registers.lo[2] ?? 0
     const args = [0, 0, registers.lo[3] ?? 0, registers.hi[3] ?? 0]
     let done = 0

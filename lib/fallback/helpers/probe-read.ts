@@ -1,7 +1,8 @@
 /**
- * Reads of memory that may not be there: kernel/trace/bpf_trace.c. A fault fills the destination with zeroes and gives -EFAULT.
+ * Reads of memory that may not be there: kernel/trace/bpf_trace.c. A fault fills the destination with zeroes and gives -EFAULT; an
+ * address that is none of the kernel's, asked for as one, -ERANGE.
  */
-import { EFAULT } from '../errors.js'
+import { EFAULT, ERANGE } from '../errors.js'
 import type { Machine } from '../machine.js'
 import { Access, KERNEL_HI, USER_HI } from '../memory.js'
 import type { HelperFunction, Registers } from '../vm/types.js'
@@ -41,7 +42,7 @@ function read(machine: Machine, helper: number, source: Source): HelperFunction 
       return give(registers, 0)
     }
     memory.u8.fill(0, to, to + size)
-    give(registers, EFAULT)
+    give(registers, faultOf(registers, source))
   }
 }
 
@@ -57,7 +58,7 @@ function readText(machine: Machine, helper: number, source: Source): HelperFunct
     for (let i = 0; i < size; i++) {
       if (!readable(machine, registers, from + i, 1, source)) {
         bytes.fill(0, to, to + size)
-        return give(registers, EFAULT)
+        return give(registers, faultOf(registers, source))
       }
       const byte = bytes[from + i] ?? 0
       const last = i === size - 1
@@ -82,4 +83,15 @@ function readable(
     default:
       return false
   }
+}
+
+/** First high half of kernel addresses, and the first that is no user address: those between are no addresses at all. */
+const KERNEL_HALF = 0xffff8000
+const NO_USER_HALF = 0x00008000
+
+function faultOf({ hi }: Registers, source: Source): number {
+  const high = (hi[3] ?? 0) >>> 0
+  if (high >= KERNEL_HALF) return EFAULT
+  // bpf_probe_read takes an address for a user's if it may be one.
+  return source.user && (!source.kernel || high < NO_USER_HALF) ? EFAULT : ERANGE
 }

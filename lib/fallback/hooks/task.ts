@@ -1,7 +1,7 @@
 /** A simulated task: a thread, which leads its process or belongs to one. */
 import { BpfError } from '../../errors.js'
 import { KernelStruct, type ChangeCounter, type FieldValues } from './kernel-struct.js'
-import { userAddress, UserMemory } from './user-memory.js'
+import { userAddress, type UserMemory } from './user-memory.js'
 
 /** What a task does when it starts and ends; the values by field name are the kernel's `struct task_struct` and what hangs on it. */
 

@@ -72,7 +72,10 @@ export function linkCode(file: ObjectFile, program: ProgramDefinition): LinkedCo
   const view = new DataView(code.buffer)
   for (const { at, to } of calls) {
     view.setInt32(at + 4, (to.to - at) / SLOT - 1, true)
-    if (view.getUint8(at) === OP.LDDW) view.setInt32(at + SLOT + 4, 0, true)
+    if (view.getUint8(at) !== OP.LDDW) continue
+    // The compiler leaves it to the loader to say that this is the address of a function.
+    view.setUint8(at + 1, (view.getUint8(at + 1) & 0x0f) | (PSEUDO_LDDW.FUNC << 4))
+    view.setInt32(at + SLOT + 4, 0, true)
   }
   checkCalls(view, program.name, new Set(calls.map(({ at }) => at)))
   return {
@@ -95,20 +98,14 @@ interface FoundFunction {
   readonly symbol: FunctionSymbol
 }
 
+/** Only functions of `.text` are called: those of other sections are programs. */
 function findFunction(
-  file: ObjectFile,
+  { text }: ObjectFile,
   program: ProgramDefinition,
   { section, offset }: { readonly section: string; readonly offset: number },
 ): FoundFunction {
-  const candidates = [
-    ...(file.text?.name === section ? [file.text] : []),
-    ...(program.section === section ? [program.code] : []),
-    ...file.programs.filter((other) => other.section === section).map((other) => other.code),
-  ]
-  for (const candidate of candidates) {
-    const symbol = candidate.functions.find((known) => known.offset === offset)
-    if (symbol !== undefined) return { section: candidate, symbol }
-  }
+  const symbol = text?.name === section ? text.functions.find((known) => known.offset === offset) : undefined
+  if (text !== undefined && symbol !== undefined) return { section: text, symbol }
   throw new BpfError(
     'BAD_OBJECT',
     `program '${program.name}' refers to a function at byte ${offset} of section '${section}', where none starts`,

@@ -51,6 +51,8 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
   let pc = entry
   let start = entry
   let fuel = machine.fuel
+  // A helper may call back for ever, and each call be too short to run dry itself.
+  if (fuel < 0) throw machine.outOfFuel(entry)
   machine.depth = depth
   frames.enter(depth, registers)
 
