@@ -8,14 +8,19 @@ function load(kernel: TestKernel): BpfObject {
 }
 
 /** Runs a program on a context of 64-bit words. */
-function run(object: BpfObject, program: string, words: readonly bigint[]): { retval: number; words: readonly bigint[] } {
+function run(
+  object: BpfObject,
+  program: string,
+  words: readonly bigint[],
+): { retval: number; words: readonly bigint[] } {
   const ctx = new Uint8Array(BigInt64Array.from(words).buffer)
   const result = object.program(program).run({ ctx })
   const out = result.ctx ?? new Uint8Array(0)
   return { retval: result.retval, words: [...new BigInt64Array(out.slice().buffer)] }
 }
 
-const answers = (object: BpfObject, program: string): readonly bigint[] => run(object, program, [0n, 0n, 0n, 0n]).words
+const answers = (object: BpfObject, program: string): readonly bigint[] =>
+  run(object, program, [0n, 0n, 0n, 0n]).words
 
 interface RingAnswer {
   readonly output: bigint
@@ -25,7 +30,14 @@ interface RingAnswer {
 
 function output(object: BpfObject, bytes: number, flags = 0): RingAnswer {
   const input = BigInt(bytes) | (BigInt(flags) << 32n)
-  const [, result = 0n, available = 0n, size, consumer, producer = 0n] = run(object, 'ring_output', [input, 0n, 0n, 0n, 0n, 0n]).words
+  const [, result = 0n, available = 0n, size, consumer, producer = 0n] = run(object, 'ring_output', [
+    input,
+    0n,
+    0n,
+    0n,
+    0n,
+    0n,
+  ]).words
   expect([size, consumer]).toEqual([4096n, 0n])
   return { output: result, available, producer }
 }

@@ -25,7 +25,9 @@ function read(options: FallbackOptions, outer: FieldValues = OUTER): readonly bi
   using _link = object.program('read_outer').attach()
   const last = kernel.struct('outer', { number: 77 })
   const middle = kernel.struct('outer', { next: last })
-  expect(kernel.fire('tp_btf/probe_outer', [{ ...outer, next: middle }])).toEqual([{ program: 'read_outer', retval: 7 }])
+  expect(kernel.fire('tp_btf/probe_outer', [{ ...outer, next: middle }])).toEqual([
+    { program: 'read_outer', retval: 7 },
+  ])
   return object.bss['found'] as readonly bigint[]
 }
 
@@ -45,7 +47,15 @@ function otherBtf({ without = 'nothing', stageSecond = 50, withGone = false }: L
   const u64 = b.int('unsigned long', 8)
   const s64 = b.int('long', 8, { signed: true })
   const list = b.array(u32, 8)
-  const inner = b.struct('inner', [['pad', u64, 0], ['list', list, 8], ['small', u16, 40]], 48)
+  const inner = b.struct(
+    'inner',
+    [
+      ['pad', u64, 0],
+      ['list', list, 8],
+      ['small', u16, 40],
+    ],
+    48,
+  )
   const anonymous = b.add({
     kind: 'struct',
     name: '',
@@ -57,7 +67,12 @@ function otherBtf({ without = 'nothing', stageSecond = 50, withGone = false }: L
   })
   const outerId = b.nextId + 1
   const pointer = b.ptr(outerId)
-  const member = (name: string, type: number, bitOffset: number, bitSize = 0) => ({ name, type, bitOffset, bitSize })
+  const member = (name: string, type: number, bitOffset: number, bitSize = 0) => ({
+    name,
+    type,
+    bitOffset,
+    bitSize,
+  })
   b.add({
     kind: 'struct',
     name: 'outer',
@@ -98,7 +113,20 @@ function failure(action: () => unknown): BpfError {
 
 describe('CO-RE', () => {
   it("resolves against the object's own types by default", () => {
-    expect(read({})).toEqual([0xfffffff0n, 65535n, 3n, (1n << 40n) + 5n, 100n, BigInt.asUintN(64, -3n), 77n, 20n, 1n, 5n, 99n, 48n])
+    expect(read({})).toEqual([
+      0xfffffff0n,
+      65535n,
+      3n,
+      (1n << 40n) + 5n,
+      100n,
+      BigInt.asUintN(64, -3n),
+      77n,
+      20n,
+      1n,
+      5n,
+      99n,
+      48n,
+    ])
   })
 
   it('follows moved, resized and re-packed fields of another target', () => {
@@ -134,7 +162,9 @@ describe('CO-RE', () => {
     const { spec } = openOn('test/fallback_core', { btf: otherBtf({ without: 'inner' }) })
     const error = failure(() => spec.load())
     expect(error.code).toBe('RELOCATION_FAILED')
-    expect(error.message).toMatch(/program 'read_outer', instruction \d+ \(.*inner\.small.*\).*struct outer\.inner\.small/)
+    expect(error.message).toMatch(
+      /program 'read_outer', instruction \d+ \(.*inner\.small.*\).*struct outer\.inner\.small/,
+    )
     expect(error.hint).toMatch(/bpf_core_field_exists/)
   })
 
@@ -142,7 +172,10 @@ describe('CO-RE', () => {
     const b = new BtfBuilder()
     b.int('unsigned int', 4)
     const { spec } = openOn('test/fallback_core', { btf: b.finish() })
-    expect(failure(() => spec.load())).toMatchObject({ code: 'RELOCATION_FAILED', hint: 'The target has no struct outer.' })
+    expect(failure(() => spec.load())).toMatchObject({
+      code: 'RELOCATION_FAILED',
+      hint: 'The target has no struct outer.',
+    })
   })
 
   it('takes constants of the program into account when it looks for accesses without a target', () => {

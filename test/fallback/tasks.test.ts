@@ -44,7 +44,11 @@ describe('simulated tasks', () => {
     using run = execsnoop()
     const { kernel } = run
     const shell = kernel.tasks.spawn({ pid: 100, comm: 'bash', uid: 1000, filename: '/bin/bash' })
-    const child = kernel.tasks.spawn({ filename: '/usr/bin/curl', argv: ['curl', '-s', 'höst'], parent: shell })
+    const child = kernel.tasks.spawn({
+      filename: '/usr/bin/curl',
+      argv: ['curl', '-s', 'höst'],
+      parent: shell,
+    })
     kernel.clock.advance(7_000n)
     child.exit(3)
     const mine = run.events().filter(({ pid }) => pid === child.pid)
@@ -76,7 +80,9 @@ describe('simulated tasks', () => {
     leader.exitThread(1)
     expect(run.events().filter(({ kind }) => kind === 3)).toEqual([])
     worker.exit(5)
-    expect(run.events().filter(({ kind }) => kind === 3)).toMatchObject([{ pid: leader.pid, exit_code: 5 << 8 }])
+    expect(run.events().filter(({ kind }) => kind === 3)).toMatchObject([
+      { pid: leader.pid, exit_code: 5 << 8 },
+    ])
   })
 
   it('share memory with a forked child until it executes something', () => {
@@ -109,8 +115,16 @@ describe('simulated tasks', () => {
   it.each<[string, () => void, string]>([
     ['a pid that is taken', () => createKernel().tasks.spawn({ pid: 1, filename: '/x' }), 'BAD_VALUE'],
     ['a pid that is none', () => createKernel().tasks.spawn({ pid: -1, filename: '/x' }), 'BAD_VALUE'],
-    ['an exit code out of range', () => createKernel().tasks.spawn({ filename: '/x' }).exit(256), 'BAD_VALUE'],
-    ['a signal out of range', () => createKernel().tasks.spawn({ filename: '/x' }).exit({ signal: 0 }), 'BAD_VALUE'],
+    [
+      'an exit code out of range',
+      () => createKernel().tasks.spawn({ filename: '/x' }).exit(256),
+      'BAD_VALUE',
+    ],
+    [
+      'a signal out of range',
+      () => createKernel().tasks.spawn({ filename: '/x' }).exit({ signal: 0 }),
+      'BAD_VALUE',
+    ],
     ['a task without a pid', () => void (createKernel().tasks.current = { comm: 'x' } as never), 'BAD_VALUE'],
     ['a uid below 0', () => createKernel().tasks.spawn({ uid: -1, filename: '/x' }), 'BAD_VALUE'],
     ['a clock that runs backwards', () => createKernel().clock.advance(-1n), 'BAD_VALUE'],
@@ -152,7 +166,8 @@ describe('tracepoints', () => {
     using other = open(objectUrl('execsnoop'), { kernel }).load()
     const first = other.program('handle_exit').attach()
     using _second = object.program('raw_exit').attach()
-    const fire = (target: string) => kernel.fire(target, [kernel.tasks.current, true]).map(({ program }) => program)
+    const fire = (target: string) =>
+      kernel.fire(target, [kernel.tasks.current, true]).map(({ program }) => program)
     expect(fire('tp_btf/sched_process_exit')).toEqual(['handle_exit', 'raw_exit'])
     first.close()
     using _again = other.program('handle_exit').attach()
@@ -164,7 +179,9 @@ describe('tracepoints', () => {
     using object = spec.load()
     expect(code(() => object.program('read_outer').attach())).toBe('ENOENT')
     expect(() => kernel.fire('tp_btf/sched_process_exce')).toThrow(/sched_process_exec/)
-    expect(() => kernel.fire('tp_bft/sched_process_exec')).toThrow(/Did you mean 'tp_btf\/sched_process_exec'/)
+    expect(() => kernel.fire('tp_bft/sched_process_exec')).toThrow(
+      /Did you mean 'tp_btf\/sched_process_exec'/,
+    )
     expect(code(() => kernel.fire('tracepoint/sched/sched_process_exec'))).toBe('UNSUPPORTED')
   })
 

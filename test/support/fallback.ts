@@ -8,7 +8,10 @@ export function objectUrl(name: string): URL {
 }
 
 /** A kernel of one's own, and an object opened on it. */
-export function openOn(name: string, options: FallbackOptions = {}): { readonly kernel: FallbackKernel; readonly spec: OpenObject } {
+export function openOn(
+  name: string,
+  options: FallbackOptions = {},
+): { readonly kernel: FallbackKernel; readonly spec: OpenObject } {
   const kernel = createKernel(options)
   return { kernel, spec: open(objectUrl(name), { kernel }) }
 }
