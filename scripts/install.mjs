@@ -45,7 +45,8 @@ function compile() {
   const output = `${result.stdout}\n${result.stderr}`
   if (fromSource) console.error(output)
   if (/CMake executable is not found|spawn cmake ENOENT/.test(output)) return 'there is no cmake'
-  if (/No CMAKE_CXX_COMPILER|CMAKE_C_COMPILER/.test(output)) return 'there is no C++ compiler'
+  if (/No CMAKE_CXX_COMPILER|CMAKE_C_COMPILER|Compiler toolset is not available/.test(output))
+    return 'there is no C++ compiler'
   if (/libbpf>=1\.1|No package 'libbpf'|PkgConfig/.test(output) && !/error:/.test(output)) {
     return 'libbpf-dev 1.1 or newer is not installed, or pkg-config is not'
   }

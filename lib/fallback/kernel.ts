@@ -7,8 +7,7 @@ import type { ObjectFile } from '../object-file/types.js'
 import { createHelpers } from './helpers/index.js'
 import type { Clock, ClockMode } from './hooks/clock.js'
 import { prepareArguments, withContext, type TracepointArguments } from './hooks/context.js'
-import type { KernelStruct, FieldValues } from './hooks/kernel-struct.js'
-import { KernelStruct as Struct } from './hooks/kernel-struct.js'
+import { KernelStruct, type FieldValues } from './hooks/kernel-struct.js'
 import type { Tasks } from './hooks/tasks.js'
 import { Tracepoints } from './hooks/tracepoints.js'
 import { TargetTypes } from './loader/core/match.js'
@@ -112,7 +111,7 @@ export class FallbackKernel implements Kernel {
 
   /** A simulated kernel object, for arguments of `fire()` and fields of tasks: `kernel.struct('pt_regs', { di: 1 })`. */
   struct(type: string, fields: FieldValues): KernelStruct {
-    return new Struct(type, fields, this.#machine.changes)
+    return new KernelStruct(type, fields, this.#machine.changes)
   }
 
   /**
@@ -151,6 +150,7 @@ export class FallbackKernel implements Kernel {
     const prepared = prepareArguments(machine, tracepoint, args, values as TracepointArguments)
     return this.tracepoints.attachedTo(tracepoint).map((program) => {
       const { space } = program.space
+      if (machine.running === 0) space.sweep(() => machine.roots())
       const retval = withContext(machine, space, prepared, (context) => program.execute(context))
       return { program: program.name, retval }
     })

@@ -1,6 +1,6 @@
 /** The state of one simulated machine: what helpers, programs and hooks share. */
 import { Clock, type ClockMode } from './hooks/clock.js'
-import type { ChangeCounter } from './hooks/kernel-struct.js'
+import type { ChangeCounter, KernelStruct } from './hooks/kernel-struct.js'
 import { ObjectSpace } from './hooks/layout.js'
 import { Tasks } from './hooks/tasks.js'
 import type { Task } from './hooks/task.js'
@@ -39,6 +39,8 @@ export class Machine {
   readonly changes: ChangeCounter = { value: 0 }
   /** The objects as the running program's BTF lays them out; none runs: an empty space. */
   objects: ObjectSpace
+  /** Programs that run now, one inside the other: a listener may fire a tracepoint. */
+  running = 0
   #nextMapId = 1
   #nextProgramId = 1
   #nextLinkId = 1
@@ -59,6 +61,11 @@ export class Machine {
 
   get task(): Task {
     return this.tasks.current
+  }
+
+  /** The structs that exist by themselves: what isn't reached from them is gone. */
+  *roots(): Generator<KernelStruct, void, undefined> {
+    for (const task of this.tasks) yield task.struct
   }
 
   newMapId(): number {

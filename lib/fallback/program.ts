@@ -54,12 +54,14 @@ export class LoadedProgram {
     const { space } = this.space
     machine.objects = space
     // Its objects have the addresses that it may hold from now on: nothing changes them before it ends.
-    space.refresh(machine.changes.value, () => tasksOf(machine))
+    space.refresh(machine.changes.value)
+    machine.running++
     this.retain()
     try {
       engine.run(context)
       return (engine.registers.lo[0] ?? 0) >>> 0
     } finally {
+      machine.running--
       machine.objects = outer
       this.release()
     }
@@ -76,10 +78,6 @@ export class LoadedProgram {
     for (const map of this.#prepared.maps) map.release()
     this.space.release()
   }
-}
-
-function* tasksOf(machine: Machine) {
-  for (const task of machine.tasks) yield task.struct
 }
 
 /** The laid-out objects of one target BTF, shared by an object's programs. */

@@ -1,5 +1,5 @@
 /** Random arithmetic and forward jumps: the interpreter against a plain evaluator. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { exit, instruction, lddw } from '../../lib/isa/build.js'
 import { OPCODES } from '../../lib/isa/opcodes.js'

@@ -31,6 +31,7 @@ function execsnoop() {
       while (ring.consume() > 0);
       return events
     },
+    clear: (): void => void (events.length = 0),
     [Symbol.dispose](): void {
       ring.close()
       links.close()
@@ -156,6 +157,18 @@ describe('simulated tasks', () => {
     const before = kernel.usedBytes
     for (let i = 0; i < 5; i++) live()
     expect(kernel.usedBytes).toBeLessThanOrEqual(before + 200_000)
+  })
+
+  it('are seen right, however many there were before', () => {
+    using run = execsnoop()
+    const names = Array.from({ length: 300 }, (_, i) => `/bin/program-${i}`)
+    const seen: string[] = []
+    for (const filename of names) {
+      run.kernel.tasks.spawn({ filename, argv: [filename] }).exit()
+      seen.push(...run.events().flatMap(({ kind, filename }) => (kind === 2 ? filename : [])))
+      run.clear()
+    }
+    expect(seen).toEqual(names)
   })
 })
 

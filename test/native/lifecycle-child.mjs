@@ -47,9 +47,14 @@ function stream(onBatch = () => {}) {
   return started
 }
 
+function tellParent() {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, not a window
+  parentPort.postMessage('up')
+}
+
 const inWorker = {
   stream() {
-    stream((batches) => batches === 5 && parentPort.postMessage('up'))
+    stream((batches) => batches === 5 && tellParent())
   },
   exit() {
     stream((batches) => batches === 5 && process.exit(0))
@@ -61,7 +66,7 @@ const inWorker = {
   },
   load() {
     void addon.openObject(image, 'ring_producer', 'object').loadAsync()
-    parentPort.postMessage('up')
+    tellParent()
   },
 }
 
@@ -74,10 +79,10 @@ async function workers(scenario, end) {
 }
 
 const scenarios = {
-  terminate: () => workers('stream', (worker, done) => worker.on('message', () => worker.terminate().then(done))),
+  terminate: () => workers('stream', (worker, done) => worker.on('exit', done).on('message', () => worker.terminate())),
   workerExit: () => workers('exit', (worker, done) => worker.on('exit', done)),
   workerThrow: () => workers('throw', (worker, done) => worker.on('error', () => {}).on('exit', done)),
-  workerLoad: () => workers('load', (worker, done) => worker.on('message', () => worker.terminate().then(done))),
+  workerLoad: () => workers('load', (worker, done) => worker.on('exit', done).on('message', () => worker.terminate())),
 
   exitInSink() {
     stream((batches) => batches === 5 && process.exit(7))

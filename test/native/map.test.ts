@@ -33,7 +33,7 @@ describeNative('a native map', () => {
     const keys: number[] = []
     const next = new Uint8Array(4)
     for (let key: Uint8Array | null = null; map.nextKey(key, next); key = next) keys.push(readU32(next))
-    expect(keys.toSorted()).toEqual([1, 2, 3])
+    expect(keys.toSorted((a, b) => a - b)).toEqual([1, 2, 3])
 
     expect(map.delete(u32(2))).toBe(true)
     expect(map.delete(u32(2))).toBe(false)

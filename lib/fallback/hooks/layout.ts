@@ -58,18 +58,28 @@ export class ObjectSpace {
   }
 
   /**
-   * Brings the bytes of all objects up to date, and takes back the memory of those that nothing refers to any more.
-   *
+   * Brings the bytes of all objects up to date.
    * @param changes count of changes so far
-   * @param roots   what exists by itself
    */
-  refresh(changes: number, roots: () => Iterable<KernelStruct>): void {
+  refresh(changes: number): void {
     if (changes === this.#seen) return
-    if (this.#placed.size > this.#sweepAt) this.#sweep(roots())
     // Encoding may add objects; they are up to date, and a Map's iteration comes to them at the end.
     for (const [object, placed] of this.#placed)
       if (placed.version !== object.version) this.#encode(object, placed)
     this.#seen = changes
+  }
+
+  /**
+   * Takes back the memory of objects that nothing refers to any more, once there are many. Not while a program runs: it may hold their
+   * addresses.
+   * @param roots what exists by itself
+   */
+  sweep(roots: () => Iterable<KernelStruct>): void {
+    if (this.#placed.size <= this.#sweepAt) return
+    const alive = new Set<KernelStruct>()
+    for (const root of roots()) mark(root, alive)
+    for (const object of this.#placed.keys()) if (!alive.has(object)) this.forget(object)
+    this.#sweepAt = Math.max(FIRST_SWEEP, 2 * this.#placed.size)
   }
 
   /** Takes an object's memory back. */
@@ -83,13 +93,6 @@ export class ObjectSpace {
 
   close(): void {
     for (const object of this.#placed.keys()) this.forget(object)
-  }
-
-  #sweep(roots: Iterable<KernelStruct>): void {
-    const alive = new Set<KernelStruct>()
-    for (const root of roots) mark(root, alive)
-    for (const object of this.#placed.keys()) if (!alive.has(object)) this.forget(object)
-    this.#sweepAt = Math.max(FIRST_SWEEP, 2 * this.#placed.size)
   }
 
   #encode(object: KernelStruct, placed: Placed): void {

@@ -60,8 +60,8 @@ export function reachableSlots(code: Uint8Array, readConstant: ConstantReader): 
 }
 
 interface Analysis {
-  flow(slot: number, state: State): void
-  unknown(): State
+  readonly flow: (slot: number, state: State) => void
+  readonly unknown: () => State
   readonly readConstant: ConstantReader
 }
 
