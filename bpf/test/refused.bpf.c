@@ -16,7 +16,7 @@ __attribute__((naked)) int no_exit(void *ctx) {
   asm volatile("r0 = 0;");
 }
 
-/* bpf_get_current_task_btf() is no helper of socket filters in Linux 5.10 to 6.x without CAP_PERFMON … bpf_probe_read_user() never is. */
+/* bpf_sys_bpf() is a helper of syscall programs alone. */
 SEC("?socket")
 int wrong_helper(struct __sk_buff *skb) {
   u32 word = 0;

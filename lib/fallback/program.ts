@@ -139,6 +139,11 @@ function runOn(
   }
 }
 
+/** Whether the program is a `tp_btf` one: Linux looks for its tracepoint when it is loaded, not when it is attached. */
+export function isTypedTracepoint({ type, expectedAttachType }: ProgramDefinition): boolean {
+  return type === BPF_PROG_TYPE.TRACING && expectedAttachType === BPF_ATTACH_TYPE.TRACE_RAW_TP
+}
+
 /** A program as the seam wants it. */
 export class FallbackProgram implements KernelProgram {
   readonly info: ProgramInfo
@@ -159,9 +164,8 @@ export class FallbackProgram implements KernelProgram {
   attach(): KernelLink {
     this.#assertOpen()
     const { name, section, type } = this.info
-    const { expectedAttachType, target } = this.#program.definition
-    const typed = type === BPF_PROG_TYPE.TRACING && expectedAttachType === BPF_ATTACH_TYPE.TRACE_RAW_TP
-    if (!typed && type !== BPF_PROG_TYPE.RAW_TRACEPOINT) {
+    const { target } = this.#program.definition
+    if (!isTypedTracepoint(this.#program.definition) && type !== BPF_PROG_TYPE.RAW_TRACEPOINT) {
       const reason = whyNotAttachable(section)
       throw unsupported(
         `attaching program '${name}' of type ${programTypeName(type)}, SEC("${section}"), in the fallback kernel`,

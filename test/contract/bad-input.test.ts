@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { BpfError } from '../../lib/index.js'
 import { open } from '../../lib/open.js'
+import { code } from '../support/errors.js'
 import { describeContract, objectPath, type TestedKernel } from '../support/kernels.js'
 
 const image = readFileSync(objectPath('test/contract'))
@@ -13,13 +14,7 @@ function patched(offset: number, ...bytes: readonly number[]): Uint8Array {
 }
 
 function opening(tested: TestedKernel, source: Uint8Array | string): BpfError {
-  try {
-    open(source, { kernel: tested.make().choice }).close()
-  } catch (error) {
-    if (error instanceof BpfError) return error
-    throw error
-  }
-  throw new Error('the object was opened')
+  return caught(() => open(source, { kernel: tested.make().choice }).close())
 }
 
 describeContract('a bad object', (tested) => {
@@ -61,3 +56,64 @@ describeContract('a bad object', (tested) => {
     expect(() => open(42 as unknown as string)).toThrow(/not number/)
   })
 })
+
+describeContract('an object without type information', (tested) => {
+  it('is loaded and run where nothing in it needs types, but has no typed variables', () => {
+    using object = open(objectPath('test/no_btf'), { kernel: tested.make().choice }).load()
+    expect(object.program('count').run({ ctx: new Uint8Array(8) }).retval).toBe(7)
+    expect(object.map('.bss').get(new Uint8Array(4))).toEqual(Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0))
+    expect(() => object.bss['runs']).toThrow(/Compile the object with clang -g/)
+    expect(code(() => object.map('.bss').get(0))).toBe('BAD_VALUE')
+  })
+
+  it('is refused where its maps are defined by types', () => {
+    const error = caught(() => open(objectPath('test/no_btf_map'), { kernel: tested.make().choice }))
+    expect(error.code).toBe('NO_BTF')
+    expect(error.message).toMatch(/Compile with -g/)
+  })
+})
+
+describeContract('a program that no kernel takes', (tested) => {
+  function loading(program: string): BpfError {
+    const spec = open(objectPath('test/refused'), { kernel: tested.make().choice })
+    const settings = spec.programs[program]
+    if (settings !== undefined) settings.autoload = true
+    return caught(() => spec.load().attach())
+  }
+
+  it('names an unknown section and the nearest known one', () => {
+    const error = loading('unknown_section')
+    expect(error.code).toBe('UNKNOWN_SECTION')
+    expect(error.message).toMatch(/SEC\("sysfall\/typo"\).*Did you mean/)
+  })
+
+  it('has the verifier report of a program without an end', () => {
+    const error = loading('no_exit')
+    expect(error).toMatchObject({ code: 'VERIFIER_REJECTED', errno: 22 })
+    expect(error.verifier).toMatchObject({ program: 'no_exit', summary: 'last insn is not an exit or jmp' })
+  })
+
+  it('has the verifier report of a helper that its type lacks', () => {
+    const { code: name, verifier } = loading('wrong_helper')
+    expect(name).toBe('VERIFIER_REJECTED')
+    expect(verifier).toMatchObject({ program: 'wrong_helper', insn: 5 })
+    expect(verifier?.summary).toMatch(/(program of this type cannot use helper|unknown func) bpf_sys_bpf#166/)
+    expect(verifier?.log).toContain('(85) call bpf_sys_bpf#166')
+  })
+
+  it('names a tracepoint that does not exist', () => {
+    const error = loading('no_such_tracepoint')
+    expect(error.code).toBe('ESRCH')
+    expect(error.message).toContain("'sched_process_exeg'")
+  })
+})
+
+function caught(action: () => unknown): BpfError {
+  try {
+    action()
+  } catch (error) {
+    if (error instanceof BpfError) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}

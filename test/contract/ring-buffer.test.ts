@@ -203,6 +203,23 @@ describeContract('a ring buffer', (tested) => {
     ring.close()
   })
 
+  it('goes on when listeners throw: each exception is an uncaught one of its own', async () => {
+    using object = openContract(tested.make()).load()
+    using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    const uncaught = await uncaughtExceptions(async () => {
+      const seen: bigint[] = []
+      ring.on('event', ({ sequence }) => {
+        seen.push(sequence)
+        if (sequence < 2n) throw new Error(`listener ${sequence}`)
+      })
+      produce(object, 4)
+      await vi.waitFor(() => expect(seen).toEqual([0n, 1n, 2n, 3n]))
+      produce(object, 1, 9)
+      await vi.waitFor(() => expect(seen).toContain(9n))
+    })
+    expect(uncaught).toEqual(['listener 0', 'listener 1'])
+  })
+
   it('outlives its object', async () => {
     const object = openContract(tested.make()).load()
     using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
@@ -230,3 +247,19 @@ describeContract('a ring buffer', (tested) => {
     expect(code(() => object.map(map).ringBuffer(options))).toBe(expected)
   })
 })
+
+/** Messages of the exceptions that nobody caught while `action` ran. The test runner's own handlers step aside. */
+async function uncaughtExceptions(action: () => Promise<void>): Promise<readonly string[]> {
+  const messages: string[] = []
+  const others = process.rawListeners('uncaughtException') as NodeJS.UncaughtExceptionListener[]
+  process.removeAllListeners('uncaughtException')
+  process.on('uncaughtException', (error) => messages.push(error.message))
+  try {
+    await action()
+    await sleep(5)
+  } finally {
+    process.removeAllListeners('uncaughtException')
+    for (const listener of others) process.on('uncaughtException', listener)
+  }
+  return messages
+}

@@ -1,5 +1,6 @@
 /** Tracepoints: their arguments, and the programs attached to them. */
 import { BpfError } from '../../errors.js'
+import { errno } from '../../linux/errno.js'
 import { didYouMean } from '../../nearest.js'
 
 /** One argument, as the kernel's tracepoint has it. */
@@ -219,13 +220,23 @@ export class Tracepoints<P extends TracepointProgram> {
     return () => void attached.delete(attachment)
   }
 
-  #find(name: string): Tracepoint<P> {
-    const found = this.#table.get(name)
-    if (found !== undefined) return found
+  /** Whether there is a tracepoint of this name. */
+  has(name: string): boolean {
+    return this.#table.has(name)
+  }
+
+  /** The error for a name that isn't known: `ENOENT` where Linux looks for it at attach, `ESRCH` where it does so at load. */
+  unknown(name: string, code: 'ENOENT' | 'ESRCH'): BpfError {
     const near = didYouMean(name, this.#table.keys()) ?? ''
-    throw new BpfError('ENOENT', `the simulated kernel has no tracepoint '${name}'`, {
-      errno: 2,
+    return new BpfError(code, `the simulated kernel has no tracepoint '${name}'`, {
+      errno: errno(code),
       hint: `${near} More of them: kernel.tracepoints.define(name, args)`.trim(),
     })
+  }
+
+  #find(name: string): Tracepoint<P> {
+    const found = this.#table.get(name)
+    if (found === undefined) throw this.unknown(name, 'ENOENT')
+    return found
   }
 }

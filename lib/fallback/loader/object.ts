@@ -18,7 +18,7 @@ import type { Machine } from '../machine.js'
 import { ringBufferSize } from '../maps/create.js'
 import { FallbackMap } from '../maps/kernel-map.js'
 import { LoadedMap } from '../maps/loaded-map.js'
-import { FallbackProgram, LoadedProgram, SharedSpace } from '../program.js'
+import { FallbackProgram, isTypedTracepoint, LoadedProgram, SharedSpace } from '../program.js'
 import type { EngineEnvironment } from '../vm/types.js'
 import type { TargetTypes } from './core/match.js'
 import { kconfigBytes } from './kconfig.js'
@@ -175,6 +175,9 @@ export class FallbackObject implements KernelObject {
     try {
       for (const definition of file.programs) {
         if (!this.#isAutoloaded(definition)) continue
+        if (isTypedTracepoint(definition) && !tracepoints.has(definition.target)) {
+          throw tracepoints.unknown(definition.target, 'ESRCH')
+        }
         const prepared = loadProgram({ file, maps, target, environment }, definition)
         const program = new LoadedProgram(machine, definition, prepared, space)
         this.#programs.set(definition.name, new FallbackProgram(machine, tracepoints, program))
