@@ -70,7 +70,9 @@ export async function runCase(suite: string, bench: Case, rounds: number): Promi
     const measureReference = async (): Promise<void> => {
       if (bench.reference !== undefined) reference.push(await bench.reference.measure())
     }
-    for (const measure of round % 2 === 0 ? [measureOurs, measureReference] : [measureReference, measureOurs]) {
+    for (const measure of round % 2 === 0
+      ? [measureOurs, measureReference]
+      : [measureReference, measureOurs]) {
       await measure()
     }
   }
@@ -95,7 +97,10 @@ export async function runCase(suite: string, bench: Case, rounds: number): Promi
   return { ...result, target: describeTarget(bench.target), pass: reached(bench.target, result) }
 }
 
-function reached(target: Target, result: Pick<CaseResult, 'ratio' | 'ours' | 'oursCpuNs' | 'notes'>): boolean {
+function reached(
+  target: Target,
+  result: Pick<CaseResult, 'ratio' | 'ours' | 'oursCpuNs' | 'notes'>,
+): boolean {
   if ('all' in target) return target.all.every((part) => reached(part, result))
   if ('ratio' in target) return result.ratio !== null && result.ratio >= target.ratio
   if ('note' in target) return (result.notes[target.note] ?? Infinity) <= target.atMostNote

@@ -15,9 +15,14 @@ const command = new Command('bench')
   .option('-j, --json', 'one JSON object a case')
   .parse()
 
-const options = command.opts<{ readonly case?: readonly string[]; readonly rounds: number; readonly json?: true }>()
+const options = command.opts<{
+  readonly case?: readonly string[]
+  readonly rounds: number
+  readonly json?: true
+}>()
 const suite = SUITES.find(({ name }) => name === command.args[0])
-if (suite === undefined) command.error(`unknown suite '${command.args[0]}'; there are: ${SUITES.map(({ name }) => name).join(', ')}`)
+if (suite === undefined)
+  command.error(`unknown suite '${command.args[0]}'; there are: ${SUITES.map(({ name }) => name).join(', ')}`)
 else process.exitCode = (await run(suite)) ? 0 : 1
 
 async function run({ name, prepare }: Suite): Promise<boolean> {
@@ -26,7 +31,10 @@ async function run({ name, prepare }: Suite): Promise<boolean> {
   try {
     const wanted = cases.filter((bench) => options.case?.includes(bench.name) ?? true)
     const unknown = options.case?.filter((text) => !cases.some((bench) => bench.name === text)) ?? []
-    if (unknown.length > 0) command.error(`unknown case ${unknown.join(', ')}; there are: ${cases.map((bench) => bench.name).join(', ')}`)
+    if (unknown.length > 0)
+      command.error(
+        `unknown case ${unknown.join(', ')}; there are: ${cases.map((bench) => bench.name).join(', ')}`,
+      )
     for (const bench of wanted) {
       process.stderr.write(`${name}: ${bench.name} …\n`)
       const result = await runCase(name, bench, options.rounds)
@@ -42,7 +50,18 @@ async function run({ name, prepare }: Suite): Promise<boolean> {
 
 function table(results: readonly CaseResult[]): string {
   const rows = new Table({
-    head: ['case', 'unit', 'ours (min…max)', 'CPU ns', 'reference (min…max)', 'CPU ns', 'ratio', 'target', '', 'notes'],
+    head: [
+      'case',
+      'unit',
+      'ours (min…max)',
+      'CPU ns',
+      'reference (min…max)',
+      'CPU ns',
+      'ratio',
+      'target',
+      '',
+      'notes',
+    ],
     style: { head: [], border: [] },
   })
   for (const result of results) {
@@ -52,12 +71,16 @@ function table(results: readonly CaseResult[]): string {
       result.unit,
       `${figure(ours.median)} (${figure(ours.min)}…${figure(ours.max)})`,
       figure(result.oursCpuNs),
-      reference === null ? '-' : `${referenceName}: ${figure(reference.median)} (${figure(reference.min)}…${figure(reference.max)})`,
+      reference === null
+        ? '-'
+        : `${referenceName}: ${figure(reference.median)} (${figure(reference.min)}…${figure(reference.max)})`,
       figure(result.referenceCpuNs),
       figure(ratio),
       result.target,
       pass ? 'pass' : 'FAIL',
-      Object.entries(notes).map(([note, value]) => `${note} ${figure(value)}`).join(', '),
+      Object.entries(notes)
+        .map(([note, value]) => `${note} ${figure(value)}`)
+        .join(', '),
     ])
   }
   return rows.toString()
@@ -76,6 +99,7 @@ function machine(): string {
 
 function positive(text: string): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1 || value > 1000) throw new InvalidArgumentError('It must be a number from 1 to 1000.')
+  if (!Number.isInteger(value) || value < 1 || value > 1000)
+    throw new InvalidArgumentError('It must be a number from 1 to 1000.')
   return value
 }

@@ -89,7 +89,11 @@ export function systemError(
   details: Omit<BpfErrorDetails, 'errno' | 'call'> = {},
 ): BpfError {
   const name = errnoName(errno)
-  return new BpfError(name, `${subject}: ${call} failed: ${errnoText(errno)} (${name})`, { ...details, errno, call })
+  return new BpfError(name, `${subject}: ${call} failed: ${errnoText(errno)} (${name})`, {
+    ...details,
+    errno,
+    call,
+  })
 }
 
 /** The error for something that exists in Linux but not here: it always carries the thing's name. */

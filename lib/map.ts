@@ -11,7 +11,11 @@ export interface SetOptions {
   readonly mode?: 'any' | 'noexist' | 'exist'
 }
 
-const UPDATE_FLAGS = { any: BPF_UPDATE_FLAGS.BPF_ANY, noexist: BPF_UPDATE_FLAGS.BPF_NOEXIST, exist: BPF_UPDATE_FLAGS.BPF_EXIST } as const
+const UPDATE_FLAGS = {
+  any: BPF_UPDATE_FLAGS.BPF_ANY,
+  noexist: BPF_UPDATE_FLAGS.BPF_NOEXIST,
+  exist: BPF_UPDATE_FLAGS.BPF_EXIST,
+} as const
 
 /**
  * A map of a loaded object.
@@ -198,7 +202,10 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
     const stride = (this.#info.valueSize + 7) & ~7
     const cpus = into.length / stride
     if (!Array.isArray(value) || value.length !== cpus) {
-      throw new BpfError('BAD_VALUE', `a per-CPU value is an array with one element for each of the ${cpus} possible CPUs`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `a per-CPU value is an array with one element for each of the ${cpus} possible CPUs`,
+      )
     }
     for (let cpu = 0; cpu < cpus; cpu++) codec.encode(value[cpu], into, cpu * stride)
   }
@@ -213,7 +220,10 @@ function rawBytes(size: number): Codec {
     encode(value, bytes, offset = 0) {
       if (!(value instanceof Uint8Array) || value.length !== size) {
         const got = value instanceof Uint8Array ? `${value.length} bytes` : typeof value
-        throw new BpfError('BAD_VALUE', `a Uint8Array of ${size} bytes is needed (the map has no types), not ${got}`)
+        throw new BpfError(
+          'BAD_VALUE',
+          `a Uint8Array of ${size} bytes is needed (the map has no types), not ${got}`,
+        )
       }
       bytes.set(value, offset)
     },

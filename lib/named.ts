@@ -3,7 +3,18 @@ import { BpfError } from './errors.js'
 import { nearest } from './nearest.js'
 
 /** What JavaScript itself asks of objects: promises, JSON, inspection. These names are never reported as missing. */
-const ASKED_BY_THE_LANGUAGE = new Set(['then', 'toJSON', 'constructor', 'toString', 'valueOf', 'nodeType', 'asymmetricMatch', '$$typeof', '@@__IMMUTABLE_ITERABLE__@@', '@@__IMMUTABLE_RECORD__@@'])
+const ASKED_BY_THE_LANGUAGE = new Set([
+  'then',
+  'toJSON',
+  'constructor',
+  'toString',
+  'valueOf',
+  'nodeType',
+  'asymmetricMatch',
+  '$$typeof',
+  '@@__IMMUTABLE_ITERABLE__@@',
+  '@@__IMMUTABLE_RECORD__@@',
+])
 
 export function notFound(kind: string, name: string, owner: string, candidates: Iterable<string>): BpfError {
   const names = [...candidates]

@@ -2,7 +2,7 @@
 import { BpfError } from './errors.js'
 import { Handle } from './handle.js'
 import type { Kernel, KernelMap, KernelObject } from './kernel.js'
-import { Link, Links, type SkippedProgram } from './link.js'
+import { Links, type Link, type SkippedProgram } from './link.js'
 import { whyNotAttachable } from './linux/sections.js'
 import { BpfMap } from './map.js'
 import { namedObject, notFound } from './named.js'
@@ -44,11 +44,17 @@ export class BpfObject extends Handle {
     this.#parts = parts
     const definitions = new Map(file.maps.map((map) => [map.name, map]))
     const owner = `object '${parts.name}'`
-    this.maps = namedObject('map', owner, lazily(object.maps, ({ name }) =>
-      new BpfMap(object.map(name), file, definitions.get(name), this),
-    ))
+    this.maps = namedObject(
+      'map',
+      owner,
+      lazily(object.maps, ({ name }) => new BpfMap(object.map(name), file, definitions.get(name), this)),
+    )
     const loaded = object.programs.filter((program) => program.autoload)
-    this.programs = namedObject('program', owner, lazily(loaded, ({ name }) => new Program(object.program(name))))
+    this.programs = namedObject(
+      'program',
+      owner,
+      lazily(loaded, ({ name }) => new Program(object.program(name))),
+    )
   }
 
   /** Constants, as they were when the object was loaded. */
@@ -72,7 +78,11 @@ export class BpfObject extends Handle {
     let variables = this.#sections.get(section)
     if (variables === undefined) {
       const definition = globalData(this.#parts, section)
-      variables = createVariables(this.#parts.file, definition, liveStore(this.#parts.object.map(section), definition))
+      variables = createVariables(
+        this.#parts.file,
+        definition,
+        liveStore(this.#parts.object.map(section), definition),
+      )
       this.#sections.set(section, variables)
     }
     return variables
@@ -114,7 +124,12 @@ export function globalData(parts: ObjectParts, section: string): MapDefinition {
   const sections = parts.file.maps.filter((map) => map.data !== undefined)
   const definition = sections.find((map) => map.name === section)
   if (definition === undefined) {
-    throw notFound('section of global data', section, `object '${parts.name}'`, sections.map((map) => map.name))
+    throw notFound(
+      'section of global data',
+      section,
+      `object '${parts.name}'`,
+      sections.map((map) => map.name),
+    )
   }
   return definition
 }
@@ -151,6 +166,8 @@ function lazily<T extends { readonly name: string }, U>(
 /** What JavaScript callers get who use a loaded object's methods too early; TypeScript doesn't offer them. */
 export function belongsToLoadedObjects(method: string): () => never {
   return () => {
-    throw new BpfError('BAD_PHASE', `${method}() belongs to a loaded object`, { hint: `Call load() first: open(…).load().${method}()` })
+    throw new BpfError('BAD_PHASE', `${method}() belongs to a loaded object`, {
+      hint: `Call load() first: open(…).load().${method}()`,
+    })
   }
 }

@@ -39,7 +39,10 @@ export class MapSettings {
 
   set maxEntries(maxEntries: number) {
     if (!Number.isInteger(maxEntries) || maxEntries < 0 || maxEntries > 0xffffffff) {
-      throw new BpfError('BAD_VALUE', `map '${this.name}': maxEntries must be an unsigned 32-bit integer, not ${maxEntries}`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `map '${this.name}': maxEntries must be an unsigned 32-bit integer, not ${maxEntries}`,
+      )
     }
     this.#parts.object.configureMap(this.name, { maxEntries })
   }
@@ -77,7 +80,10 @@ export class ProgramSettings {
 
   set autoload(autoload: boolean) {
     if (typeof autoload !== 'boolean') {
-      throw new BpfError('BAD_VALUE', `program '${this.name}': autoload must be true or false, not ${String(autoload)}`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `program '${this.name}': autoload must be true or false, not ${String(autoload)}`,
+      )
     }
     this.#parts.object.configureProgram(this.name, { autoload })
   }
@@ -110,8 +116,16 @@ export class OpenObject extends Handle {
     this.kernel = parts.kernel
     this.#parts = parts
     const owner = `object '${parts.name}'`
-    this.maps = namedObject('map', owner, settings(parts.object.maps, (name) => new MapSettings(parts, name)))
-    this.programs = namedObject('program', owner, settings(parts.object.programs, (name) => new ProgramSettings(parts, name)))
+    this.maps = namedObject(
+      'map',
+      owner,
+      settings(parts.object.maps, (name) => new MapSettings(parts, name)),
+    )
+    this.programs = namedObject(
+      'program',
+      owner,
+      settings(parts.object.programs, (name) => new ProgramSettings(parts, name)),
+    )
   }
 
   /** Constants (`const volatile`): the program's configuration. The verifier sees what is set here. */
@@ -180,7 +194,10 @@ export class OpenObject extends Handle {
 
   #begin(): void {
     if (this.#loading) {
-      throw new BpfError('BAD_PHASE', `object '${this.name}' was loaded already: an open object is loaded once`)
+      throw new BpfError(
+        'BAD_PHASE',
+        `object '${this.name}' was loaded already: an open object is loaded once`,
+      )
     }
     this.assertOpen()
     this.#loading = true
@@ -196,7 +213,10 @@ for (const method of ['attach', 'map', 'program']) {
   Object.defineProperty(OpenObject.prototype, method, { value: belongsToLoadedObjects(method) })
 }
 
-function settings<U>(specs: readonly { readonly name: string }[], make: (name: string) => U): Record<string, PropertyDescriptor> {
+function settings<U>(
+  specs: readonly { readonly name: string }[],
+  make: (name: string) => U,
+): Record<string, PropertyDescriptor> {
   return Object.fromEntries(specs.map(({ name }) => [name, { value: make(name) }]))
 }
 

@@ -13,7 +13,10 @@ export type ObjectSource = string | URL | Uint8Array
 export function readObject(source: ObjectSource): ObjectFile {
   if (source instanceof Uint8Array) return parseObjectFile(source)
   if (typeof source !== 'string' && !(source instanceof URL)) {
-    throw new BpfError('BAD_VALUE', `open() takes a path, a file: URL or a Uint8Array, not ${source === null ? 'null' : typeof source}`)
+    throw new BpfError(
+      'BAD_VALUE',
+      `open() takes a path, a file: URL or a Uint8Array, not ${source === null ? 'null' : typeof source}`,
+    )
   }
   let image: Uint8Array
   try {

@@ -59,7 +59,10 @@ const TURN_MS = 5
  * Lifetime: open until `close()`, the end of a `using` block, an abort, or the end of a `for await` over it. While open it keeps the
  * event loop alive, unless `unref()`ed. Reading needs no capability once the map is open.
  */
-export class RingBuffer<T = unknown> extends EventEmitter<RingBufferEvents<T>> implements AsyncIterable<T>, Disposable {
+export class RingBuffer<T = unknown>
+  extends EventEmitter<RingBufferEvents<T>>
+  implements AsyncIterable<T>, Disposable
+{
   readonly #name: string
   readonly #reader: KernelReader
   readonly #decode: RecordDecoder<T>
@@ -79,7 +82,10 @@ export class RingBuffer<T = unknown> extends EventEmitter<RingBufferEvents<T>> i
     super()
     this.#name = map.info.name
     if (map.info.type !== BPF_MAP_TYPE.RINGBUF) {
-      throw new BpfError('BAD_VALUE', `map '${this.#name}' is no ring buffer, its type is ${mapTypeName(map.info.type)}`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `map '${this.#name}' is no ring buffer, its type is ${mapTypeName(map.info.type)}`,
+      )
     }
     this.#decode = options.decode ?? decoderFor(map, file, options)
     this.#dropped = options.dropped
@@ -240,7 +246,10 @@ export class RingBuffer<T = unknown> extends EventEmitter<RingBufferEvents<T>> i
     this.#assertOpen()
     if (this.#iterating) throw new BpfError('BAD_PHASE', `ring buffer '${this.#name}' is iterated already`)
     if (this.listenerCount('event') + this.listenerCount('batch') > 0) {
-      throw new BpfError('BAD_PHASE', `ring buffer '${this.#name}' has listeners: listen or iterate, not both`)
+      throw new BpfError(
+        'BAD_PHASE',
+        `ring buffer '${this.#name}' has listeners: listen or iterate, not both`,
+      )
     }
     this.#iterating = true
     this.#reader.pause()
@@ -274,13 +283,20 @@ function decoderFor<T>(map: KernelMap, file: ObjectFile, options: RingBufferOpti
   if (name === undefined) return (bytes, offset, length) => bytes.slice(offset, offset + length) as T
   const { btf } = file
   if (btf === undefined) {
-    throw new BpfError('NO_BTF', `ring buffer '${map.info.name}': the object has no type information for '${name}'`, {
-      hint: 'Compile the object with clang -g, or give `decode`',
-    })
+    throw new BpfError(
+      'NO_BTF',
+      `ring buffer '${map.info.name}': the object has no type information for '${name}'`,
+      {
+        hint: 'Compile the object with clang -g, or give `decode`',
+      },
+    )
   }
-  const found = findType(btf, name, 'struct') ?? findType(btf, name, 'union') ?? findType(btf, name, 'typedef')
+  const found =
+    findType(btf, name, 'struct') ?? findType(btf, name, 'union') ?? findType(btf, name, 'typedef')
   if (found === undefined) {
-    const names = btf.types.flatMap((type) => (type.kind === 'struct' || type.kind === 'union' ? type.name || [] : []))
+    const names = btf.types.flatMap((type) =>
+      type.kind === 'struct' || type.kind === 'union' ? type.name || [] : [],
+    )
     throw notFound('type', name, `the object of ring buffer '${map.info.name}'`, names)
   }
   const codec = createCodec(btf, found.id, int64 === undefined ? {} : { int64 })
@@ -316,7 +332,10 @@ function nextTurn(): Promise<void> {
 
 function integer(option: string, value: number, least: number): number {
   if (!Number.isInteger(value) || value < least || value > 0x7fffffff) {
-    throw new BpfError('BAD_VALUE', `option ${option} must be an integer from ${least} to 2147483647, not ${value}`)
+    throw new BpfError(
+      'BAD_VALUE',
+      `option ${option} must be an integer from ${least} to 2147483647, not ${value}`,
+    )
   }
   return value
 }

@@ -47,7 +47,10 @@ function named(choice: string | undefined): (typeof NAMES)[number] {
   const known = NAMES.find((candidate) => candidate === name)
   if (known !== undefined) return known
   const origin = name === choice ? 'option kernel' : 'environment variable LIBBPF_NODE_KERNEL'
-  throw new BpfError('BAD_VALUE', `${origin} must be one of ${NAMES.join(', ')}, or a kernel object, not '${name}'`)
+  throw new BpfError(
+    'BAD_VALUE',
+    `${origin} must be one of ${NAMES.join(', ')}, or a kernel object, not '${name}'`,
+  )
 }
 
 function native(file: ObjectFile): Kernel {
@@ -55,9 +58,13 @@ function native(file: ObjectFile): Kernel {
   const types = file.programs.flatMap(({ type, autoload }) => (autoload && type !== undefined ? [type] : []))
   const reason = whyNotAllowed(types)
   if (reason === undefined) return kernel
-  throw new BpfError('NO_NATIVE_KERNEL', `this process may not load the object's programs: ${reason.problem}`, {
-    hint: reason.hint,
-  })
+  throw new BpfError(
+    'NO_NATIVE_KERNEL',
+    `this process may not load the object's programs: ${reason.problem}`,
+    {
+      hint: reason.hint,
+    },
+  )
 }
 
 function warnOfFallback(reason: string): void {

@@ -20,7 +20,11 @@ export interface VariableStore {
 /**
  * @throws BpfError `NO_BTF` at the first access where the object was compiled without -g
  */
-export function createVariables(file: ObjectFile, definition: MapDefinition, store: VariableStore): Variables {
+export function createVariables(
+  file: ObjectFile,
+  definition: MapDefinition,
+  store: VariableStore,
+): Variables {
   const owner = `section ${definition.name}`
   const properties: Record<string, PropertyDescriptor> = {}
   for (const variable of definition.data?.variables ?? []) {
@@ -34,7 +38,10 @@ export function createVariables(file: ObjectFile, definition: MapDefinition, sto
       get: () => codecOf().decode(store.bytes(), variable.offset),
       set: (value: unknown) => {
         if (store.written === undefined) {
-          throw new BpfError('BAD_PHASE', `${owner}: '${variable.name}' can't be set: ${store.readOnlyBecause}`)
+          throw new BpfError(
+            'BAD_PHASE',
+            `${owner}: '${variable.name}' can't be set: ${store.readOnlyBecause}`,
+          )
         }
         const bytes = store.bytes()
         codecOf().encode(value, bytes, variable.offset)
@@ -52,5 +59,8 @@ function withoutTypes(owner: string): Variables {
       hint: 'Compile the object with clang -g (and keep .BTF when stripping: llvm-strip -g)',
     })
   }
-  return new Proxy<Variables>({}, { get: (_target, name) => (typeof name === 'symbol' ? undefined : refuse()), set: refuse })
+  return new Proxy<Variables>(
+    {},
+    { get: (_target, name) => (typeof name === 'symbol' ? undefined : refuse()), set: refuse },
+  )
 }

@@ -22,7 +22,8 @@ export function linux(): Host {
     kernel: 'native',
     epochMs: Date.now() - Number(process.hrtime.bigint()) / 1e6,
     descendants,
-    play: (signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
+    play: (signal) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
   }
 }
 

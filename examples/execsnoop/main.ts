@@ -89,7 +89,9 @@ function follow(object: BpfObject, pids: readonly number[]): void {
 }
 
 function isNamed({ comm, filename }: ProcessEvent): boolean {
-  return options.name === undefined || comm.includes(options.name) || (filename?.includes(options.name) ?? false)
+  return (
+    options.name === undefined || comm.includes(options.name) || (filename?.includes(options.name) ?? false)
+  )
 }
 
 /** Aborted by Ctrl-C, by SIGTERM, at the end of the duration, or when nobody reads the output any more. */

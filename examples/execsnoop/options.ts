@@ -27,10 +27,18 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('-p, --pid <pid>', 'only this process', integer('a process id', 1, MAX_PID))
     .option('-u, --uid <uid>', 'only processes of this user', integer('a user id', 0, 0xfffffffe))
     .option('-n, --name <text>', 'only processes with this in their command or file name')
-    .option('--min-duration <ms>', 'leave out exits of processes that lived for less', integer('milliseconds', 0, 1e9), 0)
+    .option(
+      '--min-duration <ms>',
+      'leave out exits of processes that lived for less',
+      integer('milliseconds', 0, 1e9),
+      0,
+    )
     .option('-j, --json', 'one JSON object a line; so it is when the output is no terminal')
     .addOption(
-      new Option('-k, --kernel <kernel>', 'native: Linux; fallback: simulated processes; auto: the first that can be had')
+      new Option(
+        '-k, --kernel <kernel>',
+        'native: Linux; fallback: simulated processes; auto: the first that can be had',
+      )
         .choices(['auto', 'native', 'fallback'])
         .env('LIBBPF_NODE_KERNEL')
         .default('auto'),
@@ -38,7 +46,10 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('--seed <number>', 'of the simulated processes', integer('a seed', 0, 0xffffffff), 1)
     .allowExcessArguments(false)
     .parse(argv, { from: 'user' })
-  return { ...command.opts<Options>(), json: command.getOptionValue('json') === true || !process.stdout.isTTY }
+  return {
+    ...command.opts<Options>(),
+    json: command.getOptionValue('json') === true || !process.stdout.isTTY,
+  }
 }
 
 function integer(what: string, least: number, most: number): (text: string) => number {

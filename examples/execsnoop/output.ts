@@ -49,7 +49,9 @@ export class Table implements Output {
 
   begin({ name, description, reason }: Origin): void {
     const why = reason === undefined ? '' : `: ${reason}`
-    this.#out.write(`${this.#coloured(name === 'native' ? 'gray' : 'magenta', `${name} kernel (${description})${why}`)}\n`)
+    this.#out.write(
+      `${this.#coloured(name === 'native' ? 'gray' : 'magenta', `${name} kernel (${description})${why}`)}\n`,
+    )
     this.#line('bold', row(COLUMNS.map(({ title }) => title)))
   }
 
@@ -104,7 +106,9 @@ function duration(ms: number | undefined): string {
   return ms < 600_000 ? `${(ms / 1000).toFixed(2)} s` : `${Math.round(ms / 60_000)} min`
 }
 
-const SIGNALS = new Map<number, string>(Object.entries(constants.signals).map(([name, number]) => [number, name]))
+const SIGNALS = new Map<number, string>(
+  Object.entries(constants.signals).map(([name, number]) => [number, name]),
+)
 
 function status({ exitCode, signal }: ProcessEvent): string {
   if (signal !== undefined) return SIGNALS.get(signal) ?? `signal ${signal}`
@@ -118,6 +122,5 @@ function commandLine({ filename, args, argsTruncated }: ProcessEvent): string {
 
 /** Names come from other users' processes: they must not move the cursor or change the terminal's title. */
 function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return text.replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }

@@ -13,11 +13,29 @@ interface Script {
 }
 
 const SCRIPTS: readonly Script[] = [
-  { comm: 'curl', filename: '/usr/bin/curl', argv: ['curl', '-sS', 'http://localhost:8080/health'], uid: 1000, exit: 0 },
+  {
+    comm: 'curl',
+    filename: '/usr/bin/curl',
+    argv: ['curl', '-sS', 'http://localhost:8080/health'],
+    uid: 1000,
+    exit: 0,
+  },
   { comm: 'git', filename: '/usr/bin/git', argv: ['git', 'status', '--porcelain'], uid: 1000, exit: 0 },
   { comm: 'grep', filename: '/usr/bin/grep', argv: ['grep', '-rn', 'TODO', 'src'], uid: 1000, exit: 1 },
-  { comm: 'backup', filename: '/usr/local/bin/backup', argv: ['backup', '--incremental', '/var/lib'], uid: 0, exit: 0 },
-  { comm: 'node', filename: '/usr/bin/node', argv: ['node', 'server.js', '--port', '8080'], uid: 33, exit: { signal: SIGKILL } },
+  {
+    comm: 'backup',
+    filename: '/usr/local/bin/backup',
+    argv: ['backup', '--incremental', '/var/lib'],
+    uid: 0,
+    exit: 0,
+  },
+  {
+    comm: 'node',
+    filename: '/usr/bin/node',
+    argv: ['node', 'server.js', '--port', '8080'],
+    uid: 33,
+    exit: { signal: SIGKILL },
+  },
   { comm: 'ls', filename: '/usr/bin/ls', argv: ['ls', '-l', '/proc/self'], uid: 1000, exit: 0 },
 ]
 
@@ -33,7 +51,13 @@ export async function playScenario(kernel: FallbackKernel, seed: number, signal:
     kernel.clock.advance(BigInt(ms) * 1_000_000n)
   }
   try {
-    const shell = kernel.tasks.spawn({ pid: SHELL_PID, comm: 'bash', uid: 1000, filename: '/bin/bash', argv: ['bash'] })
+    const shell = kernel.tasks.spawn({
+      pid: SHELL_PID,
+      comm: 'bash',
+      uid: 1000,
+      filename: '/bin/bash',
+      argv: ['bash'],
+    })
     for (;;) {
       await pass(between(50, 400))
       const script = SCRIPTS[between(0, SCRIPTS.length - 1)] as Script // an index in range

@@ -49,7 +49,9 @@ export function describeObject(file: ObjectFile): ObjectDescription {
     btf: btf !== undefined,
     programs: programs.map(describeProgram),
     maps: maps.map((map) => describeMap(btf, map)),
-    globals: maps.flatMap((map) => (map.data?.variables ?? []).map((variable) => describeVariable(btf, map, variable))),
+    globals: maps.flatMap((map) =>
+      (map.data?.variables ?? []).map((variable) => describeVariable(btf, map, variable)),
+    ),
     externs: externs.map(({ name, kind, weak }) => ({ name, kind, weak })),
   }
 }
@@ -92,13 +94,17 @@ function describeVariable(
     type: btf === undefined ? '' : typeName(btf, type),
     offset,
     size,
-    value: btf === undefined || data === undefined ? null : jsonable(createCodec(btf, type).decode(data.initial, offset)),
+    value:
+      btf === undefined || data === undefined
+        ? null
+        : jsonable(createCodec(btf, type).decode(data.initial, offset)),
   }
 }
 
 function jsonable(value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString()
-  if (value instanceof Uint8Array) return Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  if (value instanceof Uint8Array)
+    return Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join('')
   if (Array.isArray(value)) return value.map(jsonable)
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, jsonable(member)]))

@@ -19,31 +19,49 @@ function asText(object: ObjectDescription): string {
   const { license, btf, programs, maps, globals, externs } = object
   const sections = [
     `license ${license || '(none)'}, ${btf ? 'with BTF' : 'without BTF'}\n`,
-    section('Programs', ['name', 'section', 'type', 'insns', 'CO-RE', ''], programs.map((program) => [
-      program.name,
-      program.section,
-      program.type ?? '(unknown)',
-      program.insns,
-      program.coreRelocations,
-      [program.autoload ? '' : 'not autoloaded', program.sleepable ? 'sleepable' : ''].filter(Boolean).join(', '),
-    ])),
-    section('Maps', ['name', 'type', 'key', 'value', 'max entries', 'flags'], maps.map((map) => [
-      map.name,
-      map.type,
-      sized(map.keyType, map.keySize),
-      sized(map.valueType, map.valueSize),
-      map.maxEntries,
-      map.flags.join(' | '),
-    ])),
-    section('Globals', ['section', 'name', 'type', 'offset', 'size', 'initial value'], globals.map((variable) => [
-      variable.section,
-      variable.name,
-      variable.type,
-      variable.offset,
-      variable.size,
-      shortened(JSON.stringify(variable.value)),
-    ])),
-    section('Externs', ['name', 'kind', ''], externs.map(({ name, kind, weak }) => [name, kind, weak ? 'weak' : ''])),
+    section(
+      'Programs',
+      ['name', 'section', 'type', 'insns', 'CO-RE', ''],
+      programs.map((program) => [
+        program.name,
+        program.section,
+        program.type ?? '(unknown)',
+        program.insns,
+        program.coreRelocations,
+        [program.autoload ? '' : 'not autoloaded', program.sleepable ? 'sleepable' : '']
+          .filter(Boolean)
+          .join(', '),
+      ]),
+    ),
+    section(
+      'Maps',
+      ['name', 'type', 'key', 'value', 'max entries', 'flags'],
+      maps.map((map) => [
+        map.name,
+        map.type,
+        sized(map.keyType, map.keySize),
+        sized(map.valueType, map.valueSize),
+        map.maxEntries,
+        map.flags.join(' | '),
+      ]),
+    ),
+    section(
+      'Globals',
+      ['section', 'name', 'type', 'offset', 'size', 'initial value'],
+      globals.map((variable) => [
+        variable.section,
+        variable.name,
+        variable.type,
+        variable.offset,
+        variable.size,
+        shortened(JSON.stringify(variable.value)),
+      ]),
+    ),
+    section(
+      'Externs',
+      ['name', 'kind', ''],
+      externs.map(({ name, kind, weak }) => [name, kind, weak ? 'weak' : '']),
+    ),
   ]
   return sections.filter(Boolean).join('\n')
 }
@@ -55,14 +73,37 @@ function section(title: string, head: readonly string[], rows: readonly (readonl
   const table = new Table({
     head: [...head],
     chars: {
-      top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-      left: ' ', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: ' ',
+      top: '',
+      'top-mid': '',
+      'top-left': '',
+      'top-right': '',
+      bottom: '',
+      'bottom-mid': '',
+      'bottom-left': '',
+      'bottom-right': '',
+      left: ' ',
+      'left-mid': '',
+      mid: '',
+      'mid-mid': '',
+      right: '',
+      'right-mid': '',
+      middle: ' ',
     },
-    style: { head: process.stdout.isTTY && !process.env['NO_COLOR'] ? ['gray'] : [], border: [], 'padding-left': 1, 'padding-right': 0 },
-    colAligns: head.map((_name, column) => (rows.every((row) => typeof row[column] === 'number') ? 'right' : 'left')),
+    style: {
+      head: process.stdout.isTTY && !process.env['NO_COLOR'] ? ['gray'] : [],
+      border: [],
+      'padding-left': 1,
+      'padding-right': 0,
+    },
+    colAligns: head.map((_name, column) =>
+      rows.every((row) => typeof row[column] === 'number') ? 'right' : 'left',
+    ),
   })
   table.push(...rows.map((row) => [...row]))
-  const lines = table.toString().split('\n').map((line) => line.trimEnd())
+  const lines = table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
   return `${title}\n${lines.join('\n')}\n`
 }
 

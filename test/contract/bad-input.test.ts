@@ -23,7 +23,12 @@ describeContract('a bad object', (tested) => {
     ['a folder', '.', 'EISDIR', /can't read/],
     ['no bytes', new Uint8Array(0), 'BAD_OBJECT', /empty/],
     ['a truncated header', image.subarray(0, 40), 'BAD_OBJECT', /short|truncated/],
-    ['a truncated file', image.subarray(0, image.length / 2), 'BAD_OBJECT', /truncated|outside|beyond|end of the file/],
+    [
+      'a truncated file',
+      image.subarray(0, image.length / 2),
+      'BAD_OBJECT',
+      /truncated|outside|beyond|end of the file/,
+    ],
     ['a text', new TextEncoder().encode('#include <bpf.h>\n'.repeat(20)), 'BAD_OBJECT', /not an ELF/],
     ['a 32-bit object', patched(4, 1), 'BAD_OBJECT', /32-bit/],
     ['a big-endian object', patched(5, 2), 'BAD_OBJECT', /big-endian/],

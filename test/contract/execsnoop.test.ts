@@ -22,7 +22,12 @@ describeContract('the execsnoop program', (tested) => {
     await vi.waitFor(() => expect(events.filter((event) => event.pid === pid)).toHaveLength(3))
     const [fork, exec, exit] = events.filter((event) => event.pid === pid)
     expect(fork).toMatchObject({ kind: FORK, ppid: kernel.root })
-    expect(exec).toMatchObject({ kind: EXEC, ppid: kernel.root, comm: 'true', filename: expect.stringMatching(/\/true$/) })
+    expect(exec).toMatchObject({
+      kind: EXEC,
+      ppid: kernel.root,
+      comm: 'true',
+      filename: expect.stringMatching(/\/true$/),
+    })
     expect(new TextDecoder().decode(exec?.args.subarray(0, exec.args_len))).toBe('true\0')
     expect(exit).toMatchObject({ kind: EXIT, comm: 'true', exit_code: 0 })
     expect(exit?.time_ns).toBeGreaterThanOrEqual(fork?.time_ns ?? Infinity)

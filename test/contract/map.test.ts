@@ -40,7 +40,14 @@ describeContract('a hash map', (tested) => {
     map.set(3, 33n)
     map.delete(0)
     map.set(4, 4n)
-    expect(new Map(map)).toEqual(new Map([[1, 1n], [2, 2n], [3, 33n], [4, 4n]]))
+    expect(new Map(map)).toEqual(
+      new Map([
+        [1, 1n],
+        [2, 2n],
+        [3, 33n],
+        [4, 4n],
+      ]),
+    )
   })
 
   it('iterates entries, keys and values', () => {

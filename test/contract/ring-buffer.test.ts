@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it, vi } from 'vitest'
-import { BpfError, type BpfObject } from '../../lib/index.js'
+import type { BpfError, BpfObject } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { describeContract, openContract } from '../support/kernels.js'
 
@@ -64,7 +64,9 @@ describeContract('a ring buffer', (tested) => {
         const [offset = -1, length = -1] = index.subarray(2 * i)
         lengths.add(length)
         expect(offset % 8).toBe(0)
-        expect(new DataView(bytes.buffer, bytes.byteOffset + offset).getBigUint64(0, true)).toBe(BigInt(total++))
+        expect(new DataView(bytes.buffer, bytes.byteOffset + offset).getBigUint64(0, true)).toBe(
+          BigInt(total++),
+        )
       }
       if (total === 10) break
     }
@@ -79,12 +81,17 @@ describeContract('a ring buffer', (tested) => {
     ring.on('event', (bytes) => seen.push(bytes))
     produce(object, 2, 1)
     ring.consume()
-    expect(seen.map((bytes) => [bytes.length, bytes[0]])).toEqual([[16, 1], [16, 2]])
+    expect(seen.map((bytes) => [bytes.length, bytes[0]])).toEqual([
+      [16, 1],
+      [16, 2],
+    ])
   })
 
   it('takes a decoder', () => {
     using object = openContract(tested.make()).load()
-    using ring = object.map('ring').ringBuffer({ decode: (bytes, offset, length) => `${bytes[offset]}/${length}` })
+    using ring = object
+      .map('ring')
+      .ringBuffer({ decode: (bytes, offset, length) => `${bytes[offset]}/${length}` })
     const seen: string[] = []
     ring.on('event', (text) => seen.push(text))
     produce(object, 2, 8)
@@ -116,7 +123,9 @@ describeContract('a ring buffer', (tested) => {
 
   it('counts what found no room, and reports it', async () => {
     using object = openContract(tested.make()).load()
-    using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample', dropped: () => object.bss['lost'] as bigint })
+    using ring = object
+      .map('ring')
+      .ringBuffer<Sample>({ type: 'sample', dropped: () => object.bss['lost'] as bigint })
     const drops: number[] = []
     const seen: bigint[] = []
     const sent = produce(object, 1000)
@@ -132,7 +141,9 @@ describeContract('a ring buffer', (tested) => {
 
   it('reports losses of the last moment when it is closed', () => {
     using object = openContract(tested.make()).load()
-    const ring = object.map('ring').ringBuffer<Sample>({ type: 'sample', dropped: () => object.bss['lost'] as bigint })
+    const ring = object
+      .map('ring')
+      .ringBuffer<Sample>({ type: 'sample', dropped: () => object.bss['lost'] as bigint })
     produce(object, 1000)
     ring.close()
     expect(ring.drops).toBeGreaterThan(0)

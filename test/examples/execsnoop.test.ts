@@ -5,9 +5,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { nativeIsAllowed } from '../support/require-kernel.js'
-
-const kernelTest = it.skipIf(!nativeIsAllowed())
+import { describeNative } from '../support/require-kernel.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/examples/execsnoop/main.js', import.meta.url))
 
@@ -37,7 +35,10 @@ type Running = ChildProcessByStdio<null, Readable, Readable>
 function startUnprivileged(...args: readonly string[]): Running {
   const drop = ['--inh-caps=-all', '--bounding-set=-all']
   const env = { ...process.env, LIBBPF_NODE_KERNEL: '' }
-  return spawn('setpriv', [...drop, process.execPath, MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env })
+  return spawn('setpriv', [...drop, process.execPath, MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env,
+  })
 }
 
 function start(...args: readonly string[]): Running {
@@ -64,7 +65,11 @@ describe('execsnoop without a kernel', () => {
   it('says in its first line that processes are simulated, and why', async () => {
     const { code, lines } = await end(start('--kernel', 'fallback', '--duration', '0.1'))
     expect(code).toBe(0)
-    expect(lines[0]).toMatchObject({ event: 'kernel', name: 'fallback', reason: expect.stringMatching(/simulated.*asked for/) })
+    expect(lines[0]).toMatchObject({
+      event: 'kernel',
+      name: 'fallback',
+      reason: expect.stringMatching(/simulated.*asked for/),
+    })
   })
 
   it('shows forks, executions and exits of a seeded scenario', async () => {
@@ -83,7 +88,8 @@ describe('execsnoop without a kernel', () => {
     const [first, second] = await Promise.all(
       [1, 2].map(() => end(start('--kernel', 'fallback', '--duration', '1', '--seed', '42'))),
     )
-    const story = (ended: Ended | undefined) => ended?.lines.slice(1, 6).map(({ event, pid, comm }) => [event, pid, comm])
+    const story = (ended: Ended | undefined) =>
+      ended?.lines.slice(1, 6).map(({ event, pid, comm }) => [event, pid, comm])
     expect(story(first)).toEqual(story(second))
     expect(story(first)).toHaveLength(5)
   })
@@ -127,41 +133,49 @@ describe('execsnoop without a kernel', () => {
   })
 })
 
-kernelTest('shows the processes of a tree, and no others', async () => {
-  // The tree waits until it is watched.
-  const tree = spawn('sh', ['-c', 'read go; sh -c "kill -9 \\$\\$"; (exit 7); ls /nonexistent'], {
-    stdio: ['pipe', 'ignore', 'ignore'],
+describeNative('execsnoop on Linux', () => {
+  it('shows the processes of a tree, and no others', async () => {
+    // The tree waits until it is watched.
+    const tree = spawn('sh', ['-c', 'read go; sh -c "kill -9 \\$\\$"; (exit 7); ls /nonexistent'], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
+    const child = start('--kernel', 'native', '--tree', String(tree.pid))
+    const ended = end(child)
+    await firstLine(child)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    tree.stdin?.end('go\n')
+    await once(tree, 'close')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    child.kill('SIGINT')
+    const { code, lines, errors } = await ended
+    expect(code).toBe(0)
+    expect(lines[0]).toMatchObject({ event: 'kernel', name: 'native' })
+    const events = lines.slice(1)
+    const exits = events.filter(({ event }) => event === 'exit')
+    expect(exits.find(({ signal }) => signal === 9)?.comm).toBe('sh')
+    expect(exits.some(({ exitCode, ppid }) => exitCode === 7 && ppid === tree.pid)).toBe(true)
+    const ls = events.find(({ event, comm }) => event === 'exec' && comm === 'ls')
+    expect(ls?.args).toEqual(['ls', '/nonexistent'])
+    const family = new Set([
+      tree.pid,
+      ...events.filter(({ event }) => event === 'fork').map(({ pid }) => pid),
+    ])
+    expect(events.filter(({ pid }) => !family.has(pid))).toEqual([])
+    expect(errors).toMatch(/0 events lost/)
   })
-  const child = start('--kernel', 'native', '--tree', String(tree.pid))
-  const ended = end(child)
-  await firstLine(child)
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  tree.stdin?.end('go\n')
-  await once(tree, 'close')
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  child.kill('SIGINT')
-  const { code, lines, errors } = await ended
-  expect(code).toBe(0)
-  expect(lines[0]).toMatchObject({ event: 'kernel', name: 'native' })
-  const events = lines.slice(1)
-  const exits = events.filter(({ event }) => event === 'exit')
-  expect(exits.find(({ signal }) => signal === 9)?.comm).toBe('sh')
-  expect(exits.some(({ exitCode, ppid }) => exitCode === 7 && ppid === tree.pid)).toBe(true)
-  const ls = events.find(({ event, comm }) => event === 'exec' && comm === 'ls')
-  expect(ls?.args).toEqual(['ls', '/nonexistent'])
-  const family = new Set([tree.pid, ...events.filter(({ event }) => event === 'fork').map(({ pid }) => pid)])
-  expect(events.filter(({ pid }) => !family.has(pid))).toEqual([])
-  expect(errors).toMatch(/0 events lost/)
-})
 
-kernelTest('names the missing capability when native is asked for without the right', async () => {
-  const { code, errors } = await end(startUnprivileged('--kernel', 'native'))
-  expect(code).toBe(1)
-  expect(errors).toMatch(/CAP_BPF and CAP_PERFMON are missing/)
-})
+  it('names the missing capability when native is asked for without the right', async () => {
+    const { code, errors } = await end(startUnprivileged('--kernel', 'native'))
+    expect(code).toBe(1)
+    expect(errors).toMatch(/CAP_BPF and CAP_PERFMON are missing/)
+  })
 
-kernelTest('goes on simulated, saying which capability is missing, when nothing was asked for', async () => {
-  const { code, lines } = await end(startUnprivileged('--duration', '0.1'))
-  expect(code).toBe(0)
-  expect(lines[0]).toMatchObject({ name: 'fallback', reason: expect.stringMatching(/CAP_BPF and CAP_PERFMON are missing/) })
+  it('goes on simulated, saying which capability is missing, when nothing was asked for', async () => {
+    const { code, lines } = await end(startUnprivileged('--duration', '0.1'))
+    expect(code).toBe(0)
+    expect(lines[0]).toMatchObject({
+      name: 'fallback',
+      reason: expect.stringMatching(/CAP_BPF and CAP_PERFMON are missing/),
+    })
+  })
 })

@@ -6,7 +6,10 @@ import { checkPrivileges } from '../../lib/native/privileges.js'
 
 /** Whether tests of the native kernel are to run: it is there, or it must be. */
 export function nativeIsAllowed(): boolean {
-  return process.env['REQUIRE_KERNEL'] === '1' || ('addon' in loadAddon() && checkPrivileges([BPF_PROG_TYPE.TRACING]).allowed)
+  return (
+    process.env['REQUIRE_KERNEL'] === '1' ||
+    ('addon' in loadAddon() && checkPrivileges([BPF_PROG_TYPE.TRACING]).allowed)
+  )
 }
 
 /** `describe` for tests that need Linux's bpf(). */

@@ -16,7 +16,7 @@ export interface Reached {
   /** For each slot the state of r0…r10 before it; undefined where it can't be reached. */
   readonly states: readonly (readonly Value[] | undefined)[]
   /** Whether it is known where the instruction in a reachable slot leads: false for undecided jumps. */
-  decided(slot: number): boolean
+  readonly decided: (slot: number) => boolean
 }
 
 const REGISTERS = 11
