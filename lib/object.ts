@@ -1,22 +1,14 @@
 /** A loaded object: verified programs, existing maps, live variables. */
 import { BpfError } from './errors.js'
-import { Handle } from './handle.js'
-import type { Kernel, KernelMap, KernelObject } from './kernel.js'
+import type { KernelMap } from './kernel.js'
 import { Links, type Link, type SkippedProgram } from './link.js'
 import { whyNotAttachable } from './linux/sections.js'
 import { BpfMap } from './map.js'
-import { namedObject, notFound } from './named.js'
-import type { MapDefinition, ObjectFile } from './object-file/types.js'
+import { namedObject } from './named.js'
+import type { MapDefinition } from './object-file/types.js'
+import { ObjectHandle, type ObjectParts } from './object-handle.js'
 import { Program } from './program.js'
-import { createVariables, type Variables } from './variables.js'
-
-/** What `open()` found out about an object: its parsed file, the kernel that it is for, and that kernel's object. */
-export interface ObjectParts {
-  readonly name: string
-  readonly file: ObjectFile
-  readonly kernel: Kernel
-  readonly object: KernelObject
-}
+import type { VariableStore } from './variables.js'
 
 /**
  * An object in the kernel.
@@ -24,24 +16,16 @@ export interface ObjectParts {
  * Lifetime: until `close()` or the end of a `using` block; that closes its maps and programs too. Links and ring buffers that were made
  * from it have lives of their own.
  */
-export class BpfObject extends Handle {
-  readonly name: string
-  /** The kernel that it was loaded into: `object.kernel.name` is `'native'` or `'fallback'`. */
-  readonly kernel: Kernel
+export class BpfObject extends ObjectHandle {
   /** Its maps, by name. An unknown name throws `NOT_FOUND`. */
   readonly maps: Readonly<Record<string, BpfMap>>
   /** Its loaded programs, by name. */
   readonly programs: Readonly<Record<string, Program>>
-  readonly #parts: ObjectParts
-  readonly #sections = new Map<string, Variables>()
 
   /** @internal */
   constructor(parts: ObjectParts) {
-    super(parts.object, `object '${parts.name}'`)
+    super(parts)
     const { object, file } = parts
-    this.name = parts.name
-    this.kernel = parts.kernel
-    this.#parts = parts
     const definitions = new Map(file.maps.map((map) => [map.name, map]))
     const owner = `object '${parts.name}'`
     this.maps = namedObject(
@@ -55,37 +39,6 @@ export class BpfObject extends Handle {
       owner,
       lazily(loaded, ({ name }) => new Program(object.program(name))),
     )
-  }
-
-  /** Constants, as they were when the object was loaded. */
-  get rodata(): Variables {
-    return this.variables('.rodata')
-  }
-
-  /** Initialised global variables, live. */
-  get data(): Variables {
-    return this.variables('.data')
-  }
-
-  /** Global variables that started as zero, live. */
-  get bss(): Variables {
-    return this.variables('.bss')
-  }
-
-  /** The variables of any section of global data: `.data.config`. @throws BpfError `NOT_FOUND` */
-  variables(section: string): Variables {
-    this.assertOpen()
-    let variables = this.#sections.get(section)
-    if (variables === undefined) {
-      const definition = globalData(this.#parts, section)
-      variables = createVariables(
-        this.#parts.file,
-        definition,
-        liveStore(this.#parts.object.map(section), definition),
-      )
-      this.#sections.set(section, variables)
-    }
-    return variables
   }
 
   /** A map by name, with types for keys and values: `object.map<number, bigint>('starts')`. */
@@ -106,7 +59,7 @@ export class BpfObject extends Handle {
     const attached: Link[] = []
     const skipped: SkippedProgram[] = []
     try {
-      for (const { name, section, autoload } of this.#parts.object.programs) {
+      for (const { name, section, autoload } of this.parts.object.programs) {
         const reason = autoload ? whyNotAttachable(section) : 'autoload is off'
         if (reason === undefined) attached.push(this.program(name).attach())
         else skipped.push({ program: name, reason })
@@ -117,25 +70,14 @@ export class BpfObject extends Handle {
     }
     return new Links(attached, skipped)
   }
-}
 
-/** The definition of a section of global data. @throws BpfError `NOT_FOUND` */
-export function globalData(parts: ObjectParts, section: string): MapDefinition {
-  const sections = parts.file.maps.filter((map) => map.data !== undefined)
-  const definition = sections.find((map) => map.name === section)
-  if (definition === undefined) {
-    throw notFound(
-      'section of global data',
-      section,
-      `object '${parts.name}'`,
-      sections.map((map) => map.name),
-    )
+  protected override store(definition: MapDefinition): VariableStore {
+    return liveStore(this.parts.object.map(definition.name), definition)
   }
-  return definition
 }
 
 /** Bytes of a loaded section: its memory where it can be mapped, else the map's only value, read and written as a whole. */
-function liveStore(map: KernelMap, definition: MapDefinition) {
+function liveStore(map: KernelMap, definition: MapDefinition): VariableStore {
   const frozen = definition.data?.kind === 'rodata' || definition.data?.kind === 'kconfig'
   const key = new Uint8Array(map.info.keySize)
   const value = new Uint8Array(map.info.bufferSize)

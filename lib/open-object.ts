@@ -1,12 +1,13 @@
 /** An object between open and load: it can be configured, and nothing of it is in the kernel yet. */
 import { BpfError } from './errors.js'
-import { Handle } from './handle.js'
-import type { Kernel, MapSpec, ProgramSpec } from './kernel.js'
+import type { MapSpec, ProgramSpec } from './kernel.js'
 import { mapTypeName } from './linux/map-types.js'
 import { programTypeName } from './linux/program-types.js'
 import { namedObject } from './named.js'
-import { belongsToLoadedObjects, BpfObject, globalData, type ObjectParts } from './object.js'
-import { createVariables, type Variables } from './variables.js'
+import type { MapDefinition } from './object-file/types.js'
+import { ObjectHandle, type ObjectParts } from './object-handle.js'
+import { belongsToLoadedObjects, BpfObject } from './object.js'
+import type { VariableStore } from './variables.js'
 
 /** A map that `load()` will create. */
 export class MapSettings {
@@ -98,23 +99,16 @@ export class ProgramSettings {
  *
  * Lifetime: until `load()`, which hands everything on to the loaded object, or `close()`.
  */
-export class OpenObject extends Handle {
-  readonly name: string
-  readonly kernel: Kernel
+export class OpenObject extends ObjectHandle {
   /** Its maps, by name, to be configured. An unknown name throws `NOT_FOUND`. */
   readonly maps: Readonly<Record<string, MapSettings>>
   /** Its programs, by name, to be configured. */
   readonly programs: Readonly<Record<string, ProgramSettings>>
-  readonly #parts: ObjectParts
-  readonly #sections = new Map<string, Variables>()
   #loading = false
 
   /** @internal */
   constructor(parts: ObjectParts) {
-    super(parts.object, `object '${parts.name}'`)
-    this.name = parts.name
-    this.kernel = parts.kernel
-    this.#parts = parts
+    super(parts)
     const owner = `object '${parts.name}'`
     this.maps = namedObject(
       'map',
@@ -128,39 +122,6 @@ export class OpenObject extends Handle {
     )
   }
 
-  /** Constants (`const volatile`): the program's configuration. The verifier sees what is set here. */
-  get rodata(): Variables {
-    return this.variables('.rodata')
-  }
-
-  /** Initialised global variables. */
-  get data(): Variables {
-    return this.variables('.data')
-  }
-
-  /** Global variables that start as zero, unless set here. */
-  get bss(): Variables {
-    return this.variables('.bss')
-  }
-
-  /** The variables of any section of global data: `.data.config`. @throws BpfError `NOT_FOUND` */
-  variables(section: string): Variables {
-    this.assertOpen()
-    let variables = this.#sections.get(section)
-    if (variables === undefined) {
-      const definition = globalData(this.#parts, section)
-      const { object } = this.#parts
-      const image = object.initialValue(section) ?? new Uint8Array(definition.valueSize)
-      variables = createVariables(this.#parts.file, definition, {
-        bytes: () => image,
-        written: (bytes) => object.setInitialValue(section, bytes),
-        readOnlyBecause: '',
-      })
-      this.#sections.set(section, variables)
-    }
-    return variables
-  }
-
   /**
    * Creates the maps and has the programs verified and loaded. The open object is used up; go on with the loaded one.
    *
@@ -172,7 +133,7 @@ export class OpenObject extends Handle {
   load(): BpfObject {
     this.#begin()
     try {
-      this.#parts.object.load()
+      this.parts.object.load()
     } catch (error) {
       this.close()
       throw error
@@ -184,7 +145,7 @@ export class OpenObject extends Handle {
   async loadAsync(): Promise<BpfObject> {
     this.#begin()
     try {
-      await this.#parts.object.loadAsync()
+      await this.parts.object.loadAsync()
     } catch (error) {
       this.close()
       throw error
@@ -205,7 +166,17 @@ export class OpenObject extends Handle {
 
   #handOver(): BpfObject {
     this.pass()
-    return new BpfObject(this.#parts)
+    return new BpfObject(this.parts)
+  }
+
+  protected override store({ name, valueSize }: MapDefinition): VariableStore {
+    const { object } = this.parts
+    const image = object.initialValue(name) ?? new Uint8Array(valueSize)
+    return {
+      bytes: () => image,
+      written: (bytes) => object.setInitialValue(name, bytes),
+      readOnlyBecause: '',
+    }
   }
 }
 

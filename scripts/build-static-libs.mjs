@@ -10,87 +10,40 @@
  *
  * Idempotent: does nothing when `.cache/static/versions.json` tells that all is there.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { DebianError, debianMirror, isOlder, privateApt, updateLists } from './setup/debian.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const WORK = path.join(ROOT, '.cache', 'static-build')
 const PREFIX = path.join(ROOT, '.cache', 'static')
 const STAMP = path.join(PREFIX, 'versions.json')
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 /** Newest first: the first suite that has a source package wins. */
 const LIBBPF_SUITES = ['sid', 'forky', 'trixie', 'bookworm-backports']
 const CFLAGS = '-g -O2 -fPIC -fvisibility=hidden'
 
-class Failure extends Error {}
-
 function say(text) {
   console.log(`static-libs: ${text}`)
-}
-
-function read(command, args) {
-  try {
-    return execFileSync(command, args, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-      maxBuffer: 1 << 26,
-    })
-  } catch (error) {
-    const detail = String(error.stderr ?? '').trim()
-    throw new Failure(`${command} ${args.at(-1)}: ${detail === '' ? error.message : detail}`)
-  }
 }
 
 /** Runs a build step with its output in a log, of which the end is shown on failure. */
 function run(title, command, args, options = {}) {
   say(title)
   const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28, ...options })
-  if (result.error !== undefined) throw new Failure(`${command}: ${result.error.message}`)
+  if (result.error !== undefined) throw new DebianError(`${command}: ${result.error.message}`)
   if (result.status === 0) return
   const tail = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-25).join('\n')
-  throw new Failure(`${title}: ${command} exited with ${result.status}\n${tail}`)
-}
-
-/** Where the machine's apt gets Debian from, and which release it is. */
-function mirror() {
-  const lines = read('apt-get', ['indextargets', '--format', '$(ORIGIN)|$(CODENAME)|$(REPO_URI)']).split('\n')
-  for (const line of new Set(lines)) {
-    const [origin, codename, uri] = line.split('|')
-    if (origin === 'Debian' && codename !== undefined && /^[a-z]+$/.test(codename)) return { uri, codename }
-  }
-  throw new Failure('apt knows no Debian mirror here: run "apt-get update" on a Debian machine')
-}
-
-/** The options that make apt work on a directory of its own. */
-function privateApt(uri, suite) {
-  const dir = path.join(WORK, 'apt', suite)
-  for (const part of ['state/lists/partial', 'cache/archives/partial', 'etc']) {
-    mkdirSync(path.join(dir, part), { recursive: true })
-  }
-  const signed = existsSync(KEYRING) ? ` [signed-by=${KEYRING}]` : ''
-  writeFileSync(path.join(dir, 'etc/sources.list'), `deb-src${signed} ${uri} ${suite} main\n`)
-  writeFileSync(path.join(dir, 'state/status'), '')
-  const options = {
-    'Dir::Etc::sourcelist': path.join(dir, 'etc/sources.list'),
-    'Dir::Etc::sourceparts': '/dev/null',
-    'Dir::State': path.join(dir, 'state'),
-    'Dir::State::status': path.join(dir, 'state/status'),
-    'Dir::Cache': path.join(dir, 'cache'),
-    'APT::Sandbox::User': '',
-  }
-  return Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`])
+  throw new DebianError(`${title}: ${command} exited with ${result.status}\n${tail}`)
 }
 
 /** Downloads and unpacks a source package; answers its version and directory, or undefined where the suite has none. */
 function fetchSource(uri, suite, name) {
-  const apt = privateApt(uri, suite)
+  const apt = privateApt(path.join(WORK, 'apt', suite), [{ type: 'deb-src', uri, suite }])
   say(`looking for ${name} in ${suite}`)
-  const update = spawnSync('apt-get', [...apt, 'update', '-q'], { encoding: 'utf8' })
-  // apt answers 0 for "some indexes failed": only the package lookup below decides.
-  if (update.status !== 0 && update.error !== undefined) throw new Failure(`apt-get: ${update.error.message}`)
+  updateLists(apt)
   const shown = spawnSync('apt-cache', [...apt, 'showsrc', name], { encoding: 'utf8' })
   const versions = [...(shown.stdout ?? '').matchAll(/^Version: (\S+)$/gm)].map((match) => match[1])
   const [version] = versions.sort((a, b) => (isOlder(a, b) ? 1 : -1))
@@ -106,14 +59,10 @@ function fetchSource(uri, suite, name) {
     { cwd: dir },
   )
   const dsc = readdirSync(dir).find((file) => file.endsWith('.dsc'))
-  if (dsc === undefined) throw new Failure(`apt-get source left no .dsc of ${name}`)
+  if (dsc === undefined) throw new DebianError(`apt-get source left no .dsc of ${name}`)
   // apt has checked the hashes against the signed index already.
   run(`unpacking ${name}`, 'dpkg-source', ['--no-check', '-x', dsc, 'tree'], { cwd: dir })
   return { version, tree: path.join(dir, 'tree') }
-}
-
-function isOlder(a, b) {
-  return spawnSync('dpkg', ['--compare-versions', a, 'lt', b]).status === 0
 }
 
 function buildLibbpf(tree) {
@@ -158,21 +107,21 @@ function upToDate() {
 }
 
 function main() {
-  if (process.platform !== 'linux') throw new Failure('libbpf is for Linux only')
+  if (process.platform !== 'linux') throw new DebianError('libbpf is for Linux only')
   if (upToDate() && !process.argv.includes('--force')) {
     say(`up to date: ${readFileSync(STAMP, 'utf8').trim()}`)
     return
   }
   for (const tool of ['apt-get', 'dpkg-source', 'make', 'cc']) {
     if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0)
-      throw new Failure(`${tool} is needed; install dpkg-dev, make and gcc`)
+      throw new DebianError(`${tool} is needed; install dpkg-dev, make and gcc`)
   }
   rmSync(PREFIX, { recursive: true, force: true })
   mkdirSync(path.join(PREFIX, 'lib'), { recursive: true })
-  const { uri, codename } = mirror()
+  const { uri, codename } = debianMirror()
 
   const elfutils = fetchSource(uri, codename, 'elfutils')
-  if (elfutils === undefined) throw new Failure(`${codename} has no source package elfutils`)
+  if (elfutils === undefined) throw new DebianError(`${codename} has no source package elfutils`)
   buildLibelf(elfutils.tree)
 
   let libbpf
@@ -180,7 +129,7 @@ function main() {
     libbpf = fetchSource(uri, suite, 'libbpf')
     if (libbpf !== undefined) break
   }
-  if (libbpf === undefined) throw new Failure('no suite of the mirror has a source package libbpf')
+  if (libbpf === undefined) throw new DebianError('no suite of the mirror has a source package libbpf')
   buildLibbpf(libbpf.tree)
 
   writeFileSync(STAMP, `${JSON.stringify({ libbpf: libbpf.version, elfutils: elfutils.version })}\n`)
@@ -191,7 +140,7 @@ function main() {
 try {
   main()
 } catch (error) {
-  if (!(error instanceof Failure)) throw error
+  if (!(error instanceof DebianError)) throw error
   console.error(`static-libs: ${error.message}`)
   process.exitCode = 1
 }

@@ -19,7 +19,6 @@ const OUTER: FieldValues = {
 /** Runs `read_outer` on a simulated `struct outer`, and gives what it found. */
 function read(options: FallbackOptions, outer: FieldValues = OUTER): readonly bigint[] {
   const { kernel, spec } = openOn('test/fallback_core', options)
-  kernel.tracepoints.define('probe_outer', [{ name: 'outer', type: 'struct outer *' }])
   spec.programs['raw_exit']!.autoload = false // its task_struct isn't in every target
   using object = spec.load()
   using _link = object.program('read_outer').attach()

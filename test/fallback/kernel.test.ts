@@ -5,7 +5,7 @@ import type { RecordBatch } from '../../lib/kernel.js'
 import { open } from '../../lib/open.js'
 import { readObject } from '../../lib/read-object.js'
 import { code } from '../support/errors.js'
-import { objectUrl, openOn } from '../support/fallback.js'
+import { kernelWithProbe, objectUrl, openOn } from '../support/fallback.js'
 
 const RING = { batchBytes: 64, batchRecords: 100, floodIntervalMs: 1, floodWakeups: 0, floodPeriodMs: 1 }
 const VMLINUX = '/sys/kernel/btf/vmlinux'
@@ -175,7 +175,7 @@ describe('the fallback kernel', () => {
   })
 
   it('leaves nothing behind of an object that could not be loaded', () => {
-    const kernel = createKernel()
+    const kernel = kernelWithProbe()
     const before = kernel.usedBytes
     const spec = open(objectUrl('test/fallback_core'), { kernel })
     spec.rodata['use_missing'] = true

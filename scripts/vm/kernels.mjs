@@ -1,0 +1,86 @@
+/** The Linux kernels on which the tests are run: Debian's cloud kernels, unpacked aside. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { DebianError, debianMirror } from '../setup/debian.mjs'
+import { openSuites, packageFields, readManifest, say, unpackOnce, vmFolder } from './cache.mjs'
+
+/** Depends on the image of the suite's current kernel, whose own name changes with every update. */
+const META_PACKAGE = 'linux-image-cloud-amd64'
+
+/**
+ * Where each kernel comes from, by the name that `--kernel` takes; oldest first. `newest` is whatever sid has, the others are
+ * the long-term kernels of Debian's releases.
+ */
+export const kernelSuites = new Map([
+  ['5.10', { suite: 'bullseye-security', isSecurity: true }],
+  ['6.1', { suite: 'bookworm', isSecurity: false }],
+  ['6.12', { suite: 'bookworm-backports', isSecurity: false }],
+  ['newest', { suite: 'sid', isSecurity: false }],
+])
+
+/**
+ * A kernel, downloaded if it isn't there yet.
+ *
+ * @param name           a key of {@link kernelSuites}
+ * @param options.renew  whether to look for a newer package than the one that is there
+ * @returns its release (`uname -r`), Debian version, the path of its image, and of the folder of its modules
+ * @throws {DebianError} if the mirror has no such kernel
+ */
+export function provideKernel(name, { renew = false } = {}) {
+  const folder = `linux-${name}`
+  let manifest = readManifest(folder)
+  if (manifest === undefined || renew) {
+    const current = resolve(name)
+    if (manifest?.version !== current.version) {
+      say(`Linux ${current.release} (${current.version}): downloading`)
+      unpackOnce(folder, current.apt, current.packages, { release: current.release, version: current.version })
+    }
+    manifest = { release: current.release, version: current.version }
+  }
+  return { name, ...manifest, ...locate(folder, manifest.release) }
+}
+
+/** What to download for a kernel today. */
+function resolve(name) {
+  const { suite, isSecurity } = kernelSuites.get(name)
+  const mirror = debianMirror()
+  const uri = isSecurity ? mirror.securityUri : mirror.uri
+  if (uri === undefined) throw new DebianError(`apt knows no security archive here, and ${suite} is in none other`)
+  const apt = openSuites(suite, [{ uri, suite }])
+  const image = dependencies(apt, META_PACKAGE).find((entry) => /^linux-image-\d/.test(entry))
+  if (image === undefined) throw new DebianError(`${suite} has no ${META_PACKAGE}: it may have been archived`)
+  const fields = packageFields(apt, image)
+  if (fields === undefined) throw new DebianError(`${suite} has ${META_PACKAGE}, but not the ${image} it asks for`)
+  return {
+    apt,
+    release: image.slice('linux-image-'.length),
+    version: fields.Version,
+    packages: parts(apt, image),
+  }
+}
+
+/** A kernel's image was one package until Linux 7; since then its parts are packages that it depends on. */
+function parts(apt, image) {
+  const release = image.slice('linux-image-'.length)
+  return [image, ...dependencies(apt, image).filter((name) => name.startsWith('linux-') && name.endsWith(release))]
+}
+
+/** Names of the packages that one depends on, first alternatives only. */
+function dependencies(apt, name) {
+  const depends = packageFields(apt, name)?.Depends ?? ''
+  return depends
+    .split(',')
+    .map((entry) => /^\s*([^\s|(:]+)/.exec(entry)?.[1])
+    .filter((entry) => entry !== undefined)
+}
+
+/** Where an unpacked kernel keeps its image and modules: in /boot and /lib, or since Linux 7 both in /usr. */
+function locate(folder, release) {
+  const root = join(vmFolder, folder)
+  const modules = [`usr/lib/modules/${release}`, `lib/modules/${release}`].map((part) => join(root, part))
+  const images = [join(root, `boot/vmlinuz-${release}`), ...modules.map((part) => join(part, 'vmlinuz'))]
+  const found = { image: images.find(existsSync), modules: modules.find(existsSync) }
+  if (found.image === undefined || found.modules === undefined)
+    throw new DebianError(`the package of Linux ${release} has an unknown layout: delete .cache/vm/${folder} and try again`)
+  return found
+}
