@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 /** Runs a module with `open` and `kernel` at hand. @returns what it printed on either stream */
-async function run(kernel: 'fallback', body: string): Promise<string> {
+async function run(body: string): Promise<string> {
   const script = `
     import { open } from '${ROOT}dist/lib/index.js'
     import { createKernel } from '${ROOT}dist/lib/fallback/index.js'
@@ -26,36 +26,27 @@ async function run(kernel: 'fallback', body: string): Promise<string> {
 
 describe('a handle', () => {
   it('that is collected while open warns, and goes on working', async () => {
-    const output = await run(
-      'fallback',
-      `const object = load()
+    const output = await run(`const object = load()
        ;(() => { object.program('on_exec').attach() })()
        await collect()
        const root = kernel.tasks.spawn({ pid: 50, comm: 'root', filename: '/r', argv: ['r'] })
        object.bss.tree_root = 50
        const child = kernel.tasks.spawn({ comm: 'x', filename: '/x', argv: ['x'], parent: root })
-       console.log('seen', object.bss.seen_pid === child.pid)`,
-    )
+       console.log('seen', object.bss.seen_pid === child.pid)`)
     expect(output).toMatch(/LIBBPF_NODE_LEAK.*link of program 'on_exec' .* was garbage-collected while open/)
     expect(output).toContain('seen true')
   })
 
   it('that was closed is collected in silence', async () => {
-    const output = await run(
-      'fallback',
-      `(() => { const o = load(); o.attach().close(); o.close() })(); await collect()`,
-    )
+    const output = await run(`(() => { const o = load(); o.attach().close(); o.close() })(); await collect()`)
     expect(output).toBe('')
   })
 
   it('of an object stays while one of its maps is in use', async () => {
-    const output = await run(
-      'fallback',
-      `const map = (() => load().map('counters'))()
+    const output = await run(`const map = (() => load().map('counters'))()
        await collect()
        map.set(1, 5n)
-       console.log(map.get(1))`,
-    )
+       console.log(map.get(1))`)
     expect(output).toBe('5n\n')
   })
 })

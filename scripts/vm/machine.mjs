@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeInitrd } from './initrd.mjs'
 
@@ -56,16 +56,16 @@ export async function runInMachine(emulator, kernel, command, { timeoutMs, signa
 }
 
 /**
- * Serves the host's root folder. In a mount namespace of its own, where that is read-only: so it is whatever the guest's kernel
- * asks for.
+ * Serves the host's root folder. In a mount namespace of its own, where that is read-only but for the socket's folder: so it is
+ * whatever the guest's kernel asks for.
  */
 function startShare({ command, args, env }, socket, log) {
-  const script = 'mount -t tmpfs tmpfs /run && mount -o remount,bind,ro / && exec "$@"'
+  const script = 'mount -t tmpfs tmpfs /run && mount --bind "$0" "$0" && mount -o remount,bind,ro / && exec "$@"'
   const share = [`--socket-path=${socket}`, '-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot']
   const output = openSync(log, 'w')
   const child = spawn(
     'unshare',
-    ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', command, ...args, ...share],
+    ['--mount', '--propagation', 'private', 'sh', '-c', script, dirname(socket), command, ...args, ...share],
     { env, stdio: ['ignore', output, output] },
   )
   closeSync(output)
