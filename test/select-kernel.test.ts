@@ -21,13 +21,8 @@ async function choose(options: string, variable = '', prefix: readonly string[] 
     for (let i = 0; i < 2; i++) try {
       using: { const spec = open('${ROOT}bpf/execsnoop.bpf.o', ${options}); console.log(spec.kernel.name); spec.close() }
     } catch (error) { console.log(error.code, error.message) }`
-  const [command = process.execPath, ...args] = [
-    ...prefix,
-    process.execPath,
-    '--input-type=module',
-    '-e',
-    script,
-  ]
+  const words = [...prefix, process.execPath, '--input-type=module', '-e', script]
+  const [command = '', ...args] = words
   return promisify(execFile)(command, args, { env: { ...process.env, LIBBPF_NODE_KERNEL: variable } })
 }
 
