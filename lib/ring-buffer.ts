@@ -66,7 +66,7 @@ export class RingBuffer<T = unknown>
   readonly #name: string
   readonly #reader: KernelReader
   readonly #decode: RecordDecoder<T>
-  readonly #dropped: (() => number | bigint) | undefined
+  #dropped: (() => number | bigint) | undefined
   readonly #signal: AbortSignal | undefined
   readonly #onAbort = (): void => this.close()
   #drops = 0
@@ -98,7 +98,9 @@ export class RingBuffer<T = unknown>
     })
     const emitter: EventEmitter = this
     emitter.on('newListener', (name) => {
-      if ((name === 'event' || name === 'batch') && !this.#closed && !this.#iterating) this.#reader.resume()
+      if ((name !== 'event' && name !== 'batch') || this.#closed) return
+      this.#assertNotIterated()
+      this.#reader.resume()
     })
     this.#signal = options.signal
     if (this.#signal?.aborted) this.close()
@@ -150,18 +152,21 @@ export class RingBuffer<T = unknown>
   /** Takes what is in the ring now, one batch at most, and tells the listeners, before it returns. @returns records taken */
   consume(): number {
     this.#assertOpen()
+    this.#assertNotIterated()
     return this.#reader.consume()
   }
 
   /** Leaves records in the ring until `resume()`. */
   pause(): this {
     this.#assertOpen()
+    this.#assertNotIterated()
     this.#reader.pause()
     return this
   }
 
   resume(): this {
     this.#assertOpen()
+    this.#assertNotIterated()
     this.#reader.resume()
     return this
   }
@@ -185,12 +190,7 @@ export class RingBuffer<T = unknown>
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#reader.close()
     this.#wake?.()
-    try {
-      this.#reportDrops()
-    } catch (error) {
-      // The counter's object may have been closed before the ring buffer: then the last count can't be had.
-      if (!(error instanceof BpfError && error.code === 'CLOSED')) throw error
-    }
+    this.#reportDrops()
     this.emit('close')
   }
 
@@ -207,7 +207,8 @@ export class RingBuffer<T = unknown>
       if (this.listenerCount('batch') > 0) guarded(() => this.emit('batch', batch))
       if (this.listenerCount('event') > 0) this.#emitEvents(batch)
     }
-    this.#reportDrops()
+    // Closing has reported already.
+    if (!this.#closed) this.#reportDrops()
   }
 
   #emitEvents({ bytes, index, count }: RecordBatch): void {
@@ -234,17 +235,28 @@ export class RingBuffer<T = unknown>
   }
 
   #reportDrops(): void {
-    if (this.#dropped === undefined) return
-    const total = Number(this.#dropped())
+    const total = this.#readDropped()
+    if (total === undefined) return
     const count = total - this.#drops
     if (count <= 0) return
     this.#drops = total
     guarded(() => this.emit('drop', count))
   }
 
+  #readDropped(): number | undefined {
+    try {
+      return this.#dropped === undefined ? undefined : Number(this.#dropped())
+    } catch (error) {
+      // The counter goes with its object, which may be closed before the ring buffer; what it said last stays.
+      this.#dropped = undefined
+      if (!(error instanceof BpfError && error.code === 'CLOSED')) throwLater(error)
+      return undefined
+    }
+  }
+
   #startIterating(): void {
     this.#assertOpen()
-    if (this.#iterating) throw new BpfError('BAD_PHASE', `ring buffer '${this.#name}' is iterated already`)
+    this.#assertNotIterated()
     if (this.listenerCount('event') + this.listenerCount('batch') > 0) {
       throw new BpfError(
         'BAD_PHASE',
@@ -271,6 +283,11 @@ export class RingBuffer<T = unknown>
       }
       this.#reader.resume()
     })
+  }
+
+  /** While it is iterated the loop sets the pace: whatever else took records would overwrite the loop's batch. */
+  #assertNotIterated(): void {
+    if (this.#iterating) throw new BpfError('BAD_PHASE', `ring buffer '${this.#name}' is iterated already`)
   }
 
   #assertOpen(): void {

@@ -248,6 +248,35 @@ describeContract('a ring buffer', (tested) => {
     await expect(ring.batches().next()).rejects.toThrow(/listen or iterate/)
   })
 
+  it('lets nothing else take records while it is iterated', async () => {
+    using object = openContract(tested.make()).load()
+    produce(object, 3)
+    const ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    const seen: bigint[] = []
+    for await (const { sequence } of ring) {
+      expect(code(() => ring.consume())).toBe('BAD_PHASE')
+      expect(code(() => ring.resume())).toBe('BAD_PHASE')
+      expect(code(() => ring.on('event', () => {}))).toBe('BAD_PHASE')
+      seen.push(sequence)
+      if (seen.length === 3) break
+    }
+    expect(seen).toEqual([0n, 1n, 2n])
+  })
+
+  it('goes on without its counter of losses when that is closed', async () => {
+    const object = openContract(tested.make()).load()
+    using ring = object.map('ring').ringBuffer<Sample>({
+      type: 'sample',
+      dropped: () => object.bss['lost'] as bigint,
+    })
+    const seen: bigint[] = []
+    produce(object, 2)
+    object.close()
+    ring.on('event', ({ sequence }) => seen.push(sequence))
+    await vi.waitFor(() => expect(seen).toEqual([0n, 1n]))
+    expect(ring.drops).toBe(0)
+  })
+
   it.each([
     ['a map of another type', 'counters', {}, 'BAD_VALUE'],
     ['an unknown type', 'ring', { type: 'smaple' }, 'NOT_FOUND'],
