@@ -89,7 +89,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
 
   /** Makes or replaces an entry. @throws BpfError `E2BIG` when the map is full, `BAD_VALUE` for what doesn't fit its types */
   set(key: K, value: V, options: SetOptions = {}): this {
-    const flags = UPDATE_FLAGS[options.mode ?? 'any']
+    const flags = updateFlags(this.name, options.mode)
     this.#encodeKey(key)
     this.#encode(this.#codecOfValue(), value, this.#value, 'value')
     this.#map.update(this.#key, this.#value, flags)
@@ -209,6 +209,14 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
     }
     for (let cpu = 0; cpu < cpus; cpu++) codec.encode(value[cpu], into, cpu * stride)
   }
+}
+
+function updateFlags(map: string, mode: SetOptions['mode'] = 'any'): number {
+  if (Object.hasOwn(UPDATE_FLAGS, mode)) return UPDATE_FLAGS[mode]
+  throw new BpfError(
+    'BAD_VALUE',
+    `map '${map}': option mode must be any, noexist or exist, not '${String(mode)}'`,
+  )
 }
 
 /** For maps without types: bytes of the exact size. */

@@ -37,12 +37,12 @@ export function notFound(kind: string, name: string, owner: string, candidates: 
 export function namedObject<T extends object>(
   kind: string,
   owner: string,
-  properties: Readonly<Record<string, PropertyDescriptor>>,
+  properties: ReadonlyMap<string, PropertyDescriptor>,
 ): T {
   const miss = (name: string | symbol): BpfError | undefined =>
     typeof name === 'symbol' || ASKED_BY_THE_LANGUAGE.has(name)
       ? undefined
-      : notFound(kind, name, owner, Object.keys(properties))
+      : notFound(kind, name, owner, properties.keys())
   const prototype = new Proxy(Object.freeze(Object.create(null) as object), {
     get(_target, name) {
       const error = miss(name)
@@ -54,7 +54,7 @@ export function namedObject<T extends object>(
     },
   })
   const object = Object.create(prototype) as T
-  for (const [name, property] of Object.entries(properties)) {
+  for (const [name, property] of properties) {
     Object.defineProperty(object, name, { enumerable: true, ...property })
   }
   return Object.preventExtensions(object)

@@ -4,7 +4,7 @@ import type { KernelMap } from './kernel.js'
 import { Links, type Link, type SkippedProgram } from './link.js'
 import { whyNotAttachable } from './linux/sections.js'
 import { BpfMap } from './map.js'
-import { namedObject } from './named.js'
+import { namedObject, notFound } from './named.js'
 import type { MapDefinition } from './object-file/types.js'
 import { ObjectHandle, type ObjectParts } from './object-handle.js'
 import { Program } from './program.js'
@@ -43,11 +43,11 @@ export class BpfObject extends ObjectHandle {
 
   /** A map by name, with types for keys and values: `object.map<number, bigint>('starts')`. */
   map<K = unknown, V = unknown>(name: string): BpfMap<K, V> {
-    return this.maps[name] as unknown as BpfMap<K, V> // an unknown name has thrown; the types are the caller's word
+    return named(this.maps, 'map', name, this.name) as unknown as BpfMap<K, V> // the types are the caller's word
   }
 
   program(name: string): Program {
-    return this.programs[name] as Program // an unknown name has thrown
+    return named(this.programs, 'program', name, this.name)
   }
 
   /**
@@ -76,6 +76,13 @@ export class BpfObject extends ObjectHandle {
   }
 }
 
+/** Also for names that every JavaScript object answers to, such as `constructor`. @throws BpfError `NOT_FOUND` */
+function named<T>(items: Readonly<Record<string, T>>, kind: string, name: string, object: string): T {
+  const item = Object.hasOwn(items, name) ? items[name] : undefined
+  if (item === undefined) throw notFound(kind, String(name), `object '${object}'`, Object.keys(items))
+  return item
+}
+
 /** Bytes of a loaded section: its memory where it can be mapped, else the map's only value, read and written as a whole. */
 function liveStore(map: KernelMap, definition: MapDefinition): VariableStore {
   const frozen = definition.data?.kind === 'rodata' || definition.data?.kind === 'kconfig'
@@ -96,8 +103,8 @@ function liveStore(map: KernelMap, definition: MapDefinition): VariableStore {
 function lazily<T extends { readonly name: string }, U>(
   items: readonly T[],
   make: (item: T) => U,
-): Record<string, PropertyDescriptor> {
-  return Object.fromEntries(
+): ReadonlyMap<string, PropertyDescriptor> {
+  return new Map(
     items.map((item) => {
       let made: U | undefined
       return [item.name, { get: () => (made ??= make(item)) }]

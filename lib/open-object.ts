@@ -187,8 +187,8 @@ for (const method of ['attach', 'map', 'program']) {
 function settings<U>(
   specs: readonly { readonly name: string }[],
   make: (name: string) => U,
-): Record<string, PropertyDescriptor> {
-  return Object.fromEntries(specs.map(({ name }) => [name, { value: make(name) }]))
+): ReadonlyMap<string, PropertyDescriptor> {
+  return new Map(specs.map(({ name }) => [name, { value: make(name) }]))
 }
 
 function byName<T extends { readonly name: string }>(items: readonly T[], name: string): T {

@@ -1,10 +1,13 @@
 /** From a path or bytes to a parsed object file. */
-import { readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BpfError } from './errors.js'
 import { parseObjectFile } from './object-file/parse.js'
 import type { ObjectFile } from './object-file/types.js'
+
+/** The largest objects that are known have some 10 MB. */
+const MAX_OBJECT_BYTES = 256 << 20
 
 /** A path, a `file:` URL, or the bytes of an ELF file. */
 export type ObjectSource = string | URL | Uint8Array
@@ -20,10 +23,10 @@ export function readObject(source: ObjectSource): ObjectFile {
   }
   let image: Uint8Array
   try {
-    image = readFileSync(source)
+    image = readRegularFile(source)
   } catch (cause) {
     const { code = 'EIO', message } = cause as NodeJS.ErrnoException
-    throw new BpfError(code, `can't read the object: ${message}`, { cause, call: 'read' })
+    throw new BpfError(code, `can't read the object ${pathOf(source)}: ${message}`, { cause, call: 'read' })
   }
   try {
     return parseObjectFile(image)
@@ -31,6 +34,25 @@ export function readObject(source: ObjectSource): ObjectFile {
     if (!(error instanceof BpfError)) throw error
     throw new BpfError(error.code, `${pathOf(source)}: ${error.message}`, { cause: error })
   }
+}
+
+/** Devices and pipes may have no end: they aren't read. */
+function readRegularFile(path: string | URL): Uint8Array {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const status = fstatSync(descriptor)
+    if (status.isDirectory()) throw fileError('EISDIR', 'it is a directory')
+    if (!status.isFile()) throw fileError('EINVAL', 'it is no regular file')
+    if (status.size > MAX_OBJECT_BYTES)
+      throw fileError('EFBIG', `it has ${status.size} bytes, objects have ${MAX_OBJECT_BYTES} at most`)
+    return readFileSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function fileError(code: string, message: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: ${message}`), { code })
 }
 
 /** `execsnoop` for `…/execsnoop.bpf.o`. */

@@ -119,7 +119,9 @@ export class RingBuffer<T = unknown>
   /** Events one by one. The loop's end closes the ring buffer. A slow loop leaves records in the kernel's ring. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for await (const { bytes, index, count } of this.batches()) {
-      for (let i = 0; i < count; i++) yield this.#decode(bytes, index[2 * i]!, index[2 * i + 1]!) // i < count
+      for (let i = 0; i < count && !this.#closed; i++) {
+        yield this.#decode(bytes, index[2 * i]!, index[2 * i + 1]!) // i < count
+      }
     }
   }
 

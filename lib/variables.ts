@@ -3,8 +3,14 @@ import { createCodec, type Codec } from './codec/index.js'
 import { BpfError } from './errors.js'
 import { namedObject } from './named.js'
 import type { MapDefinition, ObjectFile } from './object-file/types.js'
+import { readWhole, writeWhole } from './whole-values.js'
 
-/** Variables by name. Values are decoded by BTF: numbers, bigint for 64 bits, strings for char arrays, plain objects. */
+/**
+ * Variables by name. Values are decoded by BTF: numbers, bigint for 64 bits, strings for char arrays, plain objects.
+ *
+ * What is read is a copy: to change a member of a struct, assign the struct. A value that is refused changes nothing. Aligned scalars are
+ * read and written at once; a program that runs meanwhile may see a larger value half written.
+ */
 export type Variables = Record<string, unknown>
 
 /** Where a section's bytes are at the moment. */
@@ -26,7 +32,7 @@ export function createVariables(
   store: VariableStore,
 ): Variables {
   const owner = `section ${definition.name}`
-  const properties: Record<string, PropertyDescriptor> = {}
+  const properties = new Map<string, PropertyDescriptor>()
   for (const variable of definition.data?.variables ?? []) {
     let codec: Codec | undefined
     const codecOf = (): Codec => {
@@ -34,8 +40,8 @@ export function createVariables(
       if (file.btf === undefined) throw new BpfError('NO_BTF', `${owner} has no type information`)
       return (codec = createCodec(file.btf, variable.type))
     }
-    properties[variable.name] = {
-      get: () => codecOf().decode(store.bytes(), variable.offset),
+    properties.set(variable.name, {
+      get: () => readWhole(codecOf(), store.bytes(), variable.offset),
       set: (value: unknown) => {
         if (store.written === undefined) {
           throw new BpfError(
@@ -44,10 +50,10 @@ export function createVariables(
           )
         }
         const bytes = store.bytes()
-        codecOf().encode(value, bytes, variable.offset)
+        writeWhole(codecOf(), value, bytes, variable.offset)
         store.written(bytes)
       },
-    }
+    })
   }
   if (file.btf === undefined) return withoutTypes(owner)
   return namedObject<Variables>('variable', owner, properties)
