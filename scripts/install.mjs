@@ -36,7 +36,8 @@ function compile() {
   } catch {
     return 'cmake-js is not installed (npm install --include=optional)'
   }
-  const result = spawnSync(process.execPath, [tool, 'compile', '--CDBPF_STATIC_PREFIX=OFF'], {
+  // From the start: a build folder that came with a copied or moved checkout names another place, and cmake refuses it.
+  const result = spawnSync(process.execPath, [tool, 'rebuild', '--CDBPF_STATIC_PREFIX=OFF'], {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 1 << 28,

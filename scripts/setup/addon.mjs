@@ -1,7 +1,7 @@
 /** Step: the native addon. Linux only, and never a reason to stop: without it the fallback kernel works. */
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { filesUnder, fingerprint, root, stat } from './project.mjs'
 import { runTool, say, seconds } from './run.mjs'
 import { compilerConditions, conditionsImproved, ensureAddonPackages } from './system-packages.mjs'
@@ -16,6 +16,14 @@ function loads(file) {
   return (
     spawnSync(process.execPath, ['-e', 'require(process.argv[1])', file], { stdio: 'ignore' }).status === 0
   )
+}
+
+/** A build folder that came with a copied or moved checkout names another place, and cmake refuses it. */
+function dropForeignBuild() {
+  const cache = join(root, 'build', 'CMakeCache.txt')
+  if (!existsSync(cache)) return
+  const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1]
+  if (home === undefined || resolve(home) !== resolve(root)) rmSync(join(root, 'build'), { recursive: true })
 }
 
 function isUpToDate(file, inputs) {
@@ -61,6 +69,7 @@ async function run(stamp, { npm }) {
   let details = ''
   if (missing === undefined) {
     say('native addon: compiling')
+    dropForeignBuild()
     try {
       // Not install.mjs, which is content with any addon that loads: here it must be the one of these sources.
       const script = ['run', '--silent', 'build:native']
