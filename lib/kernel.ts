@@ -11,6 +11,7 @@
  * - `close()` may be called any number of times; any other call on a closed handle throws code `CLOSED`.
  * - Buffers that a caller passes are read or filled during the call and never kept.
  */
+import type { BpfError } from './errors.js'
 import type { ObjectFile } from './object-file/types.js'
 
 export interface Kernel {
@@ -20,8 +21,17 @@ export interface Kernel {
   readonly description: string
   /** Number of possible CPUs: per-CPU values have this many parts. */
   readonly possibleCpus: number
+  /**
+   * Starts a reader of what programs print with bpf_printk(), as lines in the format of tracefs' trace_pipe; paused until
+   * `resume()`.
+   */
+  openTrace(sink: RecordSink, options: TraceOptions): KernelReader
   /** Starts the open phase: nothing is in the kernel yet. */
   openObject(file: ObjectFile, options: OpenObjectOptions): KernelObject
+  /** Creates a map without an object: BPF_MAP_CREATE. */
+  createMap(attributes: MapAttributes): KernelMap
+  /** Opens a map that exists. */
+  openMap(reference: MapReference): KernelMap
 }
 
 export interface OpenObjectOptions {
@@ -78,6 +88,81 @@ export interface ProgramConfig {
   readonly autoload?: boolean
 }
 
+/** What BPF_MAP_CREATE takes. */
+export interface MapAttributes {
+  /** Linux keeps 15 bytes of it, and only of letters, digits, `_` and `.`. */
+  readonly name: string
+  /** BPF_MAP_TYPE_*. */
+  readonly type: number
+  readonly keySize: number
+  readonly valueSize: number
+  readonly maxEntries: number
+  /** BPF_F_*. */
+  readonly flags: number
+  /** Bloom filter: number of hash functions. Arena: address in user space. */
+  readonly mapExtra: bigint
+  /** Counts with BPF_F_NUMA_NODE. */
+  readonly numaNode: number
+  /** Of a map of maps: a map like those that it will hold. */
+  readonly inner: KernelMap | undefined
+  readonly types: MapTypes | undefined
+}
+
+/** Types of keys and values, for the kernel: storage maps and spin locks need them. */
+export interface MapTypes {
+  /** A BTF blob. */
+  readonly btf: Uint8Array
+  readonly keyType: number
+  readonly valueType: number
+}
+
+/** How a map is found: kernel id, path in a BPF file system, or a file descriptor, which is duplicated. */
+export type MapReference = { readonly id: number } | { readonly pin: string } | { readonly fd: number }
+
+/** One BPF_MAP_*_BATCH call. Linux 5.6; which map types have which, the error tells. */
+export type BatchOperation = 'lookup' | 'lookupAndDelete' | 'update' | 'delete'
+
+/** Entries side by side: key `i` at `i * keySize`, value `i` at `i * bufferSize`. */
+export interface MapBatch {
+  /** A walk starts: `cursor` says nothing yet. Without meaning for `update` and `delete`, as is the cursor. */
+  readonly first: boolean
+  /** Where a walk stands: max(4, keySize) bytes, written by each call. */
+  readonly cursor: Uint8Array
+  readonly keys: Uint8Array
+  /** Not looked at by `delete`. */
+  readonly values: Uint8Array
+  /** Entries asked for, or given. */
+  readonly count: number
+  /** BPF_F_LOCK, or 0. */
+  readonly flags: number
+}
+
+export interface BatchOutcome {
+  /** Entries that were read or done. A walk's batch may be shorter than asked for without being the last. */
+  readonly count: number
+  /** The walk is over. Its last batch may hold entries. */
+  readonly end: boolean
+  /**
+   * Why it stopped before its end, if it did. Of a walk: `ENOSPC` means that a part of the map needs a larger batch, `ENOTSUPP` or
+   * `EINVAL` that maps of this type (or this kernel) have no such call. Of others: entry `count` could not be written or deleted.
+   */
+  readonly error: BpfError | undefined
+}
+
+/** What is seldom asked for, or may change. */
+export interface MapDetails {
+  readonly frozen: boolean
+  /** Bytes of memory that the kernel charges for it, where it tells. */
+  readonly memlock: number | undefined
+  readonly mapExtra: bigint
+  /** Network device that it is offloaded to; 0: none. */
+  readonly ifindex: number
+  /** Kernel id of its BTF, and the types there; 0: none. */
+  readonly btfId: number
+  readonly btfKeyType: number
+  readonly btfValueType: number
+}
+
 /** A map that exists. */
 export interface KernelMap {
   readonly info: MapInfo
@@ -93,10 +178,33 @@ export interface KernelMap {
   delete(key: Uint8Array): boolean
   /** Writes the key behind `key` (the first one for null) into `next`; false at the end. */
   nextKey(key: Uint8Array | null, next: Uint8Array): boolean
-  /** The live memory of an mmap-able array (BPF_F_MMAPABLE); undefined where there is none. Same bytes at each call. */
+  /** Like `lookup`, and removes the entry. Queues and stacks; hash maps since Linux 5.14. */
+  lookupAndDelete(key: Uint8Array, value: Uint8Array, flags: number): boolean
+  /** Writes an entry whose value stands for another thing of the same kernel: an inner map, a program. */
+  updateHandle(key: Uint8Array, handle: KernelMap | KernelProgram, flags: number): void
+  batch(operation: BatchOperation, batch: MapBatch): BatchOutcome
+  /** Like `batch()`, off the event loop's thread. The buffers are read before it returns, and filled before the promise resolves. */
+  batchAsync(operation: BatchOperation, batch: MapBatch): Promise<BatchOutcome>
+  /** User space can't write it any more. Linux 5.2. */
+  freeze(): void
+  /** Gives it a name in a BPF file system: it lives until `unpin()` then. */
+  pin(path: string): void
+  /** Removes a name, whatever it stands for. */
+  unpin(path: string): void
+  details(): MapDetails
+  /** The file descriptor, which stays the kernel's; undefined in kernels without. */
+  readonly fd: number | undefined
+  /** The live memory of an mmap-able array or an arena; undefined where there is none. Same bytes at each call. */
   memory(): Uint8Array | undefined
-  /** Starts a reader of a ring-buffer map; it is paused until `resume()`. */
-  openRing(sink: RecordSink, options: RingOptions): KernelReader
+  /**
+   * Starts a reader of a ring-buffer map; it is paused until `resume()`.
+   * @param others further ring-buffer maps of the same kernel, on the same reader
+   */
+  openRing(sink: RecordSink, options: ReaderOptions, others?: readonly KernelMap[]): KernelReader
+  /** Starts a reader of a perf event array: of a buffer for each CPU, put into the map. Paused until `resume()`. */
+  openPerf(sink: RecordSink, options: PerfOptions): KernelReader
+  /** Starts the producer of a user ring buffer. There should be one: a second one starts from the same positions. Linux 6.1. */
+  openUserRing(): KernelUserRing
   close(): void
 }
 
@@ -172,12 +280,19 @@ export interface RecordBatch {
   readonly count: number
   readonly bytes: Uint8Array
   readonly index: Uint32Array
+  /** By record: the CPU (perf buffers), or which map (several rings on one reader); else undefined. */
+  readonly origins?: Uint32Array | undefined
+  /** By record: nanoseconds of CLOCK_MONOTONIC, where a perf buffer was asked for them; else undefined. */
+  readonly times?: BigUint64Array | undefined
+  /** By CPU: records that the kernel has dropped since the reader was opened, where it counts them; else undefined. */
+  readonly lost?: Float64Array | undefined
 }
 
 /** Called on the event loop's thread. An exception becomes an uncaught exception; the reader goes on. */
 export type RecordSink = (batch: RecordBatch) => void
 
-export interface RingOptions {
+/** How a reader batches, and what it does under flood. */
+export interface ReaderOptions {
   /** Bytes of the slab into which records are copied: what one batch holds. */
   readonly batchBytes: number
   /** Most records of one batch. */
@@ -190,14 +305,50 @@ export interface RingOptions {
   readonly floodPeriodMs: number
 }
 
+export interface PerfOptions extends ReaderOptions {
+  /** Of each CPU's buffer; a power of two. */
+  readonly pages: number
+  /** Wake up after this many records; 0: go by `wakeupBytes`. */
+  readonly wakeupEvents: number
+  /** Wake up after this many bytes, where `wakeupEvents` is 0. */
+  readonly wakeupBytes: number
+  /** Whether the kernel stamps records with their times. */
+  readonly timestamps: boolean
+  /** New records overwrite old ones; what is there is read by `consume()` alone, the newest first by CPU. */
+  readonly overwritable: boolean
+}
+
+/** Where a trace pipe reads. */
+export interface TraceOptions extends ReaderOptions {
+  /** Name of the tracing instance. It is made if it isn't there, and removed then by `close()`. */
+  readonly instance: string
+  /** Where tracefs is mounted. */
+  readonly tracefs: string
+}
+
 export interface KernelReader {
   /** Takes one batch now, if there is one; calls the sink before it returns. @returns records taken */
   consume(): number
+  /** Bytes that wait, with the kernel's headers; undefined where nobody can tell. */
+  available(): number | undefined
   /** Stops taking records; they pile up in the ring, whose producer drops what doesn't fit. */
   pause(): void
   resume(): void
   /** Keeps the event loop alive while open (as at the start). */
   ref(): void
   unref(): void
+  close(): void
+}
+
+/** The producer's side of a user ring buffer: BPF_MAP_TYPE_USER_RINGBUF, which a program drains with bpf_user_ringbuf_drain(). */
+export interface KernelUserRing {
+  /** @returns the number of the reservation; 0: there is no room */
+  reserve(size: number): number
+  /** Copies the record in, and commits it. Records behind it that were committed earlier become visible with it. */
+  submit(reservation: number, bytes: Uint8Array): void
+  discard(reservation: number): void
+  /** Reserves, copies and commits. @returns false: there is no room */
+  output(bytes: Uint8Array): boolean
+  /** Discards what is reserved. */
   close(): void
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "map_batch.h"
 #include "unique_fd.h"
 
 namespace bpfnode {
@@ -27,8 +28,17 @@ class Map : public Napi::ObjectWrap<Map> {
   Napi::Value Update(const Napi::CallbackInfo& info);
   Napi::Value Delete(const Napi::CallbackInfo& info);
   Napi::Value NextKey(const Napi::CallbackInfo& info);
+  Napi::Value LookupAndDelete(const Napi::CallbackInfo& info);
+  Napi::Value Batch(const Napi::CallbackInfo& info);
+  Napi::Value BatchAsync(const Napi::CallbackInfo& info);
+  Napi::Value Freeze(const Napi::CallbackInfo& info);
+  Napi::Value Pin(const Napi::CallbackInfo& info);
+  Napi::Value Details(const Napi::CallbackInfo& info);
+  Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Memory(const Napi::CallbackInfo& info);
   Napi::Value OpenRing(const Napi::CallbackInfo& info);
+  Napi::Value OpenPerf(const Napi::CallbackInfo& info);
+  Napi::Value OpenUserRing(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   bool RequireOpen(const char* call);
@@ -39,6 +49,11 @@ class Map : public Napi::ObjectWrap<Map> {
   // The key argument; a map without keys (queue, stack, bloom filter) takes none: the kernel wants NULL
   // there.
   std::optional<const void*> Key(napi_value value, const char* call);
+  // The arguments of batch() and batchAsync(), checked: (operation, first, cursor, keys, values, count, flags).
+  // The buffers hold `count` entries.
+  std::optional<BatchRequest> ToBatch(const Napi::CallbackInfo& info);
+  // Bytes that user space may map; 0: none.
+  size_t MappedSize() const;
 
   UniqueFd fd_;
   std::string subject_;

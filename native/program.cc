@@ -48,6 +48,8 @@ Napi::Function Program::Define(Napi::Env env) {
   return DefineClass(env, "NativeProgram",
                      {
                          InstanceMethod<&Program::Info>("info"),
+                         InstanceMethod<&Program::Fd>("fd"),
+                         InstanceMethod<&Program::Fd>("fd"),
                          InstanceMethod<&Program::Attach>("attach"),
                          InstanceMethod<&Program::Run>("run"),
                          InstanceMethod<&Program::Close>("close"),
@@ -87,6 +89,18 @@ Napi::Value Program::Info(const Napi::CallbackInfo& info) {
   result.Set("type", kernel_info.type);
   result.Set("tag", ToUint8Array(Env(), kernel_info.tag, BPF_TAG_SIZE));
   return result;
+}
+
+// The descriptor itself, which stays ours.
+Napi::Value Program::Fd(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("bpf_program__fd")) return {};
+  return Napi::Number::New(info.Env(), bpf_program__fd(program_));
+}
+
+// The descriptor itself, which stays ours.
+Napi::Value Program::Fd(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("fd")) return {};
+  return Napi::Number::New(info.Env(), bpf_program__fd(program_));
 }
 
 // attach(subject)

@@ -12,8 +12,25 @@ export interface Addon {
   possibleCpus(): number
   /** Creates and closes a tiny array map: 0, or the errno with which the kernel refused. */
   probe(): number
+  /** @param fd a file of lines that can be polled and doesn't block; it is duplicated */
+  openLines(
+    deliver: BatchDelivery,
+    batchBytes: number,
+    batchRecords: number,
+    floodIntervalMs: number,
+    floodWakeups: number,
+    floodPeriodMs: number,
+    fd: number,
+    subject: string,
+  ): AddonReader
   /** @param subject what failures are about: `object 'execsnoop'` */
   openObject(image: Uint8Array, name: string, subject: string): AddonObject
+  createMap(attributes: AddonMapAttributes, subject: string): AddonMap
+  openMapById(id: number, subject: string): AddonMap
+  openMapByPin(path: string, subject: string): AddonMap
+  openMapByFd(fd: number, subject: string): AddonMap
+  /** @returns a file descriptor that the caller closes */
+  openPidfd(pid: number, subject: string): number
 }
 
 export interface LibbpfVersion {
@@ -105,12 +122,74 @@ export interface AddonProgramSpec {
   readonly autoload: boolean
 }
 
+/** All are there: C++ checks their types only. */
+export interface AddonMapAttributes {
+  readonly name: string
+  readonly type: number
+  readonly keySize: number
+  readonly valueSize: number
+  readonly maxEntries: number
+  readonly flags: number
+  readonly mapExtra: bigint
+  readonly numaNode: number
+  readonly innerMapFd: number | undefined
+  readonly btf: Uint8Array | undefined
+  readonly btfKeyType: number
+  readonly btfValueType: number
+}
+
+export interface AddonBatchOutcome {
+  readonly count: number
+  readonly errno: number
+}
+
+/** The buffers as the call left them. */
+export interface AddonAsyncBatchOutcome extends AddonBatchOutcome {
+  readonly cursor: Uint8Array
+  readonly keys: Uint8Array
+  readonly values: Uint8Array
+}
+
+export interface AddonMapDetails {
+  /** As the kernel has it: 15 bytes at most. */
+  readonly name: string
+  readonly mapExtra: bigint
+  readonly ifindex: number
+  readonly btfId: number
+  readonly btfKeyType: number
+  readonly btfValueType: number
+}
+
 export interface AddonMap {
   info(): AddonMapInfo
   lookup(key: Uint8Array, value: Uint8Array, flags: number): boolean
   update(key: Uint8Array, value: Uint8Array, flags: number): void
   delete(key: Uint8Array): boolean
   nextKey(key: Uint8Array | null, next: Uint8Array): boolean
+  lookupAndDelete(key: Uint8Array, value: Uint8Array, flags: number): boolean
+  /** @param operation see `enum class BatchOperation` in native/map_batch.h */
+  batch(
+    operation: number,
+    first: boolean,
+    cursor: Uint8Array,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+  ): AddonBatchOutcome
+  batchAsync(
+    operation: number,
+    first: boolean,
+    cursor: Uint8Array,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+  ): Promise<AddonAsyncBatchOutcome>
+  freeze(): void
+  pin(path: string): void
+  details(): AddonMapDetails
+  fd(): number
   memory(): Uint8Array | undefined
   openRing(
     deliver: BatchDelivery,
@@ -119,12 +198,35 @@ export interface AddonMap {
     floodIntervalMs: number,
     floodWakeups: number,
     floodPeriodMs: number,
+    furtherFds?: readonly number[],
   ): AddonReader
+  openPerf(
+    deliver: BatchDelivery,
+    batchBytes: number,
+    batchRecords: number,
+    floodIntervalMs: number,
+    floodWakeups: number,
+    floodPeriodMs: number,
+    pages: number,
+    wakeupEvents: number,
+    wakeupBytes: number,
+    timestamps: boolean,
+  ): AddonReader
+  /** Like `openPerf`, of buffers whose new records overwrite old ones. */
+  openOverwritable: AddonMap['openPerf']
+  openUserRing(): AddonUserRing
   close(): void
 }
 
-/** `bytes` and `index` come with the first batch, and whenever the memory was replaced. */
-export type BatchDelivery = (count: number, bytes?: Uint8Array, index?: Uint32Array) => void
+/** The arrays come with the first batch, and whenever one was replaced; which there are, see `RecordBatch`. */
+export type BatchDelivery = (
+  count: number,
+  bytes?: Uint8Array,
+  index?: Uint32Array,
+  origins?: Uint32Array,
+  times?: BigUint64Array,
+  lost?: Float64Array,
+) => void
 
 export interface AddonMapInfo {
   readonly id: number
@@ -137,6 +239,7 @@ export interface AddonMapInfo {
 }
 
 export interface AddonProgram {
+  fd(): number
   info(): { readonly id: number; readonly type: number; readonly tag: Uint8Array }
   attach(subject: string): AddonLink
   run(
@@ -166,8 +269,17 @@ export interface AddonLink {
   close(): void
 }
 
+export interface AddonUserRing {
+  reserve(size: number): number
+  submit(reservation: number, bytes: Uint8Array): void
+  discard(reservation: number): void
+  output(bytes: Uint8Array): boolean
+  close(): void
+}
+
 export interface AddonReader {
   consume(): number
+  available(): number | undefined
   pause(): void
   resume(): void
   ref(): void

@@ -79,6 +79,35 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EOPNOTSUPP: 'Entries of this type of map are not deleted',
     EPERM: 'The map is frozen or read-only for programs in user space, as .rodata is',
   },
+  'bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM)': {
+    EOPNOTSUPP: 'Queues and stacks are taken from; hash maps since Linux 5.14',
+    ENOTSUPP: 'Queues and stacks are taken from; hash maps since Linux 5.14',
+    EINVAL: 'The flags do not suit maps of this type, or this kernel takes from queues and stacks only (hash maps: Linux 5.14)',
+    EPERM: 'The map is frozen or read-only for programs in user space',
+  },
+  'bpf(BPF_MAP_CREATE)': {
+    EINVAL: 'Key size, value size, maxEntries or flags do not suit maps of this type, or this kernel is too old for the type',
+    E2BIG: 'Keys and values together are too large, or too many',
+    ENOTSUPP: 'This kernel has no maps of this type with these attributes',
+    EOPNOTSUPP: 'This kernel has no maps of this type with these attributes',
+  },
+  'bpf(BPF_MAP_FREEZE)': {
+    EBUSY: 'It is frozen already, or its memory is mapped for writing: freeze it before memory is asked for',
+    ENOTSUPP: 'Maps of this type are not frozen',
+  },
+  'bpf(BPF_OBJ_PIN)': {
+    EINVAL: 'The path must be in a mounted BPF file system: mount -t bpf bpf /sys/fs/bpf',
+    EPERM: 'The path must be in a mounted BPF file system (mount -t bpf bpf /sys/fs/bpf) where this process may write',
+    EEXIST: 'Something has that name already: unpin it first',
+  },
+  'bpf(BPF_OBJ_GET)': {
+    EINVAL: 'It is no pinned map',
+    EACCES: 'It is no pinned map, or this process may not use it',
+  },
+  'bpf(BPF_MAP_GET_FD_BY_ID)': {
+    ENOENT: 'No map has that id any more',
+    EPERM: 'CAP_SYS_ADMIN is needed to open maps by id',
+  },
   'bpf(BPF_MAP_GET_NEXT_KEY)': { EOPNOTSUPP: 'Maps of this type have no keys to walk over' },
   ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_RINGBUF have a ring' },
   'fcntl(F_DUPFD_CLOEXEC)': {

@@ -1,11 +1,12 @@
 /** The native kernel: Linux, through libbpf in the addon. */
 import os from 'node:os'
 import { BpfError } from '../errors.js'
-import type { Kernel, OpenObjectOptions } from '../kernel.js'
+import type { Kernel, MapAttributes, MapReference, OpenObjectOptions } from '../kernel.js'
 import type { ObjectFile } from '../object-file/types.js'
-import type { Addon, AddonFacts } from './addon-types.js'
+import type { Addon, AddonFacts, AddonMap } from './addon-types.js'
 import { loadAddon } from './addon.js'
 import { toError } from './failure.js'
+import { NativeMap } from './map.js'
 import { NativeObject } from './object.js'
 
 export class NativeKernel implements Kernel {
@@ -31,6 +32,36 @@ export class NativeKernel implements Kernel {
     // libbpf makes names of kernel objects of it, and the section's name must stay recognisable behind it.
     const name = options.name.replace(/[^A-Za-z0-9_]/g, '_')
     return new NativeObject(this.#addon.openObject(file.image, name, `object '${options.name}'`), options.name)
+  }
+
+  createMap(attributes: MapAttributes): NativeMap {
+    const { name, inner, types, ...rest } = attributes
+    if (inner !== undefined && !(inner instanceof NativeMap)) {
+      throw new BpfError('BAD_VALUE', `map '${name}': its inner map '${inner.info.name}' is not in the native kernel`)
+    }
+    const handle = this.#addon.createMap(
+      {
+        ...rest,
+        name: name.replace(/[^A-Za-z0-9_.]/g, '_'),
+        innerMapFd: inner?.fd,
+        btf: types?.btf,
+        btfKeyType: types?.keyType ?? 0,
+        btfValueType: types?.valueType ?? 0,
+      },
+      `map '${name}'`,
+    )
+    return new NativeMap(handle, name)
+  }
+
+  openMap(reference: MapReference): NativeMap {
+    const handle = this.#openMap(reference)
+    return new NativeMap(handle, handle.details().name)
+  }
+
+  #openMap(reference: MapReference): AddonMap {
+    if ('id' in reference) return this.#addon.openMapById(reference.id, `map ${reference.id}`)
+    if ('pin' in reference) return this.#addon.openMapByPin(reference.pin, `map pinned at ${reference.pin}`)
+    return this.#addon.openMapByFd(reference.fd, `map of file descriptor ${reference.fd}`)
   }
 }
 

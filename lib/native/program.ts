@@ -25,6 +25,11 @@ export class NativeProgram implements KernelProgram {
     this.info = { name, section, id, type, tag: toHex(tag) }
   }
 
+  /** The file descriptor, which stays the program's. */
+  get fd(): number {
+    return this.#handle.fd()
+  }
+
   attach(): KernelLink {
     return new NativeLink(this.#handle.attach(`link of SEC("${this.info.section}")`), this.info.section)
   }

@@ -1,6 +1,6 @@
 /** A map as the seam wants it: system calls with Linux's checks, errors as `BpfError`. */
 import { BpfError, systemError } from '../../errors.js'
-import type { KernelMap, KernelReader, MapInfo, RecordSink, RingOptions } from '../../kernel.js'
+import type { KernelMap, KernelReader, MapInfo, RecordSink, ReaderOptions } from '../../kernel.js'
 import { BPF_MAP_FLAGS, mapTypeName } from '../../linux/map-types.js'
 import { EINVAL, ENOENT, EPERM } from '../errors.js'
 import type { Memory } from '../memory.js'
@@ -88,7 +88,7 @@ export class FallbackMap implements KernelMap {
     return this.#memory.u8.subarray(mapped.address, mapped.address + mapped.size)
   }
 
-  openRing(sink: RecordSink, options: RingOptions): KernelReader {
+  openRing(sink: RecordSink, options: ReaderOptions): KernelReader {
     this.#assertOpen('ring_buffer__new')
     const { storage } = this.#map
     if (storage instanceof RingBufferMap) return new RingReader(this.#map, storage, sink, options)

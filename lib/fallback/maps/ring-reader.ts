@@ -1,6 +1,6 @@
 /** The consumer of a ring buffer: batches, delivered in turns of the event loop. */
 import { BpfError } from '../../errors.js'
-import type { KernelReader, RecordSink, RingOptions } from '../../kernel.js'
+import type { KernelReader, RecordSink, ReaderOptions } from '../../kernel.js'
 import type { LoadedMap } from './loaded-map.js'
 import type { RingBufferMap } from './ring-buffer.js'
 
@@ -41,7 +41,7 @@ export class RingReader implements KernelReader {
   /** Keeps the event loop alive; undefined where that is left to others. */
   #keepAlive: unknown
 
-  constructor(map: LoadedMap, ring: RingBufferMap, sink: RecordSink, options: RingOptions) {
+  constructor(map: LoadedMap, ring: RingBufferMap, sink: RecordSink, options: ReaderOptions) {
     this.#map = map.retain()
     this.#ring = ring
     this.#sink = sink
