@@ -32,14 +32,26 @@ export interface Kernel {
   createMap(attributes: MapAttributes): KernelMap
   /** Opens a map that exists. */
   openMap(reference: MapReference): KernelMap
+  /** A file descriptor for a process, which the caller closes: the key of task storage. Linux 5.3. */
+  openPidfd(pid: number): number
 }
 
 export interface OpenObjectOptions {
   /** Name of the object: libbpf derives the names of global-data maps from it. */
   readonly name: string
+  /** Folder of a BPF file system where maps are pinned by their names; undefined: /sys/fs/bpf. */
+  readonly pinRootPath?: string | undefined
+  /** Lines `CONFIG_NAME=VALUE`, in the format of Linux's .config: they count before what the kernel says of itself. */
+  readonly kconfig?: string | undefined
+  /** BTF that CO-RE resolves against in place of the kernel's: a blob. */
+  readonly btf?: Uint8Array | undefined
+  /** Mount point of a BPF file system that hands out tokens; empty: never take one. Linux 6.9. */
+  readonly bpfTokenPath?: string | undefined
+  /** Log level of the BTF and of every program that has none of its own. */
+  readonly kernelLogLevel?: number | undefined
 }
 
-/** An object from open to close. Configuration is legal before `load()` only; `map()` and `program()` after it only. */
+/** An object from open to close. Configuration is legal before `load()` only; maps, programs and attaching after it only. */
 export interface KernelObject {
   readonly maps: readonly MapSpec[]
   readonly programs: readonly ProgramSpec[]
@@ -53,8 +65,19 @@ export interface KernelObject {
   loadAsync(): Promise<void>
   map(name: string): KernelMap
   program(name: string): KernelProgram
+  /**
+   * Attaches what says itself where: programs by their SEC() names, and struct_ops maps. What is switched off by autoload, autoattach or
+   * autocreate, and what doesn't say where, is left out. If one can't be attached, those before it are detached again.
+   */
+  attachAll(): readonly Attachment[]
   /** Closes the object, its maps and programs. Links and readers have lives of their own. */
   close(): void
+}
+
+/** What `attachAll()` attached: a program, or a struct_ops map. */
+export interface Attachment {
+  readonly name: string
+  readonly link: KernelLink
 }
 
 /** A map as the object defines it, with configuration applied. */
@@ -68,10 +91,35 @@ export interface MapSpec {
   readonly maxEntries: number
   /** BPF_F_*. */
   readonly flags: number
+  /** Counts with BPF_F_NUMA_NODE. */
+  readonly numaNode: number
+  /** Bloom filter: number of hash functions. Arena: address in user space. */
+  readonly mapExtra: bigint
+  /** Whether `load()` will create it. */
+  readonly autocreate: boolean
+  /** Where `load()` will pin it, or find it pinned. */
+  readonly pinPath?: string | undefined
+  /** Of a map of maps: the template for what it holds, where the object has one. */
+  readonly inner?: MapSpec | undefined
 }
 
+/** What is to be changed of a map. Numbers are unsigned 32-bit integers. */
 export interface MapConfig {
   readonly maxEntries?: number
+  readonly type?: number
+  readonly flags?: number
+  readonly keySize?: number
+  readonly valueSize?: number
+  readonly numaNode?: number
+  /** An unsigned 64-bit integer. */
+  readonly mapExtra?: bigint
+  readonly autocreate?: boolean
+  /** null: nowhere. */
+  readonly pinPath?: string | null
+  /** A map that takes its place, of the same kernel, or the file descriptor of one; it stays the caller's. */
+  readonly reuse?: KernelMap | number
+  /** Of a map of maps: a map like those that it will hold. */
+  readonly inner?: KernelMap | number
 }
 
 export interface ProgramSpec {
@@ -80,12 +128,36 @@ export interface ProgramSpec {
   readonly section: string
   /** BPF_PROG_TYPE_*: see linux/program-types.ts. */
   readonly type: number
+  /** BPF_ATTACH_TYPE: see linux/attach-types.ts. 0 where the type knows none. */
+  readonly expectedAttachType: number
+  /** BPF_F_* of BPF_PROG_LOAD: see linux/program-types.ts. */
+  readonly flags: number
+  /** What the verifier is to tell: see ProgramConfig. */
+  readonly logLevel: number
   /** Whether `load()` will load it. */
   readonly autoload: boolean
+  /** Whether `attachAll()` will attach it. */
+  readonly autoattach: boolean
 }
 
+/** What is to be changed of a program. */
 export interface ProgramConfig {
   readonly autoload?: boolean
+  readonly autoattach?: boolean
+  readonly type?: number
+  readonly expectedAttachType?: number
+  readonly flags?: number
+  /** 1: the paths that the verifier took, 2: every state, + 4: statistics; 0: nothing. */
+  readonly logLevel?: number
+  readonly attachTarget?: AttachTarget
+}
+
+/** What a program will be attached to, in place of what its SEC() name says. */
+export interface AttachTarget {
+  /** A function, hook or tracepoint of the kernel, or a function of `program`. */
+  readonly name: string
+  /** The program that is extended or traced, of the same kernel, or its file descriptor. */
+  readonly program?: KernelProgram | number | undefined
 }
 
 /** What BPF_MAP_CREATE takes. */
@@ -167,6 +239,11 @@ export interface MapDetails {
 export interface KernelMap {
   readonly info: MapInfo
   /**
+   * A key of `info.keySize` and a value of `info.bufferSize` bytes, for whoever wants them between two calls. `lookup` and `update` with
+   * exactly these two are the quickest.
+   */
+  readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
+  /**
    * Copies the value of `key` into `value`.
    * @param key   `info.keySize` bytes
    * @param value `info.bufferSize` bytes
@@ -201,6 +278,8 @@ export interface KernelMap {
    * @param others further ring-buffer maps of the same kernel, on the same reader
    */
   openRing(sink: RecordSink, options: ReaderOptions, others?: readonly KernelMap[]): KernelReader
+  /** Attaches a struct_ops map: registers what its programs implement. Linux 5.6; as a link, 6.4. */
+  attachStructOps(): KernelLink
   /** Starts a reader of a perf event array: of a buffer for each CPU, put into the map. Paused until `resume()`. */
   openPerf(sink: RecordSink, options: PerfOptions): KernelReader
   /** Starts the producer of a user ring buffer. There should be one: a second one starts from the same positions. Linux 6.1. */
@@ -227,6 +306,12 @@ export interface KernelProgram {
   attach(): KernelLink
   /** Runs it once or more on a given context: BPF_PROG_TEST_RUN. */
   run(options: RunOptions): RunResult
+  /**
+   * Reads and removes what the program has written with bpf_stream_printk(), and what the kernel has to tell of it. Linux 6.17.
+   * @param stream BPF_STDOUT (1) or BPF_STDERR (2)
+   * @returns bytes read; 0: there is no more
+   */
+  readStream(stream: number, into: Uint8Array): number
 }
 
 export interface ProgramInfo {
@@ -236,6 +321,8 @@ export interface ProgramInfo {
   readonly type: number
   /** Hex, 8 bytes: Linux's tag of the instructions; empty where there is none. */
   readonly tag: string
+  /** What the verifier told of it, where a log level asked for that; else empty. */
+  readonly log: string
 }
 
 export interface RunOptions {

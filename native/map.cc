@@ -113,15 +113,21 @@ Napi::Function Map::Define(Napi::Env env) {
                          InstanceMethod<&Map::Pin>("pin"),
                          InstanceMethod<&Map::Details>("details"),
                          InstanceMethod<&Map::Fd>("fd"),
+                         InstanceMethod<&Map::Scratch>("scratch"),
                          InstanceMethod<&Map::Memory>("memory"),
                          InstanceMethod<&Map::OpenRing>("openRing"),
                          InstanceMethod<&Map::OpenPerf>("openPerf"),
+                         InstanceMethod<&Map::OpenOverwritable>("openOverwritable"),
                          InstanceMethod<&Map::OpenUserRing>("openUserRing"),
                          InstanceMethod<&Map::Close>("close"),
                      });
 }
 
 Map::Map(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Map>(info) {}
+
+Map::~Map() {
+  if (scratch_) scratch_->fd = -1;
+}
 
 Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject) {
   UniqueFd own = UniqueFd::Duplicate(fd);
@@ -258,8 +264,8 @@ Napi::Value Map::LookupAndDelete(const Napi::CallbackInfo& info) {
 }
 
 std::optional<BatchRequest> Map::ToBatch(const Napi::CallbackInfo& info) {
-  const auto operation = ToUint32(Env(), info[0], {"bpf", "operation"}, 0,
-                                  static_cast<uint32_t>(BatchOperation::kCount) - 1);
+  const auto operation =
+      ToUint32(Env(), info[0], {"bpf", "operation"}, 0, static_cast<uint32_t>(BatchOperation::kCount) - 1);
   if (!operation) return std::nullopt;
   BatchRequest request;
   request.operation = static_cast<BatchOperation>(*operation);
@@ -278,13 +284,8 @@ std::optional<BatchRequest> Map::ToBatch(const Napi::CallbackInfo& info) {
   const auto flags = ToUint32(Env(), info[6], {call, "flags"});
   if (!flags) return std::nullopt;
   const auto too_small = [&](const char* name, size_t expected, size_t actual) {
-    Throw(Env(), {call,
-                  0,
-                  name,
-                  {},
-                  Reason::kSize,
-                  static_cast<double>(expected),
-                  static_cast<double>(actual)});
+    Throw(Env(),
+          {call, 0, name, {}, Reason::kSize, static_cast<double>(expected), static_cast<double>(actual)});
     return std::nullopt;
   };
   // Neither product overflows: both factors are below 2^32, and sizes have 64 bits.
@@ -378,6 +379,20 @@ Napi::Value Map::Fd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd_.get());
 }
 
+Napi::Value Map::Scratch(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("scratch")) return {};
+  if (!scratch_) {
+    scratch_ = std::make_shared<MapScratch>();
+    scratch_->subject = subject_;
+    scratch_->value_offset = RoundUp8(key_size_);
+    // Zeroed. At least a byte: an empty ArrayBuffer needs no memory, but the address must be one.
+    scratch_->bytes = std::make_unique<uint8_t[]>(  // NOLINT(modernize-avoid-c-arrays)
+        scratch_->value_offset + buffer_size_ + 1);
+  }
+  scratch_->fd = fd_.get();
+  return ScratchObject(info.Env(), scratch_, scratch_->value_offset + buffer_size_);
+}
+
 size_t Map::MappedSize() const {
   if ((flags_ & BPF_F_MMAPABLE) == 0 || max_entries_ == 0) return 0;
   // Entries lie 8-byte aligned one behind the other; nothing is shown behind the last one.
@@ -426,7 +441,12 @@ Napi::Value Map::OpenRing(const Napi::CallbackInfo& info) {
 
 Napi::Value Map::OpenPerf(const Napi::CallbackInfo& info) {
   if (!RequireOpen("perf_buffer__new_raw")) return {};
-  return bpfnode::OpenPerf(info, fd_.get(), subject_);
+  return bpfnode::OpenPerf(info, fd_.get(), subject_, false);
+}
+
+Napi::Value Map::OpenOverwritable(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("perf_event_open")) return {};
+  return bpfnode::OpenPerf(info, fd_.get(), subject_, true);
 }
 
 Napi::Value Map::OpenUserRing(const Napi::CallbackInfo& info) {
@@ -440,6 +460,7 @@ Napi::Value Map::Close(const Napi::CallbackInfo& info) {
     napi_detach_arraybuffer(Env(), memory_.Value().ArrayBuffer());
     memory_.Reset();
   }
+  if (scratch_) scratch_->fd = -1;
   fd_.Reset();
   return info.Env().Undefined();
 }

@@ -30,8 +30,7 @@ BatchResult RunBatch(int fd, const BatchRequest& request) {
   void* from = request.first ? nullptr : request.cursor;
   switch (request.operation) {
     case BatchOperation::kLookup:
-      status =
-          bpf_map_lookup_batch(fd, from, request.cursor, request.keys, request.values, &count, &options);
+      status = bpf_map_lookup_batch(fd, from, request.cursor, request.keys, request.values, &count, &options);
       break;
     case BatchOperation::kLookupAndDelete:
       status = bpf_map_lookup_and_delete_batch(fd, from, request.cursor, request.keys, request.values, &count,
@@ -49,8 +48,8 @@ BatchResult RunBatch(int fd, const BatchRequest& request) {
   const int error = status == 0 ? 0 : errno;
   // A call that the kernel refuses at once leaves the count as it was. A walk's last batch may be full and
   // say ENOENT; no other failure goes with a full count.
-  const bool walk = request.operation == BatchOperation::kLookup ||
-                    request.operation == BatchOperation::kLookupAndDelete;
+  const bool walk =
+      request.operation == BatchOperation::kLookup || request.operation == BatchOperation::kLookupAndDelete;
   if (error != 0 && !(walk && error == ENOENT) && count >= request.count) count = 0;
   return {count, error};
 }

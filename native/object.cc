@@ -167,8 +167,8 @@ T* At(Napi::Env env, napi_value value, const std::vector<T*>& items, const char*
 }
 
 std::string Subject(const bpf_map* map) { return std::string("map '") + bpf_map__name(map) + "'"; }
-std::string Subject(const bpf_program* program) {
-  return std::string("program '") + bpf_program__name(program) + "'";
+std::string Subject(const bpf_program* program, const char* what = "program") {
+  return std::string(what) + " '" + bpf_program__name(program) + "'";
 }
 
 }  // namespace
@@ -258,19 +258,6 @@ bpf_program* Object::ProgramAt(napi_value index, const char* call) {
   return At(Env(), index, state_->skeleton->programs(), call);
 }
 
-bpf_map* Object::ConfigurableMap(napi_value index, napi_value inner, const char* call) {
-  if (!Require(ObjectState::Phase::kOpen, call)) return nullptr;
-  bpf_map* map = MapAt(index, call);
-  if (map == nullptr) return nullptr;
-  const auto is_inner = ToBool(Env(), inner, {call, "inner"});
-  if (!is_inner) return nullptr;
-  if (!*is_inner) return map;
-  // Asked for each time: it goes when another template is set.
-  bpf_map* found = bpf_map__inner_map(map);
-  if (found == nullptr) Throw(Env(), {call, ENOENT, Subject(map), {}});
-  return found;
-}
-
 Napi::Value Object::Answer(int status, const char* call, const std::string& subject, LogCapture& capture) {
   if (status != 0) Throw(Env(), {call, -status, subject, capture.Take()});
   return Env().Undefined();
@@ -294,35 +281,47 @@ Napi::Value Object::ProgramSpecs(const Napi::CallbackInfo& info) {
   return specs;
 }
 
-// setMap(map, inner, name, value)
+// setMap(map, name, value)
+// Of maps of the object only: libbpf's setters follow a pointer that a template for inner maps lacks.
 Napi::Value Object::SetMap(const Napi::CallbackInfo& info) {
-  const auto name = ToText(Env(), info[2], {"bpf_map", "name"});
+  const auto name = ToText(Env(), info[1], {"bpf_map", "name"});
   if (!name) return {};
   const auto* setting = FindMapSetting(*name);
   if (setting == nullptr) {
     Throw(Env(), {"bpf_map", 0, "name", {}, Reason::kArgument});
     return {};
   }
-  bpf_map* map = ConfigurableMap(info[0], info[1], setting->call);
+  if (!Require(ObjectState::Phase::kOpen, setting->call)) return {};
+  bpf_map* map = MapAt(info[0], setting->call);
   if (map == nullptr) return {};
-  const auto value = ToUint32(Env(), info[3], {setting->call, setting->name});
+  const auto value = ToUint32(Env(), info[2], {setting->call, setting->name});
   if (!value) return {};
   if (setting->shapes && IsLaidOutByLibbpf(map)) {
     Throw(Env(), {setting->call, EINVAL, Subject(map), {}});
     return {};
   }
+#if LIBBPF_MAJOR_VERSION == 1 && LIBBPF_MINOR_VERSION < 4
+  // It looks at such a map during load all the same, and may have no kernel types to compare it with: a
+  // crash.
+  if (*name == "autocreate" && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS) {
+    Throw(Env(),
+          {setting->call, 0, "autocreate of struct_ops maps before libbpf 1.4", {}, Reason::kUnsupported});
+    return {};
+  }
+#endif
   LogCapture capture;
   return Answer(setting->set(map, *value), setting->call, Subject(map), capture);
 }
 
-// setMapExtra(map, inner, value)
+// setMapExtra(map, value)
 Napi::Value Object::SetMapExtra(const Napi::CallbackInfo& info) {
   constexpr const char* kCall = "bpf_map__set_map_extra";
-  bpf_map* map = ConfigurableMap(info[0], info[1], kCall);
+  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
+  bpf_map* map = MapAt(info[0], kCall);
   if (map == nullptr) return {};
   uint64_t value = 0;
   bool lossless = false;
-  if (napi_get_value_bigint_uint64(Env(), info[2], &value, &lossless) != napi_ok || !lossless) {
+  if (napi_get_value_bigint_uint64(Env(), info[1], &value, &lossless) != napi_ok || !lossless) {
     Throw(Env(), {kCall, 0, "mapExtra", {}, Reason::kArgument});
     return {};
   }
@@ -538,7 +537,15 @@ Napi::Value Object::AttachPrograms(const Napi::CallbackInfo& info) {
   LogCapture capture;
   const int error = state_->skeleton->Attach();
   if (error != 0) {
-    Throw(Env(), {kCall, error, subject_, capture.Take()});
+    std::string log = capture.Take();
+    // libbpf tells the program in words only.
+    std::string subject = subject_;
+    for (size_t i = 0; i < programs.size(); i++) {
+      if (log.find(Subject(programs[i], "prog") + ": failed to auto-attach") != std::string::npos) {
+        subject = subjects[i];
+      }
+    }
+    Throw(Env(), {kCall, error, std::move(subject), std::move(log)});
     return {};
   }
   const SharedObject object = Skeleton::ObjectOf(state_->skeleton);
@@ -546,7 +553,7 @@ Napi::Value Object::AttachPrograms(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < programs.size(); i++) {
     UniqueLink link = state_->skeleton->TakeLink(i);
     if (!link) continue;
-    const Napi::Value handle = Link::Create(Env(), object, std::move(link), subjects[i]);
+    const Napi::Value handle = Link::Create(Env(), object, std::move(link), "link of " + subjects[i]);
     if (handle.IsEmpty()) return {};
     links.Set(i, handle);
   }

@@ -57,8 +57,6 @@ class Object : public Napi::ObjectWrap<Object> {
   // The element that an index argument stands for; nullptr with an exception pending.
   bpf_map* MapAt(napi_value index, const char* call);
   bpf_program* ProgramAt(napi_value index, const char* call);
-  // The map to be configured: that at an index or, where `inner` is true, the template for what it holds.
-  bpf_map* ConfigurableMap(napi_value index, napi_value inner, const char* call);
   // What a setter answers: undefined, or an exception for its negative errno.
   Napi::Value Answer(int status, const char* call, const std::string& subject, LogCapture& capture);
 

@@ -9,21 +9,11 @@
 #include <string>
 
 #include "handles.h"
+#include "perf_event.h"
 #include "source.h"
 #include "unique_fd.h"
 
-struct perf_event_header;
-
 namespace bpfnode {
-
-struct PerfOptions {
-  // Of each CPU's buffer; a power of two.
-  uint32_t pages = 0;
-  // Wake up after this many records; or, where that is 0, after `watermark` bytes.
-  uint32_t wakeup_events = 1;
-  uint32_t watermark = 0;
-  bool times = false;
-};
 
 class PerfSource : public Source {
  public:
@@ -41,7 +31,6 @@ class PerfSource : public Source {
 
  private:
   static bpf_perf_event_ret OnEvent(void* context, int cpu, perf_event_header* event);
-  bool OnSample(uint32_t cpu, const uint8_t* body, size_t size);
 
   // Set for the time of a Take().
   Batch* batch_ = nullptr;

@@ -9,6 +9,7 @@
 #include "arguments.h"
 #include "failure.h"
 #include "line_source.h"
+#include "overwritable_source.h"
 #include "perf_source.h"
 #include "pump.h"
 #include "ring_source.h"
@@ -53,25 +54,31 @@ Napi::Value OpenRing(const Napi::CallbackInfo& info, int map_fd, const std::stri
   return Pump::Create(info, *limits, std::move(source), subject);
 }
 
-Napi::Value OpenPerf(const Napi::CallbackInfo& info, int map_fd, const std::string& subject) {
-  constexpr const char* kCall = "perf_buffer__new_raw";
+Napi::Value OpenPerf(const Napi::CallbackInfo& info, int map_fd, const std::string& subject,
+                     bool overwritable) {
+  const char* call = overwritable ? "perf_event_open" : "perf_buffer__new_raw";
   const Napi::Env env = info.Env();
-  const auto limits = Pump::Limits(info, kCall);
+  const auto limits = Pump::Limits(info, call);
   if (!limits) return {};
   constexpr size_t kFirst = Pump::kArguments;
-  const auto pages = ToUint32(env, info[kFirst], {kCall, "pages"}, 1, kMaxPages);
+  const auto pages = ToUint32(env, info[kFirst], {call, "pages"}, 1, kMaxPages);
   if (!pages) return {};
-  const auto wakeup_events = ToUint32(env, info[kFirst + 1], {kCall, "wakeupEvents"});
+  const auto wakeup_events = ToUint32(env, info[kFirst + 1], {call, "wakeupEvents"});
   if (!wakeup_events) return {};
-  const auto watermark = ToUint32(env, info[kFirst + 2], {kCall, "watermark"});
+  const auto watermark = ToUint32(env, info[kFirst + 2], {call, "watermark"});
   if (!watermark) return {};
-  const auto times = ToBool(env, info[kFirst + 3], {kCall, "times"});
+  const auto times = ToBool(env, info[kFirst + 3], {call, "times"});
   if (!times) return {};
+  const PerfOptions options = {*pages, *wakeup_events, *watermark, *times};
   std::string log;
-  std::unique_ptr<Source> source =
-      PerfSource::Open(map_fd, {*pages, *wakeup_events, *watermark, *times}, log);
+  std::unique_ptr<Source> source;
+  if (overwritable) {
+    source = OverwritableSource::Open(map_fd, options);
+  } else {
+    source = PerfSource::Open(map_fd, options, log);
+  }
   if (!source) {
-    Throw(env, {kCall, errno, subject, log});
+    Throw(env, {call, errno, subject, log});
     return {};
   }
   return Pump::Create(info, *limits, std::move(source), subject);

@@ -13,7 +13,8 @@ namespace bpfnode {
 Napi::Value OpenRing(const Napi::CallbackInfo& info, int map_fd, const std::string& subject);
 
 // (…, pages, wakeupEvents, watermark, times): a perf event array.
-Napi::Value OpenPerf(const Napi::CallbackInfo& info, int map_fd, const std::string& subject);
+Napi::Value OpenPerf(const Napi::CallbackInfo& info, int map_fd, const std::string& subject,
+                     bool overwritable);
 
 // (…, fd, subject): lines of a file, which must not block. The descriptor is duplicated.
 Napi::Value OpenLines(const Napi::CallbackInfo& info);

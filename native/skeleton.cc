@@ -28,6 +28,11 @@ const char* OrNull(const std::string& text) { return text.empty() ? nullptr : te
 
 std::shared_ptr<Skeleton> Skeleton::Open(const std::vector<uint8_t>& image, const OpenSettings& settings,
                                          int& error) {
+  // libbpf takes a null pointer, which an empty vector has, for "open the file of that name instead".
+  if (image.empty()) {
+    error = EINVAL;
+    return nullptr;
+  }
   auto self = std::make_shared<Skeleton>();
   LIBBPF_OPTS(bpf_object_open_opts, options);
   options.object_name = settings.name.c_str();

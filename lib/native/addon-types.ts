@@ -24,7 +24,7 @@ export interface Addon {
     subject: string,
   ): AddonReader
   /** @param subject what failures are about: `object 'execsnoop'` */
-  openObject(image: Uint8Array, name: string, subject: string): AddonObject
+  openObject(image: Uint8Array, settings: AddonOpenSettings, subject: string): AddonObject
   createMap(attributes: AddonMapAttributes, subject: string): AddonMap
   openMapById(id: number, subject: string): AddonMap
   openMapByPin(path: string, subject: string): AddonMap
@@ -55,6 +55,7 @@ export type AddonFeature =
   | 'netfilter'
   | 'uprobeMulti'
   | 'ringObjects'
+  | 'structOpsLink'
   | 'token'
   | 'ringConsumeN'
   | 'prepare'
@@ -92,16 +93,39 @@ export interface RawFailure {
 export interface AddonObject {
   mapSpecs(): readonly AddonMapSpec[]
   programSpecs(): readonly AddonProgramSpec[]
-  setMaxEntries(map: number, maxEntries: number): void
-  setAutoload(program: number, autoload: boolean): void
+  setMap(map: number, setting: MapNumber, value: number): void
+  setMapExtra(map: number, value: bigint): void
+  setInnerMap(map: number, fd: number): void
+  setPinPath(map: number, path: string | undefined): void
+  reuseMap(map: number, fd: number): void
+  setProgram(program: number, setting: ProgramNumber, value: number): void
+  /** @param fd of a program; 0: the target is the kernel's */
+  setAttachTarget(program: number, fd: number, name: string): void
   initialValue(map: number): Uint8Array | undefined
   setInitialValue(map: number, value: Uint8Array): void
-  load(): void
-  loadAsync(): Promise<void>
+  /** @returns what libbpf printed: warnings, and the logs of programs with a log level */
+  load(): string
+  loadAsync(): Promise<string>
   map(map: number, subject: string): AddonMap
   program(program: number, subject: string): AddonProgram
+  /** @returns a link for each program that was attached; holes for the others */
+  attachPrograms(subjects: readonly string[]): readonly (AddonLink | undefined)[]
+  attachStructOps(map: number, subject: string): AddonLink
   close(): void
 }
+
+export interface AddonOpenSettings {
+  readonly name: string
+  readonly pinRootPath: string | undefined
+  readonly kconfig: string | undefined
+  readonly bpfTokenPath: string | undefined
+  readonly btf: Uint8Array | undefined
+  readonly kernelLogLevel: number | undefined
+}
+
+/** See native/object_settings.cc. Booleans are 0 and 1. */
+export type MapNumber = 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'numaNode' | 'autocreate'
+export type ProgramNumber = 'type' | 'expectedAttachType' | 'flags' | 'logLevel' | 'autoload' | 'autoattach'
 
 export interface AddonMapSpec {
   /** libbpf's: of global data, `execsnoo.rodata`. */
@@ -113,13 +137,24 @@ export interface AddonMapSpec {
   readonly valueSize: number
   readonly maxEntries: number
   readonly flags: number
+  readonly numaNode: number
+  /** Absent for 0. */
+  readonly mapExtra?: bigint
+  readonly autocreate: boolean
+  readonly pinPath?: string
+  /** Of a map of maps, where the object has a template for what it holds. */
+  readonly inner?: AddonMapSpec
 }
 
 export interface AddonProgramSpec {
   readonly name: string
   readonly section: string
   readonly type: number
+  readonly expectedAttachType: number
+  readonly flags: number
+  readonly logLevel: number
   readonly autoload: boolean
+  readonly autoattach: boolean
 }
 
 /** All are there: C++ checks their types only. */
@@ -148,6 +183,15 @@ export interface AddonAsyncBatchOutcome extends AddonBatchOutcome {
   readonly cursor: Uint8Array
   readonly keys: Uint8Array
   readonly values: Uint8Array
+}
+
+/** The key from 0 on, the value from `valueOffset` on; functions without arguments, with flags of 0. */
+export interface AddonScratch {
+  readonly bytes: Uint8Array
+  readonly valueOffset: number
+  /** @returns undefined if the key is there */
+  lookup(this: void): undefined | false
+  update(this: void): void
 }
 
 export interface AddonMapDetails {
@@ -190,6 +234,8 @@ export interface AddonMap {
   pin(path: string): void
   details(): AddonMapDetails
   fd(): number
+  /** For one caller: a second call's memory is the first one's. Undefined where the runtime can't share memory. */
+  scratch(): AddonScratch | undefined
   memory(): Uint8Array | undefined
   openRing(
     deliver: BatchDelivery,
@@ -239,6 +285,7 @@ export interface AddonMapInfo {
 }
 
 export interface AddonProgram {
+  readStream(stream: number, into: Uint8Array): number
   fd(): number
   info(): { readonly id: number; readonly type: number; readonly tag: Uint8Array }
   attach(subject: string): AddonLink

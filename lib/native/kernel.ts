@@ -1,13 +1,22 @@
 /** The native kernel: Linux, through libbpf in the addon. */
 import os from 'node:os'
-import { BpfError } from '../errors.js'
-import type { Kernel, MapAttributes, MapReference, OpenObjectOptions } from '../kernel.js'
+import { BpfError, unsupported } from '../errors.js'
+import type {
+  Kernel,
+  KernelReader,
+  MapAttributes,
+  MapReference,
+  OpenObjectOptions,
+  RecordSink,
+  TraceOptions,
+} from '../kernel.js'
 import type { ObjectFile } from '../object-file/types.js'
 import type { Addon, AddonFacts, AddonMap } from './addon-types.js'
 import { loadAddon } from './addon.js'
 import { toError } from './failure.js'
 import { NativeMap } from './map.js'
 import { NativeObject } from './object.js'
+import { openTrace } from './trace.js'
 
 export class NativeKernel implements Kernel {
   readonly name = 'native'
@@ -31,7 +40,24 @@ export class NativeKernel implements Kernel {
   openObject(file: ObjectFile, options: OpenObjectOptions): NativeObject {
     // libbpf makes names of kernel objects of it, and the section's name must stay recognisable behind it.
     const name = options.name.replace(/[^A-Za-z0-9_]/g, '_')
-    return new NativeObject(this.#addon.openObject(file.image, name, `object '${options.name}'`), options.name)
+    this.#checkStructOps(file)
+    const { pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel } = options
+    const settings = { name, pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel }
+    return new NativeObject(this.#addon.openObject(file.image, settings, `object '${options.name}'`), options.name)
+  }
+
+  /** An older libbpf passes over the sections that it doesn't know, and then fails to load their programs. */
+  #checkStructOps({ maps }: ObjectFile): void {
+    const linked = maps.find((map) => map.structOps?.link)
+    if (linked === undefined || this.facts.features.structOpsLink) return
+    throw unsupported(
+      `struct_ops map '${linked.name}' in SEC(".struct_ops.link"), for which the addon must be built with libbpf 1.2 or newer`,
+      'Put it into SEC(".struct_ops") to attach it without a link',
+    )
+  }
+
+  openTrace(sink: RecordSink, options: TraceOptions): KernelReader {
+    return openTrace(this.#addon, sink, options)
   }
 
   createMap(attributes: MapAttributes): NativeMap {
@@ -56,6 +82,10 @@ export class NativeKernel implements Kernel {
   openMap(reference: MapReference): NativeMap {
     const handle = this.#openMap(reference)
     return new NativeMap(handle, handle.details().name)
+  }
+
+  openPidfd(pid: number): number {
+    return this.#addon.openPidfd(pid, `process ${pid}`)
   }
 
   #openMap(reference: MapReference): AddonMap {

@@ -4,20 +4,24 @@ import { BpfError, systemError } from '../errors.js'
 import type {
   BatchOperation,
   BatchOutcome,
+  KernelLink,
   KernelMap,
   KernelProgram,
   KernelReader,
   MapBatch,
   MapDetails,
   MapInfo,
-  RecordBatch,
-  RecordSink,
+  KernelUserRing,
+  PerfOptions,
   ReaderOptions,
+  RecordSink,
 } from '../kernel.js'
 import { errno } from '../linux/errno.js'
-import type { AddonBatchOutcome, AddonMap } from './addon-types.js'
+import { BPF_MAP_TYPE } from '../linux/map-types.js'
+import type { AddonBatchOutcome, AddonMap, AddonScratch } from './addon-types.js'
 import { toError } from './failure.js'
 import { NativeProgram } from './program.js'
+import { openPerf, openRing } from './reader.js'
 
 /** See `enum class BatchOperation` in native/map_batch.h. */
 const BATCH_OPERATIONS: Readonly<Record<BatchOperation, { readonly number: number; readonly call: string }>> = {
@@ -30,14 +34,30 @@ const ENOENT = errno('ENOENT')
 
 export class NativeMap implements KernelMap {
   readonly info: MapInfo
+  readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
   readonly #handle: AddonMap
+  readonly #key: Uint8Array
+  readonly #value: Uint8Array
+  /** Undefined where the quick way isn't there: no keys, or no memory that is shared with C++. */
+  readonly #quick: AddonScratch | undefined
   #closed = false
   #memory: Uint8Array | undefined
+  readonly #attachStructOps: (() => KernelLink) | undefined
 
-  /** @param name as the object file has it: the kernel cuts names at 15 bytes */
-  constructor(handle: AddonMap, name: string) {
+  /**
+   * @param name as the object file has it: the kernel cuts names at 15 bytes
+   * @param attachStructOps of a map of an object: libbpf knows how
+   */
+  constructor(handle: AddonMap, name: string, attachStructOps?: () => KernelLink) {
     this.#handle = handle
+    this.#attachStructOps = attachStructOps
     this.info = { name, ...handle.info() }
+    const { keySize, bufferSize } = this.info
+    const scratch = keySize === 0 ? undefined : handle.scratch()
+    this.#quick = scratch
+    this.#key = scratch?.bytes.subarray(0, keySize) ?? new Uint8Array(keySize)
+    this.#value = scratch?.bytes.subarray(scratch.valueOffset) ?? new Uint8Array(bufferSize)
+    this.scratch = { key: this.#key, value: this.#value }
   }
 
   get closed(): boolean {
@@ -45,11 +65,17 @@ export class NativeMap implements KernelMap {
   }
 
   lookup(key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    const quick = this.#quick
+    if (quick !== undefined && value === this.#value && key === this.#key && flags === 0) {
+      return quick.lookup() === undefined
+    }
     return this.#handle.lookup(key, value, flags)
   }
 
   update(key: Uint8Array, value: Uint8Array, flags: number): void {
-    this.#handle.update(key, value, flags)
+    const quick = this.#quick
+    if (quick !== undefined && value === this.#value && key === this.#key && flags === 0) quick.update()
+    else this.#handle.update(key, value, flags)
   }
 
   delete(key: Uint8Array): boolean {
@@ -146,6 +172,11 @@ export class NativeMap implements KernelMap {
 
   openUserRing(): KernelUserRing {
     return this.#handle.openUserRing()
+  }
+
+  attachStructOps(): KernelLink {
+    if (this.#attachStructOps !== undefined && this.info.type === BPF_MAP_TYPE.STRUCT_OPS) return this.#attachStructOps()
+    throw new BpfError('BAD_VALUE', `map '${this.info.name}' is no struct_ops map of an object`)
   }
 
   close(): void {

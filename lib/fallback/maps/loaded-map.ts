@@ -1,4 +1,6 @@
 /** A map that exists: storage, id, and the address by which programs know it. It lives as long as somebody holds it. */
+import { systemError } from '../../errors.js'
+import { errno } from '../../linux/errno.js'
 import { Access, type Memory } from '../memory.js'
 import { createMap } from './create.js'
 import type { CpuState, MapAttributes, MapStorage } from './types.js'
@@ -9,6 +11,8 @@ export interface MapHost {
   readonly cpus: CpuState
   /** Maps by the low half of their kernel-side address. */
   readonly maps: Map<number, LoadedMap>
+  /** Maps by the names that they are pinned under. */
+  readonly pins: Map<string, LoadedMap>
   newMapId(): number
 }
 
@@ -36,6 +40,22 @@ export class LoadedMap {
 
   get name(): string {
     return this.storage.attributes.name
+  }
+
+  /** BPF_OBJ_PIN. Paths are names here: there is no file system. @throws BpfError `EEXIST` */
+  pin(path: string): void {
+    const { pins } = this.#machine
+    if (pins.has(path)) throw systemError('bpf(BPF_OBJ_PIN)', errno('EEXIST'), `pin ${path}`)
+    pins.set(path, this.retain())
+  }
+
+  /** @throws BpfError `ENOENT` */
+  unpin(path: string): void {
+    const { pins } = this.#machine
+    const pinned = pins.get(path)
+    if (pinned === undefined) throw systemError('unlink', errno('ENOENT'), `pin ${path}`)
+    pins.delete(path)
+    pinned.release()
   }
 
   retain(): this {
