@@ -17,6 +17,7 @@ export type LibraryErrorCode =
   | 'UNKNOWN_SECTION' // a SEC() name that no program type answers to
   | 'VERIFIER_REJECTED' // the kernel's verifier, or the fallback's, refused a program
   | 'RELOCATION_FAILED' // CO-RE or another relocation cannot be resolved against the target
+  | 'ITERATION_ABORTED' // a map changed so fast that a walk over it found no end
   | 'TRAP' // a program did something that only an unverified program can do
   | 'NO_NATIVE_KERNEL' // the native kernel was asked for and cannot be had here
   | 'UNSUPPORTED' // known, but not available in this kernel, build or version; the message names it

@@ -1,14 +1,30 @@
 /** Maps: typed by BTF above the seam, bytes below it. */
-import { createCodec, type Codec } from './codec/index.js'
+import { descriptorOf } from './descriptor-of.js'
 import { BpfError } from './errors.js'
-import type { KernelMap, MapInfo } from './kernel.js'
-import { BPF_UPDATE_FLAGS, isPerCpu, mapTypeName } from './linux/map-types.js'
+import type { KernelMap, KernelProgram, MapDetails, MapInfo } from './kernel.js'
+import { BPF_UPDATE_FLAGS, isPerCpu, mapTypeDefaults, mapTypeName } from './linux/map-types.js'
+import { Link } from './link.js'
+import { BatchWriter } from './map-batch.js'
+import { MapCodec } from './map-codec.js'
+import { MapView } from './map-view.js'
+import { MapWalk, type EntryBlock, type WalkOperation } from './map-walk.js'
 import type { MapDefinition, ObjectFile } from './object-file/types.js'
-import { RingBuffer, type RingBufferOptions } from './ring-buffer.js'
+import { maxOf, sumOf, type Summable } from './per-cpu.js'
+import { Program } from './program.js'
+import { openPerfBuffer, type PerfBuffer, type PerfBufferOptions } from './perf-buffer.js'
+import { openRingBuffer, type RingBuffer, type RingBufferOptions, type RingParts } from './ring-buffer.js'
+import { UserRing, type UserRingOptions } from './user-ring.js'
+
+export interface GetOptions {
+  /** Reads under the value's `struct bpf_spin_lock` (BPF_F_LOCK, Linux 5.1). */
+  readonly lock?: boolean
+}
 
 export interface SetOptions {
   /** `any` (default) makes or replaces; `noexist` fails with `EEXIST`; `exist` fails with `ENOENT`. */
   readonly mode?: 'any' | 'noexist' | 'exist'
+  /** Writes under the value's `struct bpf_spin_lock` (BPF_F_LOCK, Linux 5.1). */
+  readonly lock?: boolean
 }
 
 const UPDATE_FLAGS = {
@@ -17,23 +33,29 @@ const UPDATE_FLAGS = {
   exist: BPF_UPDATE_FLAGS.BPF_EXIST,
 } as const
 
+const NO_KEY = new Uint8Array(0)
+
 /**
- * A map of a loaded object.
+ * A map: of a loaded object, or one of its own (`createMap()`, `openPinnedMap()`, `mapById()`).
  *
  * Keys and values are what BTF says of them: numbers, bigint for 64 bits, strings for char arrays, plain objects for structs;
- * `Uint8Array`s of the exact size where the map has no types. Writing also takes a `Uint8Array` everywhere.
+ * `Uint8Array`s of the exact size where the map has no types. Writing also takes a `Uint8Array` everywhere. A per-CPU value is an array with
+ * an element for each possible CPU. Where Linux wants a file descriptor (inner maps, programs, sockets, cgroups), a `BpfMap`, a `Program`, a
+ * Node socket, anything with an `fd`, or the number will do.
  *
  * Lifetime: that of its object. After `object.close()` every method throws `CLOSED`.
  */
 export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   readonly #map: KernelMap
   readonly #file: ObjectFile
-  readonly #definition: MapDefinition | undefined
   readonly #info: MapInfo
+  readonly #codec: MapCodec<K, V>
+  readonly #walk: MapWalk
+  readonly #writer: BatchWriter<K, V>
+  readonly #takesDescriptors: boolean
   readonly #key: Uint8Array
   readonly #value: Uint8Array
-  #keyCodec: Codec | undefined
-  #valueCodec: Codec | undefined
+  #view: MapView<V> | undefined
 
   /**
    * @internal
@@ -47,10 +69,14 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   ) {
     this.#map = map
     this.#file = file
-    this.#definition = definition
     this.#info = map.info
-    this.#key = new Uint8Array(map.info.keySize)
-    this.#value = new Uint8Array(map.info.bufferSize)
+    this.#codec = new MapCodec<K, V>(map.info, file, definition)
+    this.#walk = new MapWalk(map)
+    this.#writer = new BatchWriter(map, this.#codec)
+    const { descriptors, needsTypes } = mapTypeDefaults(map.info.type)
+    this.#takesDescriptors = descriptors === true || needsTypes === true
+    this.#key = map.scratch.key
+    this.#value = map.scratch.value
     Object.defineProperty(this, 'owner', { enumerable: false })
   }
 
@@ -80,19 +106,22 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
     return this.#info.maxEntries
   }
 
+  /** What the kernel knows of it, as of now: sizes and flags, whether it is frozen, the memory that it takes, its BTF. */
+  get info(): MapInfo & MapDetails {
+    return { ...this.#info, ...this.#map.details() }
+  }
+
   /** The value of a key, or undefined. */
-  get(key: K): V | undefined {
+  get(key: K, options?: GetOptions): V | undefined {
     this.#encodeKey(key)
-    if (!this.#map.lookup(this.#key, this.#value, 0)) return undefined
-    return this.#decodeValue()
+    if (!this.#map.lookup(this.#key, this.#value, lockFlag(options))) return undefined
+    return this.#codec.decodeValue(this.#value)
   }
 
   /** Makes or replaces an entry. @throws BpfError `E2BIG` when the map is full, `BAD_VALUE` for what doesn't fit its types */
-  set(key: K, value: V, options: SetOptions = {}): this {
-    const flags = updateFlags(this.name, options.mode)
+  set(key: K, value: V, options?: SetOptions): this {
     this.#encodeKey(key)
-    this.#encode(this.#codecOfValue(), value, this.#value, 'value')
-    this.#map.update(this.#key, this.#value, flags)
+    this.#update(this.#key, value, options === undefined ? 0 : updateFlags(options))
     return this
   }
 
@@ -107,36 +136,238 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
     return this.#map.delete(this.#key)
   }
 
+  /** Removes an entry, in one step that no program comes between. Hash maps, Linux 5.14. @returns its value, or undefined */
+  getAndDelete(key: K): V | undefined {
+    this.#encodeKey(key)
+    if (!this.#map.lookupAndDelete(this.#key, this.#value, 0)) return undefined
+    return this.#codec.decodeValue(this.#value)
+  }
+
   /**
-   * Entries, in the kernel's order. A key that is deleted by somebody else under way makes a hash map start again from its
-   * beginning (so does the kernel): an entry may then come twice.
+   * Removes all entries; of a queue or stack, too. What others insert meanwhile may stay.
+   *
+   * @returns how many there were
+   * @throws BpfError `EINVAL` for arrays, whose entries can't be removed
+   */
+  clear(): number {
+    let removed = 0
+    if (this.#info.keySize === 0) {
+      for (let left = this.#info.maxEntries; left > 0 && this.pop() !== undefined; left--) removed++
+      return removed
+    }
+    for (const { count } of this.#walk.blocks('lookupAndDelete')) removed += count
+    return removed
+  }
+
+  /**
+   * Entries, in the kernel's order, read by batches where the kernel has them (Linux 5.6): a value is as it was when its batch was read. An
+   * entry that is there all the time comes exactly once; what is inserted or deleted meanwhile may come or not.
+   *
+   * @throws BpfError `ITERATION_ABORTED` if the map changes faster than it can be walked
    */
   *entries(): Generator<[K, V], void, undefined> {
-    for (const key of this.#rawKeys()) {
-      if (!this.#map.lookup(key, this.#value, 0)) continue
-      yield [this.#codecOfKey().decode(key) as K, this.#decodeValue()]
+    for (const block of this.#walk.blocks('lookup')) {
+      for (let i = 0; i < block.count; i++) yield this.#entry(block, i)
     }
   }
 
   *keys(): Generator<K, void, undefined> {
-    for (const key of this.#rawKeys()) yield this.#codecOfKey().decode(key) as K
+    for (const { keys, count } of this.#walk.keyBlocks()) {
+      for (let i = 0; i < count; i++) yield this.#codec.decodeKey(keys, i * this.#info.keySize)
+    }
   }
 
   *values(): Generator<V, void, undefined> {
-    for (const [, value] of this.entries()) yield value
+    for (const { values, count } of this.#walk.blocks('lookup')) {
+      for (let i = 0; i < count; i++) yield this.#codec.decodeValue(values, i * this.#info.bufferSize)
+    }
   }
 
   [Symbol.iterator](): Generator<[K, V], void, undefined> {
     return this.entries()
   }
 
+  /** Like `entries()`, with the system calls on another thread: for maps whose reading takes milliseconds. */
+  async *entriesAsync(): AsyncGenerator<[K, V], void, undefined> {
+    for await (const block of this.#walk.blocksAsync('lookup')) {
+      for (let i = 0; i < block.count; i++) yield this.#entry(block, i)
+    }
+  }
+
+  /** All entries. */
+  getBatch(): [K, V][] {
+    return this.#collect('lookup')
+  }
+
+  getBatchAsync(): Promise<[K, V][]> {
+    return this.#collectAsync('lookup')
+  }
+
+  /** Removes all entries, and gives them: none is lost between reading and removing. Hash maps. */
+  getAndDeleteBatch(): [K, V][] {
+    return this.#collect('lookupAndDelete')
+  }
+
+  getAndDeleteBatchAsync(): Promise<[K, V][]> {
+    return this.#collectAsync('lookupAndDelete')
+  }
+
   /**
-   * Reads a ring-buffer map (`BPF_MAP_TYPE_RINGBUF`, Linux 5.8+).
+   * Writes many entries, in order.
+   *
+   * @returns how many
+   * @throws BpfError as `set()` does, with the number of the entry that failed; those before it are written
+   */
+  setBatch(entries: Iterable<readonly [K, V]>, options: SetOptions = {}): number {
+    return this.#writer.set(entries, updateFlags(options))
+  }
+
+  setBatchAsync(entries: Iterable<readonly [K, V]>, options: SetOptions = {}): Promise<number> {
+    return this.#writer.setAsync(entries, updateFlags(options))
+  }
+
+  /** Removes many entries. @returns how many of them there were */
+  deleteBatch(keys: Iterable<K>): number {
+    return this.#writer.delete(keys)
+  }
+
+  deleteBatchAsync(keys: Iterable<K>): Promise<number> {
+    return this.#writer.deleteAsync(keys)
+  }
+
+  /**
+   * Puts a value into a queue, stack or bloom filter.
+   *
+   * @param options `mode: 'exist'` makes room in a full queue or stack by dropping its oldest value
+   * @throws BpfError `E2BIG` if it is full
+   */
+  push(value: V, options: SetOptions = {}): this {
+    this.#assertKeyless('push')
+    this.#update(NO_KEY, value, updateFlags(options))
+    return this
+  }
+
+  /** The next value of a queue or stack, which stays there; undefined if it is empty. */
+  peek(): V | undefined {
+    this.#assertKeyless('peek')
+    return this.#map.lookup(NO_KEY, this.#value, 0) ? this.#codec.decodeValue(this.#value) : undefined
+  }
+
+  /** Takes the next value of a queue or stack; undefined if it is empty. */
+  pop(): V | undefined {
+    this.#assertKeyless('pop')
+    return this.#map.lookupAndDelete(NO_KEY, this.#value, 0)
+      ? this.#codec.decodeValue(this.#value)
+      : undefined
+  }
+
+  /** Whether a bloom filter may hold a value: `false` is certain. */
+  mayContain(value: V): boolean {
+    this.#assertKeyless('mayContain')
+    this.#codec.encodeValue(value, this.#value)
+    return this.#map.lookup(NO_KEY, this.#value, 0)
+  }
+
+  /**
+   * The sum of a per-CPU value over all CPUs, or undefined if there is no such key.
+   *
+   * @param of what to add where the value is no number: `({ packets }) => packets`
+   */
+  sum<T extends Summable = ElementOf<V> & Summable>(key: K, of?: (value: ElementOf<V>) => T): T | undefined {
+    const values = this.#perCpu<T>(key, of)
+    return values && sumOf(values)
+  }
+
+  /** The largest of a per-CPU value. See `sum()`. */
+  max<T extends Summable = ElementOf<V> & Summable>(key: K, of?: (value: ElementOf<V>) => T): T | undefined {
+    const values = this.#perCpu<T>(key, of)
+    return values && maxOf(values)
+  }
+
+  /** The values of an mmap-able array, read and written in memory: nanoseconds instead of a system call. @throws BpfError `UNSUPPORTED` */
+  view(): MapView<V> {
+    return (this.#view ??= new MapView<V>(this.#map, this.#codec as MapCodec<unknown, V>))
+  }
+
+  /**
+   * The live memory of an arena or an mmap-able array; undefined where there is none. It is empty once the map is closed.
+   *
+   * An arena's pages are allocated when they are touched first.
+   */
+  get memory(): Uint8Array | undefined {
+    return this.#map.memory()
+  }
+
+  /**
+   * From now on user space can't write it; programs still can. There is no way back. Linux 5.2.
+   *
+   * @throws BpfError `EPERM` if it is frozen already, `EBUSY` if its memory was asked for
+   */
+  freeze(): void {
+    this.#map.freeze()
+  }
+
+  /**
+   * Gives it a name in a BPF file system. It lives on when all is closed, until `unpin()`.
+   *
+   * @param path in `/sys/fs/bpf`, or wherever a BPF file system is mounted
+   * @throws BpfError `EEXIST` if something has that name, `EINVAL` or `EPERM` for other file systems
+   */
+  pin(path: string): this {
+    this.#map.pin(path)
+    return this
+  }
+
+  /** Removes the name. @throws BpfError `ENOENT` */
+  unpin(path: string): this {
+    this.#map.unpin(path)
+    return this
+  }
+
+  /**
+   * Reads a ring-buffer map (`BPF_MAP_TYPE_RINGBUF`, Linux 5.8+); `ringBuffers()` reads several at once.
    *
    * @throws BpfError `BAD_VALUE` if the map is of another type or the event type isn't in the object's BTF
    */
   ringBuffer<T = unknown>(options: RingBufferOptions<T> = {}): RingBuffer<T> {
-    return new RingBuffer<T>(this.#map, this.#file, options)
+    return openRingBuffer<T>(this.ringParts, options)
+  }
+
+  /**
+   * Reads a perf event array (`BPF_MAP_TYPE_PERF_EVENT_ARRAY`, Linux 4.4+).
+   *
+   * @throws BpfError `BAD_VALUE` as `ringBuffer()` does; `EPERM`, `EACCES` where perf events are denied
+   */
+  perfBuffer<T = unknown>(options: PerfBufferOptions<T> = {}): PerfBuffer<T> {
+    return openPerfBuffer<T>(this.#map, this.#file, options)
+  }
+
+  /** Sends records to a program (`BPF_MAP_TYPE_USER_RINGBUF`, Linux 6.1+). @throws BpfError `BAD_VALUE` if the map is of another type */
+  userRing<T = Uint8Array>(options: UserRingOptions = {}): UserRing<T> {
+    return new UserRing<T>(this.#map, this.#file, options)
+  }
+
+  /** @internal What readers of its ring need. */
+  get ringParts(): RingParts {
+    return {
+      map: this.#map,
+      file: this.#file,
+      sibling: (name) => {
+        const { maps } = this.owner as { readonly maps?: Readonly<Record<string, BpfMap>> }
+        if (maps !== undefined) return maps[name]!.kernelMap // an unknown name has thrown
+        throw new BpfError('BAD_VALUE', `map '${this.name}' is of no object: give \`dropped\` a function`)
+      },
+    }
+  }
+
+  /**
+   * Of a struct_ops map: registers what its programs implement, such as a congestion control, until the link is closed. `object.attach()`
+   * does it too. Linux 5.6.
+   *
+   * @throws BpfError `EEXIST` if something of that name is registered, `BAD_VALUE` if it is no struct_ops map of an object
+   */
+  attachStructOps(): Link {
+    return new Link(this.#map.attachStructOps(), this.name)
   }
 
   /** @internal */
@@ -144,96 +375,74 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
     return this.#map
   }
 
-  // Two keys in turn: the kernel reads one while it writes the other.
-  *#rawKeys(): Generator<Uint8Array, void, undefined> {
-    let key = new Uint8Array(this.#info.keySize)
-    let next = new Uint8Array(this.#info.keySize)
-    // A hash map whose current key vanishes starts again: bound the walk, as a busy map could make it endless.
-    let left = 2 * this.#info.maxEntries
-    let found = this.#map.nextKey(null, key)
-    while (found && left-- > 0) {
-      yield key
-      found = this.#map.nextKey(key, next)
-      const last = key
-      key = next
-      next = last
-    }
-  }
-
-  #codecOfKey(): Codec {
-    return (this.#keyCodec ??= this.#codec(this.#definition?.keyType, this.#info.keySize))
-  }
-
-  #codecOfValue(): Codec {
-    return (this.#valueCodec ??= this.#codec(this.#definition?.valueType, this.#info.valueSize))
-  }
-
-  #codec(type: number | undefined, size: number): Codec {
-    const { btf } = this.#file
-    return btf === undefined || type === undefined ? rawBytes(size) : createCodec(btf, type)
+  #update(key: Uint8Array, value: unknown, flags: number): void {
+    const handle = this.#takesDescriptors ? handleOf(value) : undefined
+    if (handle !== undefined) return this.#map.updateHandle(key, handle, flags)
+    this.#codec.encodeValue(this.#takesDescriptors ? descriptorOf(value) : value, this.#value)
+    this.#map.update(key, this.#value, flags)
   }
 
   #encodeKey(key: K): void {
-    this.#encode(this.#codecOfKey(), key, this.#key, 'key')
+    this.#codec.encodeKey(this.#takesDescriptors ? descriptorOf(key) : key, this.#key)
   }
 
-  #decodeValue(): V {
-    const codec = this.#codecOfValue()
-    if (!isPerCpu(this.#info.type)) return codec.decode(this.#value) as V
-    const stride = (this.#info.valueSize + 7) & ~7
-    const values: unknown[] = []
-    for (let at = 0; at < this.#value.length; at += stride) values.push(codec.decode(this.#value, at))
-    return values as V
+  #entry({ keys, values }: EntryBlock, i: number): [K, V] {
+    const { keySize, bufferSize } = this.#info
+    return [this.#codec.decodeKey(keys, i * keySize), this.#codec.decodeValue(values, i * bufferSize)]
   }
 
-  #encode(codec: Codec, value: unknown, into: Uint8Array, role: 'key' | 'value'): void {
-    try {
-      if (role === 'value' && isPerCpu(this.#info.type)) this.#encodePerCpu(codec, value, into)
-      else codec.encode(value, into)
-    } catch (error) {
-      if (error instanceof BpfError && error.code === 'BAD_VALUE') {
-        throw new BpfError('BAD_VALUE', `map '${this.name}', ${role}: ${error.message}`, { cause: error })
-      }
-      throw error
+  #collect(operation: WalkOperation): [K, V][] {
+    const entries: [K, V][] = []
+    for (const block of this.#walk.blocks(operation)) {
+      for (let i = 0; i < block.count; i++) entries.push(this.#entry(block, i))
     }
+    return entries
   }
 
-  #encodePerCpu(codec: Codec, value: unknown, into: Uint8Array): void {
-    const stride = (this.#info.valueSize + 7) & ~7
-    const cpus = into.length / stride
-    if (!Array.isArray(value) || value.length !== cpus) {
-      throw new BpfError(
-        'BAD_VALUE',
-        `a per-CPU value is an array with one element for each of the ${cpus} possible CPUs`,
-      )
+  async #collectAsync(operation: WalkOperation): Promise<[K, V][]> {
+    const entries: [K, V][] = []
+    for await (const block of this.#walk.blocksAsync(operation)) {
+      for (let i = 0; i < block.count; i++) entries.push(this.#entry(block, i))
     }
-    for (let cpu = 0; cpu < cpus; cpu++) codec.encode(value[cpu], into, cpu * stride)
+    return entries
+  }
+
+  #perCpu<T extends Summable>(
+    key: K,
+    of: ((value: ElementOf<V>) => T) | undefined,
+  ): readonly T[] | undefined {
+    if (!isPerCpu(this.#info.type)) {
+      throw new BpfError('BAD_VALUE', `map '${this.name}' is no per-CPU map, its type is ${this.type}`)
+    }
+    const values = this.get(key) as readonly ElementOf<V>[] | undefined
+    return of === undefined ? (values as readonly T[] | undefined) : values?.map((value) => of(value))
+  }
+
+  #assertKeyless(method: string): void {
+    if (this.#info.keySize === 0) return
+    throw new BpfError(
+      'BAD_VALUE',
+      `map '${this.name}': ${method}() is for queues, stacks and bloom filters, its type is ${this.type}`,
+    )
   }
 }
 
-function updateFlags(map: string, mode: SetOptions['mode'] = 'any'): number {
-  if (Object.hasOwn(UPDATE_FLAGS, mode)) return UPDATE_FLAGS[mode]
-  throw new BpfError(
-    'BAD_VALUE',
-    `map '${map}': option mode must be any, noexist or exist, not '${String(mode)}'`,
-  )
+/** What one CPU has of a per-CPU value. */
+export type ElementOf<V> = V extends readonly (infer T)[] ? T : unknown
+
+/** What a value stands for, if it is a thing of the library. */
+function handleOf(value: unknown): KernelMap | KernelProgram | undefined {
+  if (value instanceof BpfMap) return value.kernelMap
+  return value instanceof Program ? value.kernelProgram : undefined
 }
 
-/** For maps without types: bytes of the exact size. */
-function rawBytes(size: number): Codec {
-  return {
-    size,
-    typeName: `${size} bytes`,
-    decode: (bytes, offset = 0) => bytes.slice(offset, offset + size),
-    encode(value, bytes, offset = 0) {
-      if (!(value instanceof Uint8Array) || value.length !== size) {
-        const got = value instanceof Uint8Array ? `${value.length} bytes` : typeof value
-        throw new BpfError(
-          'BAD_VALUE',
-          `a Uint8Array of ${size} bytes is needed (the map has no types), not ${got}`,
-        )
-      }
-      bytes.set(value, offset)
-    },
+function lockFlag(options: GetOptions | undefined): number {
+  return options?.lock === true ? BPF_UPDATE_FLAGS.BPF_F_LOCK : 0
+}
+
+function updateFlags({ mode = 'any', lock }: SetOptions): number {
+  if (!Object.hasOwn(UPDATE_FLAGS, mode)) {
+    throw new BpfError('BAD_VALUE', `option mode is 'any', 'noexist' or 'exist', not '${String(mode)}'`)
   }
+  return UPDATE_FLAGS[mode] | lockFlag({ lock: lock ?? false })
 }

@@ -45,6 +45,11 @@ export abstract class ObjectHandle extends Handle {
     return this.variables('.bss')
   }
 
+  /** Kernel options (`extern … __kconfig`); known once the object is loaded. */
+  get kconfig(): Variables {
+    return this.variables('.kconfig')
+  }
+
   /** The variables of any section of global data: `.data.config`. @throws BpfError `NOT_FOUND` */
   variables(section: string): Variables {
     this.assertOpen()

@@ -1,11 +1,11 @@
 /** A loaded object: verified programs, existing maps, live variables. */
 import { BpfError } from './errors.js'
-import type { KernelMap } from './kernel.js'
-import { Links, type Link, type SkippedProgram } from './link.js'
-import { whyNotAttachable } from './linux/sections.js'
+import type { KernelMap, ProgramSpec } from './kernel.js'
+import { Link, Links } from './link.js'
+import { resolveSection, whyNotAttachable } from './linux/sections.js'
 import { BpfMap } from './map.js'
 import { namedObject, notFound } from './named.js'
-import type { MapDefinition } from './object-file/types.js'
+import type { MapDefinition, ObjectFile } from './object-file/types.js'
 import { ObjectHandle, type ObjectParts } from './object-handle.js'
 import { Program } from './program.js'
 import type { VariableStore } from './variables.js'
@@ -28,10 +28,11 @@ export class BpfObject extends ObjectHandle {
     const { object, file } = parts
     const definitions = new Map(file.maps.map((map) => [map.name, map]))
     const owner = `object '${parts.name}'`
+    const existing = object.maps.filter((map) => map.autocreate)
     this.maps = namedObject(
       'map',
       owner,
-      lazily(object.maps, ({ name }) => new BpfMap(object.map(name), file, definitions.get(name), this)),
+      lazily(existing, ({ name }) => makeMap(object.map(name), definitions.get(name), file, this)),
     )
     const loaded = object.programs.filter((program) => program.autoload)
     this.programs = namedObject(
@@ -51,24 +52,19 @@ export class BpfObject extends ObjectHandle {
   }
 
   /**
-   * Attaches every loaded program where its `SEC()` name says. Programs whose section says no place (`syscall`, `xdp` …) are
-   * listed as skipped, with the reason. If one can't be attached, those before it are detached again.
+   * Attaches every loaded program where its `SEC()` name says, and struct_ops maps. Programs whose section says no place (`syscall`, `xdp` …)
+   * are listed as skipped, with the reason. If one can't be attached, those before it are detached again.
    */
   attach(): Links {
     this.assertOpen()
-    const attached: Link[] = []
-    const skipped: SkippedProgram[] = []
-    try {
-      for (const { name, section, autoload } of this.parts.object.programs) {
-        const reason = autoload ? whyNotAttachable(section) : 'autoload is off'
-        if (reason === undefined) attached.push(this.program(name).attach())
-        else skipped.push({ program: name, reason })
-      }
-    } catch (error) {
-      new Links(attached, []).close()
-      throw error
-    }
-    return new Links(attached, skipped)
+    const { object } = this.parts
+    const links = object.attachAll().map(({ name, link }) => new Link(link, name))
+    const attached = new Set(links.map(({ program }) => program))
+    const skipped = object.programs.filter(({ name }) => !attached.has(name))
+    return new Links(
+      links,
+      skipped.map((spec) => ({ program: spec.name, reason: whySkipped(spec) })),
+    )
   }
 
   protected override store(definition: MapDefinition): VariableStore {
@@ -81,6 +77,24 @@ function named<T>(items: Readonly<Record<string, T>>, kind: string, name: string
   const item = Object.hasOwn(items, name) ? items[name] : undefined
   if (item === undefined) throw notFound(kind, String(name), `object '${object}'`, Object.keys(items))
   return item
+}
+
+/** A map whose sizes were changed, or that took another's place, has not the types of the source. */
+function makeMap(
+  map: KernelMap,
+  definition: MapDefinition | undefined,
+  file: ObjectFile,
+  owner: object,
+): BpfMap {
+  if (definition === undefined) return new BpfMap(map, file, definition, owner)
+  const { keyType, valueType, keySize, valueSize } = definition
+  const fitting: MapDefinition = {
+    ...definition,
+    keyType: map.info.keySize === keySize ? keyType : undefined,
+    // Of struct_ops, load() makes the value larger: the kernel's struct is around the program's.
+    valueType: map.info.valueSize === valueSize ? valueType : undefined,
+  }
+  return new BpfMap(map, file, fitting, owner)
 }
 
 /** Bytes of a loaded section: its memory where it can be mapped, else the map's only value, read and written as a whole. */
@@ -98,6 +112,13 @@ function liveStore(map: KernelMap, definition: MapDefinition): VariableStore {
     written: frozen ? undefined : mapped ? () => {} : (bytes: Uint8Array) => map.update(key, bytes, 0),
     readOnlyBecause: 'constants are frozen when the object is loaded; set it between open() and load()',
   }
+}
+
+function whySkipped({ section, type, autoload, autoattach }: ProgramSpec): string {
+  if (!autoload) return 'autoload is off'
+  if (!autoattach) return 'autoattach is off'
+  if (resolveSection(section)?.type !== type) return `its type is not that of SEC("${section}"): attach it by itself`
+  return whyNotAttachable(section) ?? 'libbpf of this build does not attach programs of its section'
 }
 
 function lazily<T extends { readonly name: string }, U>(

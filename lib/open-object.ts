@@ -1,98 +1,12 @@
 /** An object between open and load: it can be configured, and nothing of it is in the kernel yet. */
 import { BpfError } from './errors.js'
-import type { MapSpec, ProgramSpec } from './kernel.js'
-import { mapTypeName } from './linux/map-types.js'
-import { programTypeName } from './linux/program-types.js'
+import { MapSettings } from './map-settings.js'
 import { namedObject } from './named.js'
 import type { MapDefinition } from './object-file/types.js'
 import { ObjectHandle, type ObjectParts } from './object-handle.js'
 import { belongsToLoadedObjects, BpfObject } from './object.js'
+import { ProgramSettings } from './program-settings.js'
 import type { VariableStore } from './variables.js'
-
-/** A map that `load()` will create. */
-export class MapSettings {
-  readonly #parts: ObjectParts
-  readonly name: string
-
-  /** @internal */
-  constructor(parts: ObjectParts, name: string) {
-    this.#parts = parts
-    this.name = name
-  }
-
-  /** Map type under bpftool's name: `hash`, `array`, `ringbuf` … */
-  get type(): string {
-    return mapTypeName(this.#spec.type)
-  }
-
-  get keySize(): number {
-    return this.#spec.keySize
-  }
-
-  get valueSize(): number {
-    return this.#spec.valueSize
-  }
-
-  /** Entries, or bytes of a ring buffer (a power of two and a multiple of the page size). */
-  get maxEntries(): number {
-    return this.#spec.maxEntries
-  }
-
-  set maxEntries(maxEntries: number) {
-    if (!Number.isInteger(maxEntries) || maxEntries < 0 || maxEntries > 0xffffffff) {
-      throw new BpfError(
-        'BAD_VALUE',
-        `map '${this.name}': maxEntries must be an unsigned 32-bit integer, not ${maxEntries}`,
-      )
-    }
-    this.#parts.object.configureMap(this.name, { maxEntries })
-  }
-
-  get #spec(): MapSpec {
-    return byName(this.#parts.object.maps, this.name)
-  }
-}
-
-/** A program that `load()` will load, unless `autoload` is off. */
-export class ProgramSettings {
-  readonly #parts: ObjectParts
-  readonly name: string
-
-  /** @internal */
-  constructor(parts: ObjectParts, name: string) {
-    this.#parts = parts
-    this.name = name
-  }
-
-  /** The `SEC()` name. */
-  get section(): string {
-    return this.#spec.section
-  }
-
-  /** Program type under bpftool's name. */
-  get type(): string {
-    return programTypeName(this.#spec.type)
-  }
-
-  /** Whether `load()` loads it. Off for sections that start with `?`. */
-  get autoload(): boolean {
-    return this.#spec.autoload
-  }
-
-  set autoload(autoload: boolean) {
-    if (typeof autoload !== 'boolean') {
-      throw new BpfError(
-        'BAD_VALUE',
-        `program '${this.name}': autoload must be true or false, not ${String(autoload)}`,
-      )
-    }
-    this.#parts.object.configureProgram(this.name, { autoload })
-  }
-
-  get #spec(): ProgramSpec {
-    return byName(this.#parts.object.programs, this.name)
-  }
-}
 
 /**
  * What `open()` returns.
@@ -109,16 +23,17 @@ export class OpenObject extends ObjectHandle {
   /** @internal */
   constructor(parts: ObjectParts) {
     super(parts)
+    const { object } = parts
     const owner = `object '${parts.name}'`
     this.maps = namedObject(
       'map',
       owner,
-      settings(parts.object.maps, (name) => new MapSettings(parts, name)),
+      settings(object.maps, (name) => new MapSettings(object, name, () => byName(object.maps, name))),
     )
     this.programs = namedObject(
       'program',
       owner,
-      settings(parts.object.programs, (name) => new ProgramSettings(parts, name)),
+      settings(object.programs, (name) => new ProgramSettings(object, name, () => byName(object.programs, name))),
     )
   }
 
@@ -169,8 +84,16 @@ export class OpenObject extends ObjectHandle {
     return new BpfObject(this.parts)
   }
 
-  protected override store({ name, valueSize }: MapDefinition): VariableStore {
+  protected override store({ name, valueSize, data }: MapDefinition): VariableStore {
     const { object } = this.parts
+    if (data?.kind === 'kconfig') {
+      const zeros = new Uint8Array(valueSize)
+      return {
+        bytes: () => zeros,
+        written: undefined,
+        readOnlyBecause: "kernel options are found when the object is loaded; give them as open(…, { kconfig: 'CONFIG_NAME=value' })",
+      }
+    }
     const image = object.initialValue(name) ?? new Uint8Array(valueSize)
     return {
       bytes: () => image,

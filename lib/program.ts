@@ -2,6 +2,7 @@
 import type { KernelProgram, RunOptions, RunResult } from './kernel.js'
 import { Link } from './link.js'
 import { programTypeName } from './linux/program-types.js'
+import { readProgramStream } from './program-stream.js'
 
 /** A program that the kernel accepted. It lives as long as its object, or a link to it, is open. */
 export class Program {
@@ -36,6 +37,11 @@ export class Program {
     return this.#program.info.tag
   }
 
+  /** What the verifier told of it, where its `logLevel` asked for that before `load()`; else empty. */
+  get log(): string {
+    return this.#program.info.log
+  }
+
   /**
    * Attaches it where its `SEC()` name says.
    *
@@ -53,5 +59,22 @@ export class Program {
    */
   run(options: RunOptions = {}): RunResult {
     return this.#program.run(options)
+  }
+
+  /**
+   * What the program has written to a stream with `bpf_stream_printk()` since the last call; on `stderr` also what the kernel has to tell of it:
+   * a page fault in an arena, a `may_goto` loop that took too long. The kernel keeps 100,000 bytes and drops what comes then.
+   *
+   * Needs Linux 6.17 and an addon that was built with libbpf 1.6 or newer.
+   *
+   * @throws BpfError `UNSUPPORTED` where the addon or the kernel has none
+   */
+  stream(name: 'stdout' | 'stderr'): string {
+    return readProgramStream(this.#program, name)
+  }
+
+  /** @internal */
+  get kernelProgram(): KernelProgram {
+    return this.#program
   }
 }

@@ -21,18 +21,31 @@ export function readObject(source: ObjectSource): ObjectFile {
       `open() takes a path, a file: URL or a Uint8Array, not ${source === null ? 'null' : typeof source}`,
     )
   }
-  let image: Uint8Array
-  try {
-    image = readRegularFile(source)
-  } catch (cause) {
-    const { code = 'EIO', message } = cause as NodeJS.ErrnoException
-    throw new BpfError(code, `can't read the object ${pathOf(source)}: ${message}`, { cause, call: 'read' })
-  }
+  const image = readBytes(source, 'the object')
   try {
     return parseObjectFile(image)
   } catch (error) {
     if (!(error instanceof BpfError)) throw error
     throw new BpfError(error.code, `${pathOf(source)}: ${error.message}`, { cause: error })
+  }
+}
+
+/** The bytes of a BTF file. @throws BpfError for what can't be read, and for an empty one */
+export function readBtf(source: string | URL | Uint8Array): Uint8Array {
+  if (!(source instanceof Uint8Array) && !(source instanceof URL) && typeof source !== 'string') {
+    throw new BpfError('BAD_VALUE', `option btf takes a path, a file: URL or a Uint8Array, not ${typeof source}`)
+  }
+  const bytes = source instanceof Uint8Array ? source : readBytes(source, 'the type information')
+  if (bytes.length === 0) throw new BpfError('BAD_BTF', 'option btf: the type information is empty')
+  return bytes
+}
+
+function readBytes(source: string | URL, what: string): Uint8Array {
+  try {
+    return readRegularFile(source)
+  } catch (cause) {
+    const { code = 'EIO', message } = cause as NodeJS.ErrnoException
+    throw new BpfError(code, `can't read ${what} ${pathOf(source)}: ${message}`, { cause, call: 'read' })
   }
 }
 

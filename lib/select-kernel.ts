@@ -22,7 +22,7 @@ let sharedFallback: Kernel | undefined
 let warned = false
 
 /** @throws BpfError `NO_NATIVE_KERNEL` naming what is missing */
-export function selectKernel(choice: KernelChoice | undefined, file: ObjectFile): Kernel {
+export function selectKernel(choice: KernelChoice | undefined, file: Pick<ObjectFile, 'programs'>): Kernel {
   if (typeof choice === 'object') return choice
   switch (named(choice)) {
     case 'fallback':
@@ -53,7 +53,7 @@ function named(choice: string | undefined): (typeof NAMES)[number] {
   )
 }
 
-function native(file: ObjectFile): Kernel {
+function native(file: Pick<ObjectFile, 'programs'>): Kernel {
   const kernel = nativeKernel()
   const types = file.programs.flatMap(({ type, autoload }) => (autoload && type !== undefined ? [type] : []))
   const reason = whyNotAllowed(types)

@@ -10,10 +10,13 @@
 #include "link.h"
 #include "log.h"
 #include "map.h"
+#include "map_create.h"
 #include "object.h"
 #include "program.h"
-#include "ring_pump.h"
+#include "pump.h"
+#include "readers.h"
 #include "unique_fd.h"
+#include "user_ring.h"
 
 namespace bpfnode {
 namespace {
@@ -37,6 +40,7 @@ Napi::Object Facts(Napi::Env env) {
   features.Set("netfilter", AtLeast(1, 3));
   features.Set("uprobeMulti", AtLeast(1, 3));
   features.Set("ringObjects", AtLeast(1, 3));
+  features.Set("structOpsLink", AtLeast(1, 2));
   features.Set("token", AtLeast(1, 4));
   features.Set("ringConsumeN", AtLeast(1, 5));
   features.Set("prepare", AtLeast(1, 6));
@@ -85,12 +89,19 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   data->map = Napi::Persistent(Map::Define(env));
   data->program = Napi::Persistent(Program::Define(env));
   data->link = Napi::Persistent(Link::Define(env));
-  data->ring = Napi::Persistent(RingPump::Define(env));
+  data->pump = Napi::Persistent(Pump::Define(env));
+  data->user_ring = Napi::Persistent(UserRing::Define(env));
 
   exports.Set("facts", Facts(env));
   exports.Set("setFailureFactory", Napi::Function::New<SetFailureFactory>(env, "setFailureFactory"));
   exports.Set("possibleCpus", Napi::Function::New<PossibleCpus>(env, "possibleCpus"));
   exports.Set("probe", Napi::Function::New<Probe>(env, "probe"));
+  exports.Set("createMap", Napi::Function::New<CreateMap>(env, "createMap"));
+  exports.Set("openMapById", Napi::Function::New<OpenMapById>(env, "openMapById"));
+  exports.Set("openMapByPin", Napi::Function::New<OpenMapByPin>(env, "openMapByPin"));
+  exports.Set("openMapByFd", Napi::Function::New<OpenMapByFd>(env, "openMapByFd"));
+  exports.Set("openPidfd", Napi::Function::New<OpenPidfd>(env, "openPidfd"));
+  exports.Set("openLines", Napi::Function::New<OpenLines>(env, "openLines"));
   exports.Set("openObject", Napi::Function::New<Object::Open>(env, "openObject"));
   return exports;
 }

@@ -11,7 +11,8 @@ struct AddonData {
   Napi::FunctionReference map;
   Napi::FunctionReference program;
   Napi::FunctionReference link;
-  Napi::FunctionReference ring;
+  Napi::FunctionReference pump;
+  Napi::FunctionReference user_ring;
 
   static AddonData* Of(Napi::Env env) { return env.GetInstanceData<AddonData>(); }
 };

@@ -14,8 +14,9 @@ class Link : public Napi::ObjectWrap<Link> {
   static Napi::Function Define(Napi::Env env);
 
   // Shares the ownership of `object`: some of libbpf's links (USDT, struct_ops) point into it.
+  // `has_id`: false for attachments whose descriptor is that of something else than a link, such as a map.
   static Napi::Value Create(Napi::Env env, const SharedObject& object, UniqueLink link,
-                            const std::string& subject);
+                            const std::string& subject, bool has_id = true);
 
   explicit Link(const Napi::CallbackInfo& info);
 
@@ -27,6 +28,7 @@ class Link : public Napi::ObjectWrap<Link> {
   SharedObject object_;
   UniqueLink link_;
   std::string subject_;
+  bool has_id_ = true;
 };
 
 }  // namespace bpfnode

@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -16,11 +17,16 @@ thread_local LogCapture* innermost = nullptr;
 // A verifier log may have 16 MiB; more than this is of no use to anybody.
 constexpr size_t kMaxLog = size_t{32} << 20;
 
+// Of libbpf's debug messages, one kind is of use: the verifier's log of a program that was accepted.
+bool IsWanted(enum libbpf_print_level level, const char* format) {
+  return level != LIBBPF_DEBUG || strstr(format, "BEGIN PROG LOAD LOG") != nullptr;
+}
+
 }  // namespace
 
 struct LogSink {
   static int Print(enum libbpf_print_level level, const char* format, va_list args) {
-    if (innermost == nullptr || level == LIBBPF_DEBUG) return 0;
+    if (innermost == nullptr || !IsWanted(level, format)) return 0;
     std::string& text = innermost->text_;
 
     va_list measuring;

@@ -3,14 +3,19 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "addon.h"
 #include "arguments.h"
 #include "failure.h"
-#include "ring_pump.h"
+#include "readers.h"
+#include "user_ring.h"
 
 namespace bpfnode {
 namespace {
@@ -21,6 +26,63 @@ constexpr bool IsPerCpu(uint32_t type) {
   return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
          type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
 }
+
+// Of Linux 6.9: Debian 12's headers do not have them yet.
+constexpr uint32_t kMapTypeArena = 33;
+constexpr uint32_t kSegvOnFault = 1U << 17;
+
+constexpr size_t CursorSize(size_t key_size) { return key_size < 4 ? 4 : key_size; }
+
+// A batch on libuv's thread pool. Owns all that it needs: the caller's buffers may be gone before it ends.
+struct BatchWork {
+  UniqueFd fd;
+  std::string subject;
+  std::vector<uint8_t> cursor;
+  std::vector<uint8_t> keys;
+  std::vector<uint8_t> values;
+  BatchRequest request;
+  BatchResult result;
+  napi_deferred deferred = nullptr;
+  napi_async_work work = nullptr;
+
+  static void Execute(napi_env /*env*/, void* data) {
+    auto* self = static_cast<BatchWork*>(data);
+    self->result = RunBatch(self->fd.get(), self->request);
+  }
+
+  static void Complete(napi_env raw_env, napi_status status, void* data) {
+    const std::unique_ptr<BatchWork> self(static_cast<BatchWork*>(data));
+    const Napi::Env env(raw_env);
+    const Napi::HandleScope scope(env);
+    if (status == napi_ok) {
+      Napi::Object result = BatchOutcome(env, self->result);
+      // Empty in an environment that is ending, which refuses to make one.
+      if (!result.IsEmpty()) {
+        result.Set("cursor", ToUint8Array(env, self->cursor));
+        result.Set("keys", ToUint8Array(env, self->keys));
+        result.Set("values", ToUint8Array(env, self->values));
+        napi_resolve_deferred(env, self->deferred, result);
+      }
+    } else {
+      const char* call = BatchCall(self->request.operation);
+      napi_reject_deferred(env, self->deferred, ToError(env, {call, ECANCELED, self->subject, {}}));
+    }
+    napi_delete_async_work(env, self->work);
+  }
+
+  static Napi::Object BatchOutcome(Napi::Env env, const BatchResult& result) {
+    Napi::Object outcome = Napi::Object::New(env);
+    outcome.Set("count", result.count);
+    outcome.Set("errno", result.error);
+    return outcome;
+  }
+
+  static Napi::Value ToUint8Array(Napi::Env env, const std::vector<uint8_t>& bytes) {
+    Napi::Uint8Array copy = Napi::Uint8Array::New(env, bytes.size());
+    if (!copy.IsEmpty() && !bytes.empty()) memcpy(copy.Data(), bytes.data(), bytes.size());
+    return copy;
+  }
+};
 
 // A mapping that an ArrayBuffer owns: unmapped when nothing in JavaScript can reach it any more.
 struct Mapping {
@@ -44,13 +106,28 @@ Napi::Function Map::Define(Napi::Env env) {
                          InstanceMethod<&Map::Update>("update"),
                          InstanceMethod<&Map::Delete>("delete"),
                          InstanceMethod<&Map::NextKey>("nextKey"),
+                         InstanceMethod<&Map::LookupAndDelete>("lookupAndDelete"),
+                         InstanceMethod<&Map::Batch>("batch"),
+                         InstanceMethod<&Map::BatchAsync>("batchAsync"),
+                         InstanceMethod<&Map::Freeze>("freeze"),
+                         InstanceMethod<&Map::Pin>("pin"),
+                         InstanceMethod<&Map::Details>("details"),
+                         InstanceMethod<&Map::Fd>("fd"),
+                         InstanceMethod<&Map::Scratch>("scratch"),
                          InstanceMethod<&Map::Memory>("memory"),
                          InstanceMethod<&Map::OpenRing>("openRing"),
+                         InstanceMethod<&Map::OpenPerf>("openPerf"),
+                         InstanceMethod<&Map::OpenOverwritable>("openOverwritable"),
+                         InstanceMethod<&Map::OpenUserRing>("openUserRing"),
                          InstanceMethod<&Map::Close>("close"),
                      });
 }
 
 Map::Map(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Map>(info) {}
+
+Map::~Map() {
+  if (scratch_) scratch_->fd = -1;
+}
 
 Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject) {
   UniqueFd own = UniqueFd::Duplicate(fd);
@@ -174,17 +251,167 @@ Napi::Value Map::NextKey(const Napi::CallbackInfo& info) {
   return Found(bpf_map_get_next_key(fd_.get(), key, next->data), kCall);
 }
 
+Napi::Value Map::LookupAndDelete(const Napi::CallbackInfo& info) {
+  constexpr const char* kCall = "bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM)";
+  if (!RequireOpen(kCall)) return {};
+  const auto key = Key(info[0], kCall);
+  if (!key) return {};
+  const auto value = ToBytesOfSize(Env(), info[1], buffer_size_, {kCall, "value"});
+  if (!value) return {};
+  const auto flags = ToUint32(Env(), info[2], {kCall, "flags"});
+  if (!flags) return {};
+  return Found(bpf_map_lookup_and_delete_elem_flags(fd_.get(), *key, value->data, *flags), kCall);
+}
+
+std::optional<BatchRequest> Map::ToBatch(const Napi::CallbackInfo& info) {
+  const auto operation =
+      ToUint32(Env(), info[0], {"bpf", "operation"}, 0, static_cast<uint32_t>(BatchOperation::kCount) - 1);
+  if (!operation) return std::nullopt;
+  BatchRequest request;
+  request.operation = static_cast<BatchOperation>(*operation);
+  const char* call = BatchCall(request.operation);
+  if (!RequireOpen(call)) return std::nullopt;
+  const auto first = ToBool(Env(), info[1], {call, "first"});
+  if (!first) return std::nullopt;
+  const auto cursor = ToBytesOfSize(Env(), info[2], CursorSize(key_size_), {call, "cursor"});
+  if (!cursor) return std::nullopt;
+  const auto keys = ToBytes(Env(), info[3], {call, "keys"});
+  if (!keys) return std::nullopt;
+  const auto values = ToBytes(Env(), info[4], {call, "values"});
+  if (!values) return std::nullopt;
+  const auto count = ToUint32(Env(), info[5], {call, "count"});
+  if (!count) return std::nullopt;
+  const auto flags = ToUint32(Env(), info[6], {call, "flags"});
+  if (!flags) return std::nullopt;
+  const auto too_small = [&](const char* name, size_t expected, size_t actual) {
+    Throw(Env(),
+          {call, 0, name, {}, Reason::kSize, static_cast<double>(expected), static_cast<double>(actual)});
+    return std::nullopt;
+  };
+  // Neither product overflows: both factors are below 2^32, and sizes have 64 bits.
+  const size_t key_bytes = size_t{*count} * key_size_;
+  if (keys->size < key_bytes) return too_small("keys", key_bytes, keys->size);
+  const bool has_values = request.operation != BatchOperation::kDelete;
+  const size_t value_bytes = has_values ? size_t{*count} * buffer_size_ : 0;
+  if (values->size < value_bytes) return too_small("values", value_bytes, values->size);
+  request.first = *first;
+  request.cursor = cursor->data;
+  request.keys = keys->data;
+  request.values = values->data;
+  request.count = *count;
+  request.flags = *flags;
+  return request;
+}
+
+Napi::Value Map::Batch(const Napi::CallbackInfo& info) {
+  const auto request = ToBatch(info);
+  if (!request) return {};
+  return BatchWork::BatchOutcome(Env(), RunBatch(fd_.get(), *request));
+}
+
+Napi::Value Map::BatchAsync(const Napi::CallbackInfo& info) {
+  const auto request = ToBatch(info);
+  if (!request) return {};
+  const char* call = BatchCall(request->operation);
+  const bool has_values = request->operation != BatchOperation::kDelete;
+  auto work = std::make_unique<BatchWork>();
+  work->fd = UniqueFd::Duplicate(fd_.get());
+  if (!work->fd) return Fail("fcntl(F_DUPFD_CLOEXEC)", errno);
+  work->subject = subject_;
+  work->request = *request;
+  work->cursor.assign(request->cursor, request->cursor + CursorSize(key_size_));
+  work->keys.assign(request->keys, request->keys + size_t{request->count} * key_size_);
+  if (has_values) {
+    work->values.assign(request->values, request->values + size_t{request->count} * buffer_size_);
+  }
+  work->request.cursor = work->cursor.data();
+  work->request.keys = work->keys.data();
+  work->request.values = work->values.data();
+  napi_value promise = nullptr;
+  const Napi::String name = Napi::String::New(Env(), "libbpf-node:batch");
+  const bool queued = napi_create_promise(Env(), &work->deferred, &promise) == napi_ok &&
+                      napi_create_async_work(Env(), nullptr, name, BatchWork::Execute, BatchWork::Complete,
+                                             work.get(), &work->work) == napi_ok &&
+                      napi_queue_async_work(Env(), work->work) == napi_ok;
+  if (!queued) return Fail(call, ENOMEM);
+  // Complete() takes it back, and Node calls Complete() always.
+  static_cast<void>(work.release());  // NOLINT(bugprone-unused-return-value)
+  return {Env(), promise};
+}
+
+Napi::Value Map::Freeze(const Napi::CallbackInfo& info) {
+  constexpr const char* kCall = "bpf(BPF_MAP_FREEZE)";
+  if (!RequireOpen(kCall)) return {};
+  if (bpf_map_freeze(fd_.get()) != 0) return Fail(kCall, errno);
+  return info.Env().Undefined();
+}
+
+// pin(path)
+Napi::Value Map::Pin(const Napi::CallbackInfo& info) {
+  constexpr const char* kCall = "bpf(BPF_OBJ_PIN)";
+  if (!RequireOpen(kCall)) return {};
+  const auto path = ToText(Env(), info[0], {kCall, "path"});
+  if (!path) return {};
+  if (bpf_obj_pin(fd_.get(), path->c_str()) != 0) return Fail(kCall, errno);
+  return Env().Undefined();
+}
+
+// What may change or is seldom asked for: info() has the rest.
+Napi::Value Map::Details(const Napi::CallbackInfo& info) {
+  constexpr const char* kCall = "bpf(BPF_OBJ_GET_INFO_BY_FD)";
+  if (!RequireOpen(kCall)) return {};
+  bpf_map_info kernel_info = {};
+  __u32 length = sizeof(kernel_info);
+  if (bpf_obj_get_info_by_fd(fd_.get(), &kernel_info, &length) != 0) return Fail(kCall, errno);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("name", static_cast<const char*>(kernel_info.name));
+  result.Set("mapExtra", Napi::BigInt::New(Env(), uint64_t{kernel_info.map_extra}));
+  result.Set("ifindex", kernel_info.ifindex);
+  result.Set("btfId", kernel_info.btf_id);
+  result.Set("btfKeyType", kernel_info.btf_key_type_id);
+  result.Set("btfValueType", kernel_info.btf_value_type_id);
+  return result;
+}
+
+// The descriptor itself, which stays ours.
+Napi::Value Map::Fd(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("fd")) return {};
+  return Napi::Number::New(info.Env(), fd_.get());
+}
+
+Napi::Value Map::Scratch(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("scratch")) return {};
+  if (!scratch_) {
+    scratch_ = std::make_shared<MapScratch>();
+    scratch_->subject = subject_;
+    scratch_->value_offset = RoundUp8(key_size_);
+    // Zeroed. At least a byte: an empty ArrayBuffer needs no memory, but the address must be one.
+    scratch_->bytes = std::make_unique<uint8_t[]>(  // NOLINT(modernize-avoid-c-arrays)
+        scratch_->value_offset + buffer_size_ + 1);
+  }
+  scratch_->fd = fd_.get();
+  return ScratchObject(info.Env(), scratch_, scratch_->value_offset + buffer_size_);
+}
+
+size_t Map::MappedSize() const {
+  if ((flags_ & BPF_F_MMAPABLE) == 0 || max_entries_ == 0) return 0;
+  // Entries lie 8-byte aligned one behind the other; nothing is shown behind the last one.
+  if (type_ == BPF_MAP_TYPE_ARRAY) return RoundUp8(value_size_) * (size_t{max_entries_} - 1) + value_size_;
+  // Pages that a program has not allocated are allocated by the first access, unless it asked for SIGSEGV
+  // there.
+  if (type_ == kMapTypeArena && (flags_ & kSegvOnFault) == 0) {
+    return size_t{max_entries_} * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  }
+  return 0;
+}
+
 Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
   constexpr const char* kCall = "mmap";
   const Napi::Env env = info.Env();
   if (!RequireOpen(kCall)) return {};
   if (!memory_.IsEmpty()) return memory_.Value();
-  if (type_ != BPF_MAP_TYPE_ARRAY || (flags_ & BPF_F_MMAPABLE) == 0 || max_entries_ == 0) {
-    return env.Undefined();
-  }
-
-  // Entries lie 8-byte aligned one behind the other; nothing is shown behind the last one.
-  const size_t size = RoundUp8(value_size_) * (size_t{max_entries_} - 1) + value_size_;
+  const size_t size = MappedSize();
+  if (size == 0) return env.Undefined();
   void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
   if (address == MAP_FAILED) {
     // Frozen (.rodata) or read-only. Mapped for reading it would be a trap: a write from JavaScript is a
@@ -209,7 +436,22 @@ Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
 
 Napi::Value Map::OpenRing(const Napi::CallbackInfo& info) {
   if (!RequireOpen("ring_buffer__new")) return {};
-  return RingPump::Create(info, fd_.get(), subject_);
+  return bpfnode::OpenRing(info, fd_.get(), subject_);
+}
+
+Napi::Value Map::OpenPerf(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("perf_buffer__new_raw")) return {};
+  return bpfnode::OpenPerf(info, fd_.get(), subject_, false);
+}
+
+Napi::Value Map::OpenOverwritable(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("perf_event_open")) return {};
+  return bpfnode::OpenPerf(info, fd_.get(), subject_, true);
+}
+
+Napi::Value Map::OpenUserRing(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("user_ring_buffer__new")) return {};
+  return UserRing::Create(info.Env(), fd_.get(), subject_);
 }
 
 Napi::Value Map::Close(const Napi::CallbackInfo& info) {
@@ -218,6 +460,7 @@ Napi::Value Map::Close(const Napi::CallbackInfo& info) {
     napi_detach_arraybuffer(Env(), memory_.Value().ArrayBuffer());
     memory_.Reset();
   }
+  if (scratch_) scratch_->fd = -1;
   fd_.Reset();
   return info.Env().Undefined();
 }

@@ -5,9 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "map_batch.h"
+#include "map_scratch.h"
 #include "unique_fd.h"
 
 namespace bpfnode {
@@ -20,6 +23,11 @@ class Map : public Napi::ObjectWrap<Map> {
   static Napi::Value Create(Napi::Env env, int fd, const std::string& subject);
 
   explicit Map(const Napi::CallbackInfo& info);
+  ~Map() override;
+  Map(const Map&) = delete;
+  Map& operator=(const Map&) = delete;
+  Map(Map&&) = delete;
+  Map& operator=(Map&&) = delete;
 
  private:
   Napi::Value Info(const Napi::CallbackInfo& info);
@@ -27,8 +35,19 @@ class Map : public Napi::ObjectWrap<Map> {
   Napi::Value Update(const Napi::CallbackInfo& info);
   Napi::Value Delete(const Napi::CallbackInfo& info);
   Napi::Value NextKey(const Napi::CallbackInfo& info);
+  Napi::Value LookupAndDelete(const Napi::CallbackInfo& info);
+  Napi::Value Batch(const Napi::CallbackInfo& info);
+  Napi::Value BatchAsync(const Napi::CallbackInfo& info);
+  Napi::Value Freeze(const Napi::CallbackInfo& info);
+  Napi::Value Pin(const Napi::CallbackInfo& info);
+  Napi::Value Details(const Napi::CallbackInfo& info);
+  Napi::Value Fd(const Napi::CallbackInfo& info);
+  Napi::Value Scratch(const Napi::CallbackInfo& info);
   Napi::Value Memory(const Napi::CallbackInfo& info);
   Napi::Value OpenRing(const Napi::CallbackInfo& info);
+  Napi::Value OpenPerf(const Napi::CallbackInfo& info);
+  Napi::Value OpenOverwritable(const Napi::CallbackInfo& info);
+  Napi::Value OpenUserRing(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   bool RequireOpen(const char* call);
@@ -39,6 +58,11 @@ class Map : public Napi::ObjectWrap<Map> {
   // The key argument; a map without keys (queue, stack, bloom filter) takes none: the kernel wants NULL
   // there.
   std::optional<const void*> Key(napi_value value, const char* call);
+  // The arguments of batch() and batchAsync(), checked: (operation, first, cursor, keys, values, count,
+  // flags). The buffers hold `count` entries.
+  std::optional<BatchRequest> ToBatch(const Napi::CallbackInfo& info);
+  // Bytes that user space may map; 0: none.
+  size_t MappedSize() const;
 
   UniqueFd fd_;
   std::string subject_;
@@ -50,6 +74,8 @@ class Map : public Napi::ObjectWrap<Map> {
   uint32_t flags_ = 0;
   // Bytes that the kernel copies for one look-up.
   size_t buffer_size_ = 0;
+  // What scratch() handed out; empty until then.
+  std::shared_ptr<MapScratch> scratch_;
   // The view that memory() handed out; its ArrayBuffer owns the mapping.
   Napi::Reference<Napi::Uint8Array> memory_;
 };

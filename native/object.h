@@ -5,17 +5,18 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "handles.h"
+#include "skeleton.h"
 
 namespace bpfnode {
+
+class LogCapture;
 
 // What the thread that loads and the JavaScript handle have in common. Only the JavaScript thread looks at
 // the flags.
 struct ObjectState {
   enum class Phase { kOpen, kLoading, kLoaded, kFailed };
-  SharedObject object;
+  std::shared_ptr<Skeleton> skeleton;
   Phase phase = Phase::kOpen;
   bool closed = false;
 };
@@ -24,7 +25,7 @@ class Object : public Napi::ObjectWrap<Object> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // openObject(image, name, subject): the one way to a usable Object. One that JavaScript constructs is a
+  // openObject(image, settings, subject): the one way to a usable Object. One that JavaScript constructs is a
   // closed one.
   static Napi::Value Open(const Napi::CallbackInfo& info);
 
@@ -33,24 +34,34 @@ class Object : public Napi::ObjectWrap<Object> {
  private:
   Napi::Value MapSpecs(const Napi::CallbackInfo& info);
   Napi::Value ProgramSpecs(const Napi::CallbackInfo& info);
-  Napi::Value SetMaxEntries(const Napi::CallbackInfo& info);
-  Napi::Value SetAutoload(const Napi::CallbackInfo& info);
+  Napi::Value SetMap(const Napi::CallbackInfo& info);
+  Napi::Value SetMapExtra(const Napi::CallbackInfo& info);
+  Napi::Value SetInnerMap(const Napi::CallbackInfo& info);
+  Napi::Value SetPinPath(const Napi::CallbackInfo& info);
+  Napi::Value ReuseMap(const Napi::CallbackInfo& info);
+  Napi::Value SetProgram(const Napi::CallbackInfo& info);
+  Napi::Value SetAttachTarget(const Napi::CallbackInfo& info);
   Napi::Value InitialValue(const Napi::CallbackInfo& info);
   Napi::Value SetInitialValue(const Napi::CallbackInfo& info);
   Napi::Value Load(const Napi::CallbackInfo& info);
   Napi::Value LoadAsync(const Napi::CallbackInfo& info);
   Napi::Value GetMap(const Napi::CallbackInfo& info);
   Napi::Value GetProgram(const Napi::CallbackInfo& info);
+  Napi::Value AttachPrograms(const Napi::CallbackInfo& info);
+  Napi::Value AttachStructOps(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   // Each throws and answers false unless the object is open and …
   bool Require(ObjectState::Phase phase, const char* call);
   bool RequireIdle(const char* call);
+  // The element that an index argument stands for; nullptr with an exception pending.
+  bpf_map* MapAt(napi_value index, const char* call);
+  bpf_program* ProgramAt(napi_value index, const char* call);
+  // What a setter answers: undefined, or an exception for its negative errno.
+  Napi::Value Answer(int status, const char* call, const std::string& subject, LogCapture& capture);
 
   std::shared_ptr<ObjectState> state_;
   std::string subject_;
-  std::vector<bpf_map*> maps_;
-  std::vector<bpf_program*> programs_;
 };
 
 }  // namespace bpfnode

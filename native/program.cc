@@ -13,6 +13,7 @@
 #include "addon.h"
 #include "arguments.h"
 #include "failure.h"
+#include "program_stream.h"
 #include "link.h"
 #include "log.h"
 
@@ -48,8 +49,10 @@ Napi::Function Program::Define(Napi::Env env) {
   return DefineClass(env, "NativeProgram",
                      {
                          InstanceMethod<&Program::Info>("info"),
+                         InstanceMethod<&Program::Fd>("fd"),
                          InstanceMethod<&Program::Attach>("attach"),
                          InstanceMethod<&Program::Run>("run"),
+                         InstanceMethod<&Program::ReadStream>("readStream"),
                          InstanceMethod<&Program::Close>("close"),
                      });
 }
@@ -87,6 +90,12 @@ Napi::Value Program::Info(const Napi::CallbackInfo& info) {
   result.Set("type", kernel_info.type);
   result.Set("tag", ToUint8Array(Env(), kernel_info.tag, BPF_TAG_SIZE));
   return result;
+}
+
+// The descriptor itself, which stays ours.
+Napi::Value Program::Fd(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("bpf_program__fd")) return {};
+  return Napi::Number::New(info.Env(), bpf_program__fd(program_));
 }
 
 // attach(subject)
@@ -159,6 +168,11 @@ Napi::Value Program::Run(const Napi::CallbackInfo& info) {
   // Programs of type syscall change the input context itself.
   if (!ctx->empty()) result.Set("ctxIn", ToUint8Array(Env(), ctx->data(), ctx->size()));
   return result;
+}
+
+Napi::Value Program::ReadStream(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("bpf_prog_stream_read")) return {};
+  return ReadProgramStream(info, bpf_program__fd(program_), subject_);
 }
 
 Napi::Value Program::Close(const Napi::CallbackInfo& info) {

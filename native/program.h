@@ -21,8 +21,10 @@ class Program : public Napi::ObjectWrap<Program> {
 
  private:
   Napi::Value Info(const Napi::CallbackInfo& info);
+  Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Attach(const Napi::CallbackInfo& info);
   Napi::Value Run(const Napi::CallbackInfo& info);
+  Napi::Value ReadStream(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   bool RequireOpen(const char* call);

@@ -146,6 +146,33 @@ const breaches = (source: Source): string[] =>
     .map((specifier) => breach(source, specifier))
     .filter((text) => text !== undefined)
 
+/** Circles of imports, types included, as `a.ts → b.ts → a.ts`; each once, from where it was entered. */
+function circles(all: readonly Source[]): string[] {
+  const graph = new Map(
+    all.map((source) => [
+      source.path,
+      importsOf(source)
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => normalize(join(dirname(source.path), specifier)).replaceAll('\\', '/'))
+        .map((target) => target.replace(/\.js$/, '.ts')),
+    ]),
+  )
+  const found: string[] = []
+  const settled = new Set<string>()
+  const way: string[] = []
+  const visit = (path: string): void => {
+    const start = way.indexOf(path)
+    if (start >= 0) found.push([...way.slice(start), path].join(' → '))
+    if (start >= 0 || settled.has(path)) return
+    way.push(path)
+    for (const target of graph.get(path) ?? []) visit(target)
+    way.pop()
+    settled.add(path)
+  }
+  for (const path of graph.keys()) visit(path)
+  return found
+}
+
 const lineOf = (text: string, offset: number): number => text.slice(0, offset).split('\n').length
 
 /** Lines with a `!` that says "not null" without a comment on the line, on the one above, or in the file's heading. */
@@ -170,6 +197,10 @@ describe('the house', () => {
 
   it('imports point down only', () => {
     expect(sources.flatMap(breaches)).toEqual([])
+  })
+
+  it('has no circles of imports', () => {
+    expect(circles(sources)).toEqual([])
   })
 
   it('keeps formats, codec and fallback free of Node modules and packages', () => {
@@ -219,6 +250,15 @@ describe('this test', () => {
        type D = import('../codec/index.js').D`,
     )
     expect(breaches(source)).toHaveLength(5)
+  })
+
+  it('sees a circle of imports', () => {
+    const around = [
+      parse('elf/x.ts', `import type { Y } from './y.js'`),
+      parse('elf/y.ts', `export * from '../btf/z.js'`),
+      parse('btf/z.ts', `import { x } from '../elf/x.js'`),
+    ]
+    expect(circles(around)).toEqual(['elf/x.ts → elf/y.ts → btf/z.ts → elf/x.ts'])
   })
 
   it('allows imports of the same folder and of lower floors', () => {

@@ -58,4 +58,61 @@ int flood(struct flood_args *args) {
   return 0;
 }
 
+struct record16 {
+  u64 sequence;
+  u64 value;
+};
+
+static long send_small(u32 index, void *ctx) {
+  struct record16 *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+  if (!record) {
+    __sync_fetch_and_add(&lost, 1);
+    return 0;
+  }
+  record->sequence = __sync_fetch_and_add(&sent, 1);
+  record->value = index;
+  bpf_ringbuf_submit(record, 0);
+  return 0;
+}
+
+SEC("syscall")
+int flood16(struct flood_args *args) {
+  bpf_loop(args->count, send_small, NULL, 0);
+  return 0;
+}
+
+/* One record with the time at which it was sent. */
+SEC("syscall")
+int pulse(void *ctx) {
+  struct record16 *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+  if (!record) return 1;
+  record->sequence = __sync_fetch_and_add(&sent, 1);
+  record->value = bpf_ktime_get_ns();
+  bpf_ringbuf_submit(record, 0);
+  return 0;
+}
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+  __uint(key_size, 4);
+  __uint(value_size, 4);
+} perf SEC(".maps");
+
+static long send_perf(u32 index, void **ctx) {
+  struct record64 record = {.duration_ns = index, .pid = 1000, .comm = "worker-process"};
+  if (bpf_perf_event_output(*ctx, &perf, BPF_F_CURRENT_CPU, &record, sizeof(record)))
+    __sync_fetch_and_add(&lost, 1);
+  else
+    __sync_fetch_and_add(&sent, 1);
+  return 0;
+}
+
+/* Of the types that run on demand, one that may write to a perf event array. Its arguments: the count. */
+SEC("raw_tp/sys_enter")
+int flood_perf(u64 *args) {
+  void *ctx = args;
+  bpf_loop(args[0], send_perf, &ctx, 0);
+  return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

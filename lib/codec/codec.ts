@@ -2,9 +2,10 @@
 import { typeName } from '../btf/query.js'
 import type { Btf, TypeId } from '../btf/types.js'
 import { unsupported } from '../errors.js'
-import { buildReader, type Read } from './decode-closures.js'
+import type { Read, Write } from './closure-types.js'
+import { buildReader } from './decode-closures.js'
 import { generateReader } from './decode-generated.js'
-import { buildWriter, type Write } from './encode-closures.js'
+import { buildWriter } from './encode-closures.js'
 import { generateWriter, type TryWrite } from './encode-generated.js'
 import { boundsError, Fault, faultToError } from './fault.js'
 import { mayGenerateCode, worthGenerating } from './generate.js'
@@ -56,6 +57,8 @@ function usesGeneratedCode(layout: Layout, code: CodecOptions['code']): boolean 
 function codecOfLayout(layout: Layout, typeName: string, int64: Int64Style, generated: boolean): Codec {
   if (!LITTLE_ENDIAN) throw unsupported('decoding on a big-endian machine')
   const { size } = layout
+  // An integer's writers write all of its bytes; anything else may have padding, or members that are left out.
+  const hasGaps = layout.kind !== 'int'
   // What a path starts with: `config.limits[3]`.
   const root = layout.kind === 'struct' && layout.name !== '' ? layout.name : 'value'
   let read: Read | undefined
@@ -74,11 +77,11 @@ function codecOfLayout(layout: Layout, typeName: string, int64: Int64Style, gene
     encode(value, bytes, offset = 0) {
       if (!fits(bytes, offset, size)) throw boundsError('encode', typeName, size, bytes, offset)
       if (!(value instanceof Uint8Array)) {
-        bytes.fill(0, offset, offset + size)
+        if (hasGaps) bytes.fill(0, offset, offset + size)
         if (generated) {
           tryWrite ??= generateWriter(layout, int64)
           if (tryWrite(bytes, offset, value)) return
-          bytes.fill(0, offset, offset + size)
+          if (hasGaps) bytes.fill(0, offset, offset + size)
         }
       }
       try {

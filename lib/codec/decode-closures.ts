@@ -1,13 +1,11 @@
 /** Decoding without code generation: a function for each node of the layout, which calls those of its parts. */
 import { loadWords, readBits32, readBits64, readBits64Number, readInt128 } from './bits.js'
+import type { Read } from './closure-types.js'
 import type { BitsLayout, IntLayout, Layout, StructLayout } from './layout.js'
 import { copyBytes, readFloat32, readFloat64 } from './scalars.js'
 import { INT64, UINT64 } from './scratch.js'
 import { readString } from './strings.js'
 import type { Int64Style } from './types.js'
-
-/** Decodes what lies at an index of bytes. The caller has checked the bounds. */
-export type Read = (bytes: Uint8Array, at: number) => unknown
 
 export function buildReader(layout: Layout, style: Int64Style): Read {
   return new ReaderBuilder(style).build(layout)

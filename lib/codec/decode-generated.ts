@@ -9,7 +9,8 @@
  * ```
  */
 import { readBits32, readBits64, readBits64Number, readInt128 } from './bits.js'
-import { anyBit, anyByte, type Read } from './decode-closures.js'
+import type { Read } from './closure-types.js'
+import { anyBit, anyByte } from './decode-closures.js'
 import { byteAt, compile, indexAt, quote } from './generate.js'
 import type { ArrayLayout, BitsLayout, IntLayout, Layout, StructLayout } from './layout.js'
 import { copyBytes, readFloat32, readFloat64 } from './scalars.js'

@@ -5,6 +5,7 @@
  * The target is zero when a value is written; a writer writes the bits that its value carries, and no padding.
  */
 import { didYouMean } from '../nearest.js'
+import type { Write } from './closure-types.js'
 import { anyByte, ReaderBuilder } from './decode-closures.js'
 import { Fault, memberSegment, passOn, show } from './fault.js'
 import type { ArrayLayout, BitsLayout, BoolLayout, Layout, StringLayout, StructLayout } from './layout.js'
@@ -12,9 +13,6 @@ import { toBool, writeBitField, writeBytes, writeFloat, writeInteger } from './s
 import { writeString } from './strings.js'
 import type { Int64Style } from './types.js'
 import { writeOverlapping, type OverlappingField } from './overlap.js'
-
-/** Encodes `value` at an index of bytes. The caller has checked the bounds. Throws {@link Fault}. */
-export type Write = (bytes: Uint8Array, at: number, value: unknown) => void
 
 type NotBits = Exclude<Layout, BitsLayout>
 

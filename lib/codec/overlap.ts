@@ -2,8 +2,7 @@
  * Members that share memory: those of unions. One alone is simply written. Several are taken if they agree, so that a
  * decoded value, which has them all, can be encoded again; a contradiction is an error and never decided by order.
  */
-import type { Read } from './decode-closures.js'
-import type { Write } from './encode-closures.js'
+import type { Read, Write } from './closure-types.js'
 import { Fault, memberSegment, passOn } from './fault.js'
 import type { Field, Layout } from './layout.js'
 import type { Int64Style } from './types.js'

@@ -8,6 +8,7 @@
 import { badObject, u64, viewOf } from './reader.js'
 import { fileTypeName, machineName } from './names.js'
 import { readSections } from './sections.js'
+import type { SectionTable } from './sections.js'
 import { readRelocations, readSymbols } from './symbols.js'
 import type { ElfFile } from './types.js'
 
@@ -15,14 +16,6 @@ const HEADER_SIZE = 64
 const SECTION_HEADER_SIZE = 64
 const EM_BPF = 247
 const ET_REL = 1
-
-/** Where the section headers are. All of it has been checked to lie in the file. */
-export interface SectionTable {
-  readonly offset: number
-  readonly count: number
-  /** Index of the section that holds the sections' names. */
-  readonly names: number
-}
 
 /**
  * Parses and validates an object file.

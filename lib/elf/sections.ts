@@ -1,6 +1,5 @@
 /** The section table: each section in the file, named, and none over another. */
 import { badObject, StringTable, u64, viewOf } from './reader.js'
-import type { SectionTable } from './elf.js'
 import { SHF, SHT } from './types.js'
 import type { ElfSection } from './types.js'
 
@@ -9,6 +8,14 @@ const INSTRUCTION_SIZE = 8
 
 /** Sum of the NOBITS sections: they cost nothing in the file but memory once they are read. */
 const MAX_NOBITS = 256 * 1024 * 1024
+
+/** Where the section headers are. All of it has been checked to lie in the file. */
+export interface SectionTable {
+  readonly offset: number
+  readonly count: number
+  /** Index of the section that holds the sections' names. */
+  readonly names: number
+}
 
 /** A section before its relocations are known. */
 export type RawSection = Omit<ElfSection, 'relocations'>

@@ -1,7 +1,17 @@
 /** The fallback kernel: Linux's part of eBPF, simulated. */
 import { parseBtf } from '../btf/parse.js'
-import { BpfError } from '../errors.js'
-import type { Kernel, KernelObject, OpenObjectOptions } from '../kernel.js'
+import { BpfError, unsupported } from '../errors.js'
+import type {
+  Kernel,
+  KernelMap,
+  KernelObject,
+  KernelReader,
+  MapAttributes,
+  MapReference,
+  OpenObjectOptions,
+  RecordSink,
+  TraceOptions,
+} from '../kernel.js'
 import { didYouMean } from '../nearest.js'
 import type { ObjectFile } from '../object-file/types.js'
 import { createHelpers } from './helpers/index.js'
@@ -13,8 +23,11 @@ import { Tracepoints } from './hooks/tracepoints.js'
 import { TargetTypes } from './loader/core/match.js'
 import { FallbackObject, type ObjectHost } from './loader/object.js'
 import { Machine } from './machine.js'
+import { createKernelMap, openKernelMap } from './maps/open.js'
+import { RingReader } from './maps/ring-reader.js'
 import type { LoadedProgram } from './program.js'
 import type { TraceLog } from './trace-log.js'
+import { TraceSource } from './trace-source.js'
 
 export interface FallbackOptions {
   /** Possible CPUs. Default 1. */
@@ -105,8 +118,24 @@ export class FallbackKernel implements Kernel {
     return this.#machine.memory.usedBytes
   }
 
-  openObject(file: ObjectFile, { name }: OpenObjectOptions): KernelObject {
-    return new FallbackObject(this.#host, file, name)
+  openTrace(sink: RecordSink, options: TraceOptions): KernelReader {
+    return new RingReader([new TraceSource(this.#machine.trace)], sink, options)
+  }
+
+  openObject(file: ObjectFile, options: OpenObjectOptions): KernelObject {
+    return new FallbackObject(this.#host, file, options)
+  }
+
+  createMap(attributes: MapAttributes): KernelMap {
+    return createKernelMap(this.#machine, attributes)
+  }
+
+  openMap(reference: MapReference): KernelMap {
+    return openKernelMap(this.#machine, reference)
+  }
+
+  openPidfd(): never {
+    throw unsupported('file descriptors of processes in the fallback kernel')
   }
 
   /** A simulated kernel object, for arguments of `fire()` and fields of tasks: `kernel.struct('pt_regs', { di: 1 })`. */

@@ -36,6 +36,8 @@ export class Machine {
   readonly fuel: number
   /** Maps by the low half of their kernel-side address, which programs hold. */
   readonly maps = new Map<number, LoadedMap>()
+  /** Maps by the names that they are pinned under. */
+  readonly pins = new Map<string, LoadedMap>()
   readonly changes: ChangeCounter = { value: 0 }
   /** The objects as the running program's BTF lays them out; none runs: an empty space. */
   objects: ObjectSpace

@@ -158,7 +158,11 @@ export class FallbackProgram implements KernelProgram {
     this.#tracepoints = tracepoints
     this.#program = program
     const { name, section, type = 0 } = program.definition
-    this.info = { name, section, id: program.id, type, tag: '' }
+    this.info = { name, section, id: program.id, type, tag: '', log: '' }
+  }
+
+  readStream(): number {
+    throw unsupported(`streams of program '${this.info.name}' in the fallback kernel`)
   }
 
   attach(): KernelLink {

@@ -161,6 +161,67 @@ export function isMapOfMaps(type: number): boolean {
   return type === BPF_MAP_TYPE.ARRAY_OF_MAPS || type === BPF_MAP_TYPE.HASH_OF_MAPS
 }
 
+/** What BPF_MAP_CREATE expects of a type where its maker doesn't choose. Source: the alloc_check functions of kernel/bpf (Linux 6.18). */
+export interface MapTypeDefaults {
+  /** `none`: the maps have no keys (or values). Scalars are what Linux wants there. */
+  readonly key?: 'none' | 'u32' | 's32'
+  readonly value?: 'none' | 'u32' | 'u64'
+  /** Flags without which Linux refuses the type. */
+  readonly flags?: number
+  /** `none`: must be 0. `cpus`: one for each possible CPU is what one wants. */
+  readonly entries?: 'none' | 'cpus'
+  /** Values that user space writes are file descriptors. What it reads, where it may, are ids (sockets: cookies). */
+  readonly descriptors?: true
+  /** Linux refuses the map without the types of keys and values. */
+  readonly needsTypes?: true
+}
+
+const INDEXED: MapTypeDefaults = { key: 'u32' }
+const DESCRIPTORS: MapTypeDefaults = { key: 'u32', value: 'u32', descriptors: true }
+/** Values of 8 bytes can be read: sockets' cookies. */
+const SOCKETS: MapTypeDefaults = { key: 'u32', value: 'u64', descriptors: true }
+const KEYLESS: MapTypeDefaults = { key: 'none' }
+const STORAGE: MapTypeDefaults = {
+  key: 's32',
+  flags: BPF_MAP_FLAGS.BPF_F_NO_PREALLOC,
+  entries: 'none',
+  needsTypes: true,
+}
+const RING: MapTypeDefaults = { key: 'none', value: 'none' }
+
+const DEFAULTS: ReadonlyMap<number, MapTypeDefaults> = new Map<number, MapTypeDefaults>([
+  [BPF_MAP_TYPE.ARRAY, INDEXED],
+  [BPF_MAP_TYPE.PERCPU_ARRAY, INDEXED],
+  [BPF_MAP_TYPE.STACK_TRACE, INDEXED],
+  [BPF_MAP_TYPE.PROG_ARRAY, DESCRIPTORS],
+  [BPF_MAP_TYPE.PERF_EVENT_ARRAY, { ...DESCRIPTORS, entries: 'cpus' }],
+  [BPF_MAP_TYPE.CGROUP_ARRAY, DESCRIPTORS],
+  [BPF_MAP_TYPE.ARRAY_OF_MAPS, DESCRIPTORS],
+  [BPF_MAP_TYPE.HASH_OF_MAPS, { value: 'u32', descriptors: true }],
+  [BPF_MAP_TYPE.XSKMAP, DESCRIPTORS],
+  [BPF_MAP_TYPE.SOCKMAP, SOCKETS],
+  [BPF_MAP_TYPE.SOCKHASH, { value: 'u64', descriptors: true }],
+  [BPF_MAP_TYPE.REUSEPORT_SOCKARRAY, SOCKETS],
+  [BPF_MAP_TYPE.DEVMAP, { key: 'u32', value: 'u32' }],
+  [BPF_MAP_TYPE.DEVMAP_HASH, { key: 'u32', value: 'u32' }],
+  [BPF_MAP_TYPE.CPUMAP, { key: 'u32', value: 'u32' }],
+  [BPF_MAP_TYPE.LPM_TRIE, { flags: BPF_MAP_FLAGS.BPF_F_NO_PREALLOC }],
+  [BPF_MAP_TYPE.QUEUE, KEYLESS],
+  [BPF_MAP_TYPE.STACK, KEYLESS],
+  [BPF_MAP_TYPE.BLOOM_FILTER, KEYLESS],
+  [BPF_MAP_TYPE.RINGBUF, RING],
+  [BPF_MAP_TYPE.USER_RINGBUF, RING],
+  [BPF_MAP_TYPE.ARENA, { ...RING, flags: BPF_MAP_FLAGS.BPF_F_MMAPABLE }],
+  [BPF_MAP_TYPE.SK_STORAGE, STORAGE],
+  [BPF_MAP_TYPE.INODE_STORAGE, STORAGE],
+  [BPF_MAP_TYPE.TASK_STORAGE, STORAGE],
+  [BPF_MAP_TYPE.CGRP_STORAGE, STORAGE],
+])
+
+export function mapTypeDefaults(type: number): MapTypeDefaults {
+  return DEFAULTS.get(type) ?? {}
+}
+
 /** Names of the flags that are set: `['BPF_F_RDONLY_PROG', 'BPF_F_MMAPABLE']`; bits without a name as `0x100000`. */
 export function mapFlagNames(flags: number): readonly string[] {
   const names: string[] = []

@@ -98,6 +98,26 @@ export const PROGRAM_TYPES: readonly ProgramTypeInfo[] = [
   { type: 32, name: 'netfilter', capabilities: NET, since: '6.4' },
 ]
 
+/** Flags of BPF_PROG_LOAD: what a program's `flags` take. */
+export const BPF_PROGRAM_FLAGS = {
+  /** Check alignment as on machines that insist on it. */
+  BPF_F_STRICT_ALIGNMENT: 1 << 0,
+  BPF_F_ANY_ALIGNMENT: 1 << 1,
+  BPF_F_TEST_RND_HI32: 1 << 2,
+  BPF_F_TEST_STATE_FREQ: 1 << 3,
+  /** May call helpers that sleep. Linux 5.10. */
+  BPF_F_SLEEPABLE: 1 << 4,
+  /** XDP: knows about packets in several buffers. Linux 5.18. */
+  BPF_F_XDP_HAS_FRAGS: 1 << 5,
+  BPF_F_XDP_DEV_BOUND_ONLY: 1 << 6,
+  BPF_F_TEST_REG_INVARIANTS: 1 << 7,
+} as const
+
+/** Number of a program type by its name, as {@link programTypeName} gives it; undefined for what is none. */
+export function programTypeByName(name: string): BpfProgType | undefined {
+  return PROGRAM_TYPES.find((info) => info.name === name)?.type
+}
+
 /** Knowledge about a BPF_PROG_TYPE_* number; undefined for UNSPEC and for types that are newer than this table. */
 export function programType(type: number): ProgramTypeInfo | undefined {
   return PROGRAM_TYPES[type - 1]

@@ -12,8 +12,25 @@ export interface Addon {
   possibleCpus(): number
   /** Creates and closes a tiny array map: 0, or the errno with which the kernel refused. */
   probe(): number
+  /** @param fd a file of lines that can be polled and doesn't block; it is duplicated */
+  openLines(
+    deliver: BatchDelivery,
+    batchBytes: number,
+    batchRecords: number,
+    floodIntervalMs: number,
+    floodWakeups: number,
+    floodPeriodMs: number,
+    fd: number,
+    subject: string,
+  ): AddonReader
   /** @param subject what failures are about: `object 'execsnoop'` */
-  openObject(image: Uint8Array, name: string, subject: string): AddonObject
+  openObject(image: Uint8Array, settings: AddonOpenSettings, subject: string): AddonObject
+  createMap(attributes: AddonMapAttributes, subject: string): AddonMap
+  openMapById(id: number, subject: string): AddonMap
+  openMapByPin(path: string, subject: string): AddonMap
+  openMapByFd(fd: number, subject: string): AddonMap
+  /** @returns a file descriptor that the caller closes */
+  openPidfd(pid: number, subject: string): number
 }
 
 export interface LibbpfVersion {
@@ -38,6 +55,7 @@ export type AddonFeature =
   | 'netfilter'
   | 'uprobeMulti'
   | 'ringObjects'
+  | 'structOpsLink'
   | 'token'
   | 'ringConsumeN'
   | 'prepare'
@@ -75,16 +93,39 @@ export interface RawFailure {
 export interface AddonObject {
   mapSpecs(): readonly AddonMapSpec[]
   programSpecs(): readonly AddonProgramSpec[]
-  setMaxEntries(map: number, maxEntries: number): void
-  setAutoload(program: number, autoload: boolean): void
+  setMap(map: number, setting: MapNumber, value: number): void
+  setMapExtra(map: number, value: bigint): void
+  setInnerMap(map: number, fd: number): void
+  setPinPath(map: number, path: string | undefined): void
+  reuseMap(map: number, fd: number): void
+  setProgram(program: number, setting: ProgramNumber, value: number): void
+  /** @param fd of a program; 0: the target is the kernel's */
+  setAttachTarget(program: number, fd: number, name: string): void
   initialValue(map: number): Uint8Array | undefined
   setInitialValue(map: number, value: Uint8Array): void
-  load(): void
-  loadAsync(): Promise<void>
+  /** @returns what libbpf printed: warnings, and the logs of programs with a log level */
+  load(): string
+  loadAsync(): Promise<string>
   map(map: number, subject: string): AddonMap
   program(program: number, subject: string): AddonProgram
+  /** @returns a link for each program that was attached; holes for the others */
+  attachPrograms(subjects: readonly string[]): readonly (AddonLink | undefined)[]
+  attachStructOps(map: number, subject: string): AddonLink
   close(): void
 }
+
+export interface AddonOpenSettings {
+  readonly name: string
+  readonly pinRootPath: string | undefined
+  readonly kconfig: string | undefined
+  readonly bpfTokenPath: string | undefined
+  readonly btf: Uint8Array | undefined
+  readonly kernelLogLevel: number | undefined
+}
+
+/** See native/object_settings.cc. Booleans are 0 and 1. */
+export type MapNumber = 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'numaNode' | 'autocreate'
+export type ProgramNumber = 'type' | 'expectedAttachType' | 'flags' | 'logLevel' | 'autoload' | 'autoattach'
 
 export interface AddonMapSpec {
   /** libbpf's: of global data, `execsnoo.rodata`. */
@@ -96,13 +137,71 @@ export interface AddonMapSpec {
   readonly valueSize: number
   readonly maxEntries: number
   readonly flags: number
+  readonly numaNode: number
+  /** Absent for 0. */
+  readonly mapExtra?: bigint
+  readonly autocreate: boolean
+  readonly pinPath?: string
+  /** Of a map of maps, where the object has a template for what it holds. */
+  readonly inner?: AddonMapSpec
 }
 
 export interface AddonProgramSpec {
   readonly name: string
   readonly section: string
   readonly type: number
+  readonly expectedAttachType: number
+  readonly flags: number
+  readonly logLevel: number
   readonly autoload: boolean
+  readonly autoattach: boolean
+}
+
+/** All are there: C++ checks their types only. */
+export interface AddonMapAttributes {
+  readonly name: string
+  readonly type: number
+  readonly keySize: number
+  readonly valueSize: number
+  readonly maxEntries: number
+  readonly flags: number
+  readonly mapExtra: bigint
+  readonly numaNode: number
+  readonly innerMapFd: number | undefined
+  readonly btf: Uint8Array | undefined
+  readonly btfKeyType: number
+  readonly btfValueType: number
+}
+
+export interface AddonBatchOutcome {
+  readonly count: number
+  readonly errno: number
+}
+
+/** The buffers as the call left them. */
+export interface AddonAsyncBatchOutcome extends AddonBatchOutcome {
+  readonly cursor: Uint8Array
+  readonly keys: Uint8Array
+  readonly values: Uint8Array
+}
+
+/** The key from 0 on, the value from `valueOffset` on; functions without arguments, with flags of 0. */
+export interface AddonScratch {
+  readonly bytes: Uint8Array
+  readonly valueOffset: number
+  /** @returns undefined if the key is there */
+  lookup(this: void): undefined | false
+  update(this: void): void
+}
+
+export interface AddonMapDetails {
+  /** As the kernel has it: 15 bytes at most. */
+  readonly name: string
+  readonly mapExtra: bigint
+  readonly ifindex: number
+  readonly btfId: number
+  readonly btfKeyType: number
+  readonly btfValueType: number
 }
 
 export interface AddonMap {
@@ -111,6 +210,32 @@ export interface AddonMap {
   update(key: Uint8Array, value: Uint8Array, flags: number): void
   delete(key: Uint8Array): boolean
   nextKey(key: Uint8Array | null, next: Uint8Array): boolean
+  lookupAndDelete(key: Uint8Array, value: Uint8Array, flags: number): boolean
+  /** @param operation see `enum class BatchOperation` in native/map_batch.h */
+  batch(
+    operation: number,
+    first: boolean,
+    cursor: Uint8Array,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+  ): AddonBatchOutcome
+  batchAsync(
+    operation: number,
+    first: boolean,
+    cursor: Uint8Array,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+  ): Promise<AddonAsyncBatchOutcome>
+  freeze(): void
+  pin(path: string): void
+  details(): AddonMapDetails
+  fd(): number
+  /** For one caller: a second call's memory is the first one's. Undefined where the runtime can't share memory. */
+  scratch(): AddonScratch | undefined
   memory(): Uint8Array | undefined
   openRing(
     deliver: BatchDelivery,
@@ -119,12 +244,35 @@ export interface AddonMap {
     floodIntervalMs: number,
     floodWakeups: number,
     floodPeriodMs: number,
+    furtherFds?: readonly number[],
   ): AddonReader
+  openPerf(
+    deliver: BatchDelivery,
+    batchBytes: number,
+    batchRecords: number,
+    floodIntervalMs: number,
+    floodWakeups: number,
+    floodPeriodMs: number,
+    pages: number,
+    wakeupEvents: number,
+    wakeupBytes: number,
+    timestamps: boolean,
+  ): AddonReader
+  /** Like `openPerf`, of buffers whose new records overwrite old ones. */
+  openOverwritable: AddonMap['openPerf']
+  openUserRing(): AddonUserRing
   close(): void
 }
 
-/** `bytes` and `index` come with the first batch, and whenever the memory was replaced. */
-export type BatchDelivery = (count: number, bytes?: Uint8Array, index?: Uint32Array) => void
+/** The arrays come with the first batch, and whenever one was replaced; which there are, see `RecordBatch`. */
+export type BatchDelivery = (
+  count: number,
+  bytes?: Uint8Array,
+  index?: Uint32Array,
+  origins?: Uint32Array,
+  times?: BigUint64Array,
+  lost?: Float64Array,
+) => void
 
 export interface AddonMapInfo {
   readonly id: number
@@ -137,6 +285,8 @@ export interface AddonMapInfo {
 }
 
 export interface AddonProgram {
+  readStream(stream: number, into: Uint8Array): number
+  fd(): number
   info(): { readonly id: number; readonly type: number; readonly tag: Uint8Array }
   attach(subject: string): AddonLink
   run(
@@ -166,8 +316,17 @@ export interface AddonLink {
   close(): void
 }
 
+export interface AddonUserRing {
+  reserve(size: number): number
+  submit(reservation: number, bytes: Uint8Array): void
+  discard(reservation: number): void
+  output(bytes: Uint8Array): boolean
+  close(): void
+}
+
 export interface AddonReader {
   consume(): number
+  available(): number | undefined
   pause(): void
   resume(): void
   ref(): void

@@ -12,12 +12,15 @@ export function toError(raw: RawFailure): Error {
   return (BY_CALL[raw.call] ?? systemFailure)(raw)
 }
 
+/** What libbpf's skeleton calls say of what was said already. */
+const SAYS_NOTHING = /^failed to (?:initialize skeleton BPF object|load BPF skeleton) |^prog '[^']*': failed to auto-attach: /
+
 /** What libbpf printed, without its prefix; its first line is mostly the cause. */
 function printedLines(log: string): readonly string[] {
   return log
     .split('\n')
     .map((line) => line.replace(/^libbpf: /, '').trim())
-    .filter((line) => line !== '')
+    .filter((line) => line !== '' && !SAYS_NOTHING.test(line))
 }
 
 const BY_REASON: Readonly<Record<Exclude<FailureReason, ''>, (raw: RawFailure) => Error>> = {
@@ -43,7 +46,12 @@ const BY_REASON: Readonly<Record<Exclude<FailureReason, ''>, (raw: RawFailure) =
 
 const PHASE_HINTS: Readonly<Record<string, string>> = {
   bpf_map__set_max_entries: 'A map gets its size before load()',
+  bpf_map__set_type: 'A map gets its type before load()',
+  bpf_map__set_pin_path: 'After load(), map.pin() pins a map',
+  bpf_map__reuse_fd: 'Another map takes its place before load()',
   bpf_program__set_autoload: 'What is loaded is chosen before load()',
+  bpf_program__set_attach_target: 'The verifier must know the target: it is set before load()',
+  bpf_object__attach_skeleton: 'Programs exist after a load() that worked',
   bpf_map__initial_value: 'After load(), global data is read from the map',
   bpf_map__set_initial_value: 'After load(), global data is written to the map',
   bpf_object__load: 'An object is loaded once, whether that worked or not: open it again',
@@ -52,14 +60,36 @@ const PHASE_HINTS: Readonly<Record<string, string>> = {
 }
 
 const BY_CALL: Readonly<Record<string, (raw: RawFailure) => BpfError>> = {
-  bpf_object__open_mem: openFailure,
+  bpf_object__open_skeleton: openFailure,
   bpf_object__load: loadFailure,
   bpf_program__attach: attachFailure,
+  bpf_object__attach_skeleton: attachFailure,
+  bpf_program__set_attach_target: attachTargetFailure,
   'bpf(BPF_PROG_TEST_RUN)': runFailure,
 }
 
+const PERF_HINTS = {
+  EINVAL: 'Only maps of type BPF_MAP_TYPE_PERF_EVENT_ARRAY take perf buffers, of a power of two of pages',
+  EPERM: 'Perf buffers need CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN), and count as locked memory (ulimit -l, kernel.perf_event_mlock_kb)',
+  EACCES: 'Perf buffers need CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN), or a lower kernel.perf_event_paranoid',
+  ENOMEM: 'There is no memory for buffers of that size: give fewer pages',
+  EMFILE: 'Raise the limit of open files (ulimit -n): each CPU takes one',
+} as const
+
 /** Hints by call and errno. */
 const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  bpf_map__set_max_entries: { EINVAL: 'The size of a map of global data, or of struct_ops, is that of its variables' },
+  bpf_map__set_type: { EINVAL: 'Maps of global data, and of struct_ops, keep their type' },
+  bpf_map__set_key_size: { EINVAL: 'The size of a map of global data, or of struct_ops, is that of its variables' },
+  bpf_map__set_value_size: { EINVAL: 'The size of a map of global data, or of struct_ops, is that of its variables' },
+  bpf_map__set_inner_map_fd: { EINVAL: 'Only a map of maps has a template for what it holds, and it is set once' },
+  bpf_map__set_autocreate: { EBUSY: 'It was created, or found, already' },
+  bpf_map__reuse_fd: { EINVAL: 'Another map takes the place of one of global data only if its type and sizes are the same; of struct_ops, never' },
+  bpf_map__attach_struct_ops: {
+    EEXIST: 'Something of the same name is registered already',
+    EINVAL: 'The kernel refuses what the struct says, or the programs that it lacks',
+    EOPNOTSUPP: 'The kernel cannot register structs of this type',
+  },
   'bpf(BPF_MAP_UPDATE_ELEM)': {
     E2BIG: 'The map is full, or the index lies behind its end: give it more maxEntries',
     ENOSPC: 'The map is full: give it more maxEntries',
@@ -79,8 +109,43 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EOPNOTSUPP: 'Entries of this type of map are not deleted',
     EPERM: 'The map is frozen or read-only for programs in user space, as .rodata is',
   },
+  'bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM)': {
+    EOPNOTSUPP: 'Queues and stacks are taken from; hash maps since Linux 5.14',
+    ENOTSUPP: 'Queues and stacks are taken from; hash maps since Linux 5.14',
+    EINVAL: 'The flags do not suit maps of this type, or this kernel takes from queues and stacks only (hash maps: Linux 5.14)',
+    EPERM: 'The map is frozen or read-only for programs in user space',
+  },
+  'bpf(BPF_MAP_CREATE)': {
+    EINVAL: 'Key size, value size, maxEntries or flags do not suit maps of this type, or this kernel is too old for the type',
+    E2BIG: 'Keys and values together are too large, or too many',
+    ENOTSUPP: 'This kernel has no maps of this type with these attributes',
+    EOPNOTSUPP: 'This kernel has no maps of this type with these attributes',
+  },
+  'bpf(BPF_MAP_FREEZE)': {
+    EBUSY: 'Its memory is mapped for writing: freeze it before its memory is asked for',
+    EPERM: 'It is frozen already, or read-only for user space',
+    ENOTSUPP: 'Maps of this type are not frozen',
+  },
+  'bpf(BPF_OBJ_PIN)': {
+    EINVAL: 'The path must be in a mounted BPF file system: mount -t bpf bpf /sys/fs/bpf',
+    EPERM: 'The path must be in a mounted BPF file system (mount -t bpf bpf /sys/fs/bpf) where this process may write',
+    EEXIST: 'Something has that name already: unpin it first',
+  },
+  'bpf(BPF_OBJ_GET)': {
+    EINVAL: 'It is no pinned map',
+    EACCES: 'It is no pinned map, or this process may not use it',
+  },
+  'bpf(BPF_MAP_GET_FD_BY_ID)': {
+    ENOENT: 'No map has that id any more',
+    EPERM: 'CAP_SYS_ADMIN is needed to open maps by id',
+  },
   'bpf(BPF_MAP_GET_NEXT_KEY)': { EOPNOTSUPP: 'Maps of this type have no keys to walk over' },
   ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_RINGBUF have a ring' },
+  perf_buffer__new_raw: PERF_HINTS,
+  perf_event_open: PERF_HINTS,
+  user_ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1) are written to from user space' },
+  user_ring_buffer__reserve: { E2BIG: 'The record, with its header of 8 bytes, is larger than the ring: give the map more maxEntries' },
+  bpf_prog_stream_read: { EINVAL: 'Programs have streams since Linux 6.17' },
   'fcntl(F_DUPFD_CLOEXEC)': {
     EBADF: 'The map was not created: its type may be unknown to this kernel',
     EMFILE: 'Raise the limit of open files (ulimit -n), or close objects that are no longer used',
@@ -126,6 +191,18 @@ function attachFailure({ call, errno, subject, log }: RawFailure): BpfError {
     errno,
     ...(hint !== undefined && { hint }),
   })
+}
+
+function attachTargetFailure(raw: RawFailure): BpfError {
+  const [cause] = printedLines(raw.log)
+  const { call, errno, subject } = raw
+  const hints: Readonly<Record<string, string>> = {
+    ENOENT: 'The function does not exist in the target, or was inlined',
+    ESRCH: 'The function does not exist in the kernel, or was inlined: see /proc/kallsyms',
+    EINVAL: 'Programs of this type take no target, or the target has no type information: compile it with -g',
+  }
+  const hint = hints[errnoName(errno)] ?? cause
+  return systemError(call, errno, subject, hint === undefined ? {} : { hint })
 }
 
 function attachHint(errno: string, section: string): string | undefined {

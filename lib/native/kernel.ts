@@ -1,12 +1,22 @@
 /** The native kernel: Linux, through libbpf in the addon. */
 import os from 'node:os'
-import { BpfError } from '../errors.js'
-import type { Kernel, OpenObjectOptions } from '../kernel.js'
+import { BpfError, unsupported } from '../errors.js'
+import type {
+  Kernel,
+  KernelReader,
+  MapAttributes,
+  MapReference,
+  OpenObjectOptions,
+  RecordSink,
+  TraceOptions,
+} from '../kernel.js'
 import type { ObjectFile } from '../object-file/types.js'
-import type { Addon, AddonFacts } from './addon-types.js'
+import type { Addon, AddonFacts, AddonMap } from './addon-types.js'
 import { loadAddon } from './addon.js'
 import { toError } from './failure.js'
+import { NativeMap } from './map.js'
 import { NativeObject } from './object.js'
+import { openTrace } from './trace.js'
 
 export class NativeKernel implements Kernel {
   readonly name = 'native'
@@ -30,7 +40,58 @@ export class NativeKernel implements Kernel {
   openObject(file: ObjectFile, options: OpenObjectOptions): NativeObject {
     // libbpf makes names of kernel objects of it, and the section's name must stay recognisable behind it.
     const name = options.name.replace(/[^A-Za-z0-9_]/g, '_')
-    return new NativeObject(this.#addon.openObject(file.image, name, `object '${options.name}'`), options.name)
+    this.#checkStructOps(file)
+    const { pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel } = options
+    const settings = { name, pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel }
+    return new NativeObject(this.#addon.openObject(file.image, settings, `object '${options.name}'`), options.name)
+  }
+
+  /** An older libbpf passes over the sections that it doesn't know, and then fails to load their programs. */
+  #checkStructOps({ maps }: ObjectFile): void {
+    const linked = maps.find((map) => map.structOps?.link)
+    if (linked === undefined || this.facts.features.structOpsLink) return
+    throw unsupported(
+      `struct_ops map '${linked.name}' in SEC(".struct_ops.link"), for which the addon must be built with libbpf 1.2 or newer`,
+      'Put it into SEC(".struct_ops") to attach it without a link',
+    )
+  }
+
+  openTrace(sink: RecordSink, options: TraceOptions): KernelReader {
+    return openTrace(this.#addon, sink, options)
+  }
+
+  createMap(attributes: MapAttributes): NativeMap {
+    const { name, inner, types, ...rest } = attributes
+    if (inner !== undefined && !(inner instanceof NativeMap)) {
+      throw new BpfError('BAD_VALUE', `map '${name}': its inner map '${inner.info.name}' is not in the native kernel`)
+    }
+    const handle = this.#addon.createMap(
+      {
+        ...rest,
+        name: name.replace(/[^A-Za-z0-9_.]/g, '_'),
+        innerMapFd: inner?.fd,
+        btf: types?.btf,
+        btfKeyType: types?.keyType ?? 0,
+        btfValueType: types?.valueType ?? 0,
+      },
+      `map '${name}'`,
+    )
+    return new NativeMap(handle, name)
+  }
+
+  openMap(reference: MapReference): NativeMap {
+    const handle = this.#openMap(reference)
+    return new NativeMap(handle, handle.details().name)
+  }
+
+  openPidfd(pid: number): number {
+    return this.#addon.openPidfd(pid, `process ${pid}`)
+  }
+
+  #openMap(reference: MapReference): AddonMap {
+    if ('id' in reference) return this.#addon.openMapById(reference.id, `map ${reference.id}`)
+    if ('pin' in reference) return this.#addon.openMapByPin(reference.pin, `map pinned at ${reference.pin}`)
+    return this.#addon.openMapByFd(reference.fd, `map of file descriptor ${reference.fd}`)
   }
 }
 

@@ -3,6 +3,7 @@ import { BpfError, systemError } from '../errors.js'
 import { errnoName } from '../linux/errno.js'
 import { unknownSection } from '../linux/sections.js'
 import type { RawFailure } from './addon-types.js'
+import { withoutAcceptedLogs } from './load-log.js'
 import { permissionHint } from './privileges.js'
 import { parseVerifierReport } from './verifier-log.js'
 
@@ -22,6 +23,14 @@ const CAUSES: readonly Cause[] = [
     toError: ([, relocation = ''], raw) =>
       relocationError(raw, `CO-RE relocation ${relocation.trim()} has no match in this kernel`, {
         hint: 'The type or field does not exist here: guard its use with bpf_core_field_exists() or bpf_core_type_exists()',
+      }),
+  },
+  {
+    pattern: /extern \(kcfg\) '([^']*)': (?:value|unrecognized|invalid)[^\n]*|libbpf: failed to parse '(CONFIG_[^']*)'/,
+    toError: ([line, option = ''], { call, subject }) =>
+      new BpfError('BAD_VALUE', `${subject}: kernel option ${option}: the value doesn't suit the type of the extern`, {
+        call,
+        hint: line.replace(/^libbpf: /, ''),
       }),
   },
   {
@@ -63,7 +72,8 @@ const CAUSES: readonly Cause[] = [
 ]
 
 /** The error for a failed bpf_object__load. */
-export function loadFailure(raw: RawFailure): BpfError {
+export function loadFailure(failure: RawFailure): BpfError {
+  const raw = { ...failure, log: withoutAcceptedLogs(failure.log) }
   const { call, errno, subject, log } = raw
   for (const { pattern, toError } of CAUSES) {
     const found = pattern.exec(log)
@@ -125,7 +135,7 @@ function mapHint(errno: string): string | undefined {
 }
 
 function lastLine(log: string): string | undefined {
-  const lines = log.split('\n').filter((line) => line !== '' && !/failed to load object|failed to load: -/.test(line))
+  const lines = log.split('\n').filter((line) => line !== '' && !/failed to load object|failed to load: -|failed to load BPF skeleton/.test(line))
   const last = lines.at(-1)?.replace(/^libbpf: /, '')
   return last === undefined ? undefined : `libbpf: ${last}`
 }

@@ -1,18 +1,63 @@
 /** A map in Linux. */
-import type { KernelMap, KernelReader, MapInfo, RecordBatch, RecordSink, RingOptions } from '../kernel.js'
-import type { AddonMap } from './addon-types.js'
+import { readFileSync, unlinkSync } from 'node:fs'
+import { BpfError, systemError } from '../errors.js'
+import type {
+  BatchOperation,
+  BatchOutcome,
+  KernelLink,
+  KernelMap,
+  KernelProgram,
+  KernelReader,
+  MapBatch,
+  MapDetails,
+  MapInfo,
+  KernelUserRing,
+  PerfOptions,
+  ReaderOptions,
+  RecordSink,
+} from '../kernel.js'
+import { errno } from '../linux/errno.js'
+import { BPF_MAP_TYPE } from '../linux/map-types.js'
+import type { AddonBatchOutcome, AddonMap, AddonScratch } from './addon-types.js'
+import { toError } from './failure.js'
+import { NativeProgram } from './program.js'
+import { openPerf, openRing } from './reader.js'
 
-type Writable<T> = { -readonly [Name in keyof T]: T[Name] }
+/** See `enum class BatchOperation` in native/map_batch.h. */
+const BATCH_OPERATIONS: Readonly<Record<BatchOperation, { readonly number: number; readonly call: string }>> = {
+  lookup: { number: 0, call: 'bpf(BPF_MAP_LOOKUP_BATCH)' },
+  lookupAndDelete: { number: 1, call: 'bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH)' },
+  update: { number: 2, call: 'bpf(BPF_MAP_UPDATE_BATCH)' },
+  delete: { number: 3, call: 'bpf(BPF_MAP_DELETE_BATCH)' },
+}
+const ENOENT = errno('ENOENT')
 
 export class NativeMap implements KernelMap {
   readonly info: MapInfo
+  readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
   readonly #handle: AddonMap
+  readonly #key: Uint8Array
+  readonly #value: Uint8Array
+  /** Undefined where the quick way isn't there: no keys, or no memory that is shared with C++. */
+  readonly #quick: AddonScratch | undefined
   #closed = false
+  #memory: Uint8Array | undefined
+  readonly #attachStructOps: (() => KernelLink) | undefined
 
-  /** @param name as the object file has it: the kernel cuts names at 15 bytes */
-  constructor(handle: AddonMap, name: string) {
+  /**
+   * @param name as the object file has it: the kernel cuts names at 15 bytes
+   * @param attachStructOps of a map of an object: libbpf knows how
+   */
+  constructor(handle: AddonMap, name: string, attachStructOps?: () => KernelLink) {
     this.#handle = handle
+    this.#attachStructOps = attachStructOps
     this.info = { name, ...handle.info() }
+    const { keySize, bufferSize } = this.info
+    const scratch = keySize === 0 ? undefined : handle.scratch()
+    this.#quick = scratch
+    this.#key = scratch?.bytes.subarray(0, keySize) ?? new Uint8Array(keySize)
+    this.#value = scratch?.bytes.subarray(scratch.valueOffset) ?? new Uint8Array(bufferSize)
+    this.scratch = { key: this.#key, value: this.#value }
   }
 
   get closed(): boolean {
@@ -20,11 +65,17 @@ export class NativeMap implements KernelMap {
   }
 
   lookup(key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    const quick = this.#quick
+    if (quick !== undefined && value === this.#value && key === this.#key && flags === 0) {
+      return quick.lookup() === undefined
+    }
     return this.#handle.lookup(key, value, flags)
   }
 
   update(key: Uint8Array, value: Uint8Array, flags: number): void {
-    this.#handle.update(key, value, flags)
+    const quick = this.#quick
+    if (quick !== undefined && value === this.#value && key === this.#key && flags === 0) quick.update()
+    else this.#handle.update(key, value, flags)
   }
 
   delete(key: Uint8Array): boolean {
@@ -35,30 +86,113 @@ export class NativeMap implements KernelMap {
     return this.#handle.nextKey(key, next)
   }
 
-  memory(): Uint8Array | undefined {
-    return this.#handle.memory()
+  lookupAndDelete(key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    return this.#handle.lookupAndDelete(key, value, flags)
   }
 
-  openRing(sink: RecordSink, options: RingOptions): KernelReader {
-    // One batch object for the life of the reader: nothing is allocated per batch.
-    const batch: Writable<RecordBatch> = { count: 0, bytes: new Uint8Array(0), index: new Uint32Array(0) }
-    return this.#handle.openRing(
-      (count, bytes, index) => {
-        if (bytes !== undefined) batch.bytes = bytes
-        if (index !== undefined) batch.index = index
-        batch.count = count
-        sink(batch)
-      },
-      options.batchBytes,
-      options.batchRecords,
-      options.floodIntervalMs,
-      options.floodWakeups,
-      options.floodPeriodMs,
-    )
+  /** The kernel takes a file descriptor for the thing, of 4 bytes. */
+  updateHandle(key: Uint8Array, handle: KernelMap | KernelProgram, flags: number): void {
+    if (!(handle instanceof NativeMap || handle instanceof NativeProgram)) {
+      throw new BpfError('BAD_VALUE', `map '${this.info.name}': '${handle.info.name}' is not in the native kernel`)
+    }
+    const value = new Uint8Array(this.info.bufferSize)
+    new DataView(value.buffer).setInt32(0, handle.fd, true)
+    this.#handle.update(key, value, flags)
+  }
+
+  batch(operation: BatchOperation, { first, cursor, keys, values, count, flags }: MapBatch): BatchOutcome {
+    const { number } = BATCH_OPERATIONS[operation]
+    return this.#outcome(operation, this.#handle.batch(number, first, cursor, keys, values, count, flags))
+  }
+
+  async batchAsync(operation: BatchOperation, batch: MapBatch): Promise<BatchOutcome> {
+    const { first, cursor, keys, values, count, flags } = batch
+    const { number } = BATCH_OPERATIONS[operation]
+    const outcome = await this.#handle.batchAsync(number, first, cursor, keys, values, count, flags)
+    if (operation === 'lookup' || operation === 'lookupAndDelete') {
+      cursor.set(outcome.cursor)
+      keys.set(outcome.keys)
+      values.set(outcome.values)
+    }
+    return this.#outcome(operation, outcome)
+  }
+
+  freeze(): void {
+    this.#handle.freeze()
+  }
+
+  pin(path: string): void {
+    this.#handle.pin(path)
+  }
+
+  unpin(path: string): void {
+    try {
+      unlinkSync(path)
+    } catch (cause) {
+      const { errno: negative = -errno('EIO') } = cause as NodeJS.ErrnoException
+      throw systemError('unlink', -negative, `pin ${path}`, { cause })
+    }
+  }
+
+  details(): MapDetails {
+    const { mapExtra, ifindex, btfId, btfKeyType, btfValueType } = this.#handle.details()
+    // The kernel tells the rest through /proc only.
+    const fdinfo = readFileSync(`/proc/self/fdinfo/${this.fd}`, 'latin1')
+    const field = (name: string): number | undefined => {
+      const text = new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(fdinfo)?.[1]
+      return text === undefined ? undefined : Number(text)
+    }
+    return {
+      frozen: field('frozen') === 1,
+      memlock: field('memlock'),
+      mapExtra,
+      ifindex,
+      btfId,
+      btfKeyType,
+      btfValueType,
+    }
+  }
+
+  get fd(): number {
+    return this.#handle.fd()
+  }
+
+  memory(): Uint8Array | undefined {
+    // Kept: reading through the view must not cost a call of the addon.
+    return (this.#memory ??= this.#handle.memory())
+  }
+
+  openRing(sink: RecordSink, options: ReaderOptions, others: readonly KernelMap[] = []): KernelReader {
+    return openRing(this.#handle, sink, options, others)
+  }
+
+  openPerf(sink: RecordSink, options: PerfOptions): KernelReader {
+    return openPerf(this.#handle, sink, options)
+  }
+
+  openUserRing(): KernelUserRing {
+    return this.#handle.openUserRing()
+  }
+
+  attachStructOps(): KernelLink {
+    if (this.#attachStructOps !== undefined && this.info.type === BPF_MAP_TYPE.STRUCT_OPS) return this.#attachStructOps()
+    throw new BpfError('BAD_VALUE', `map '${this.info.name}' is no struct_ops map of an object`)
   }
 
   close(): void {
     this.#closed = true
+    this.#memory = undefined
     this.#handle.close()
+  }
+
+  #outcome(operation: BatchOperation, { count, errno: error }: AddonBatchOutcome): BatchOutcome {
+    if (error === 0) return { count, end: false, error: undefined }
+    const isWalk = operation === 'lookup' || operation === 'lookupAndDelete'
+    if (isWalk && error === ENOENT) return { count, end: true, error: undefined }
+    const { call } = BATCH_OPERATIONS[operation]
+    const subject = `map '${this.info.name}'`
+    const failure = toError({ call, errno: error, subject, log: '', reason: '', expected: 0, actual: 0 })
+    if (failure instanceof BpfError) return { count, end: false, error: failure }
+    throw failure
   }
 }

@@ -1,10 +1,32 @@
 /** An object in libbpf's hands. */
 import { BpfError } from '../errors.js'
-import type { KernelObject, MapConfig, MapSpec, ProgramConfig, ProgramSpec } from '../kernel.js'
+import type {
+  AttachTarget,
+  Attachment,
+  KernelLink,
+  KernelMap,
+  KernelObject,
+  KernelProgram,
+  MapConfig,
+  MapSpec,
+  ProgramConfig,
+  ProgramSpec,
+} from '../kernel.js'
+import { BPF_MAP_TYPE } from '../linux/map-types.js'
 import { didYouMean } from '../nearest.js'
-import type { AddonObject } from './addon-types.js'
+import type { AddonMapSpec, AddonObject, MapNumber, ProgramNumber } from './addon-types.js'
+import { NativeLink } from './link.js'
+import { programLogs } from './load-log.js'
 import { NativeMap } from './map.js'
 import { NativeProgram } from './program.js'
+
+/** Settings that are numbers to libbpf, in the order in which they are made: sizes are checked against the type. */
+const MAP_NUMBERS: readonly MapNumber[] = [
+  'type', 'keySize', 'valueSize', 'maxEntries', 'flags', 'numaNode', 'autocreate',
+] // prettier-ignore
+const PROGRAM_NUMBERS: readonly ProgramNumber[] = [
+  'type', 'expectedAttachType', 'flags', 'logLevel', 'autoload', 'autoattach',
+] // prettier-ignore
 
 export class NativeObject implements KernelObject {
   readonly #handle: AddonObject
@@ -15,6 +37,7 @@ export class NativeObject implements KernelObject {
   readonly #programs = new Map<string, NativeProgram>()
   #mapSpecs: readonly MapSpec[]
   #programSpecs: readonly ProgramSpec[]
+  #logs: ReadonlyMap<string, string> = new Map()
 
   constructor(handle: AddonObject, name: string) {
     this.#handle = handle
@@ -35,14 +58,25 @@ export class NativeObject implements KernelObject {
 
   configureMap(map: string, config: MapConfig): void {
     const index = this.#indexOf(this.#mapIndex, 'map', map)
-    if (config.maxEntries !== undefined) this.#handle.setMaxEntries(index, config.maxEntries)
+    for (const setting of MAP_NUMBERS) {
+      const value = config[setting]
+      if (value !== undefined) this.#handle.setMap(index, setting, Number(value))
+    }
+    if (config.mapExtra !== undefined) this.#handle.setMapExtra(index, config.mapExtra)
+    if (config.pinPath !== undefined) this.#handle.setPinPath(index, config.pinPath ?? undefined)
+    if (config.inner !== undefined) this.#handle.setInnerMap(index, fileOf(config.inner, `inner map of '${map}'`))
+    if (config.reuse !== undefined) this.#handle.reuseMap(index, fileOf(config.reuse, `map to reuse as '${map}'`))
     // Read back: libbpf rounds the size of a ring buffer up to what the kernel takes.
     this.#mapSpecs = readMapSpecs(this.#handle)
   }
 
   configureProgram(program: string, config: ProgramConfig): void {
     const index = this.#indexOf(this.#programIndex, 'program', program)
-    if (config.autoload !== undefined) this.#handle.setAutoload(index, config.autoload)
+    for (const setting of PROGRAM_NUMBERS) {
+      const value = config[setting]
+      if (value !== undefined) this.#handle.setProgram(index, setting, Number(value))
+    }
+    if (config.attachTarget !== undefined) this.#setAttachTarget(index, program, config.attachTarget)
     this.#programSpecs = this.#handle.programSpecs()
   }
 
@@ -55,20 +89,22 @@ export class NativeObject implements KernelObject {
   }
 
   load(): void {
-    this.#handle.load()
-    this.#refresh()
+    this.#loaded(this.#handle.load())
   }
 
   async loadAsync(): Promise<void> {
-    await this.#handle.loadAsync()
-    this.#refresh()
+    this.#loaded(await this.#handle.loadAsync())
   }
 
   map(name: string): NativeMap {
     const known = this.#maps.get(name)
     if (known?.closed === false) return known
     const index = this.#indexOf(this.#mapIndex, 'map', name)
-    const map = new NativeMap(this.#handle.map(index, `map '${name}'`), name)
+    if (this.#mapSpecs[index]?.autocreate === false) {
+      throw new BpfError('BAD_PHASE', `map '${name}' was not created: its autocreate is off`)
+    }
+    const handle = this.#handle.map(index, `map '${name}'`)
+    const map = new NativeMap(handle, name, () => this.#attachStructOps(index, name))
     this.#maps.set(name, map)
     return map
   }
@@ -79,14 +115,32 @@ export class NativeObject implements KernelObject {
     const index = this.#indexOf(this.#programIndex, 'program', name)
     const spec = this.#programSpecs[index]
     const section = spec?.section ?? ''
-    const handle = this.#handle.program(index, `program '${name}' of SEC("${section}")`)
+    const handle = this.#handle.program(index, subjectOf({ name, section }))
     if (spec?.autoload === false) {
       handle.close()
       throw new BpfError('BAD_PHASE', `program '${name}' was not loaded: its autoload is off`)
     }
-    const program = new NativeProgram(handle, name, section)
+    const program = new NativeProgram(handle, name, section, this.#logs.get(name) ?? '')
     this.#programs.set(name, program)
     return program
+  }
+
+  attachAll(): readonly Attachment[] {
+    const handles = this.#handle.attachPrograms(this.#programSpecs.map(subjectOf))
+    const attached: Attachment[] = this.#programSpecs.flatMap(({ name, section }, index) => {
+      const handle = handles[index]
+      return handle === undefined ? [] : [{ name, link: new NativeLink(handle, section) }]
+    })
+    try {
+      for (const { name, type, autocreate } of this.#mapSpecs) {
+        if (type !== BPF_MAP_TYPE.STRUCT_OPS || !autocreate) continue
+        attached.push({ name, link: this.map(name).attachStructOps() })
+      }
+    } catch (error) {
+      for (const { link } of attached.toReversed()) link.close()
+      throw error
+    }
+    return attached
   }
 
   close(): void {
@@ -97,8 +151,18 @@ export class NativeObject implements KernelObject {
     this.#handle.close()
   }
 
+  #setAttachTarget(index: number, program: string, { name, program: target }: AttachTarget): void {
+    const fd = target === undefined ? 0 : fileOf(target, `attach target of '${program}'`)
+    this.#handle.setAttachTarget(index, fd, name)
+  }
+
+  #attachStructOps(index: number, name: string): KernelLink {
+    return new NativeLink(this.#handle.attachStructOps(index, `link of map '${name}'`), `struct_ops ${name}`)
+  }
+
   /** What load() changed: value sizes of struct_ops maps, the number of entries of perf event arrays … */
-  #refresh(): void {
+  #loaded(printed: string): void {
+    this.#logs = programLogs(printed)
     this.#mapSpecs = readMapSpecs(this.#handle)
     this.#programSpecs = this.#handle.programSpecs()
   }
@@ -112,13 +176,27 @@ export class NativeObject implements KernelObject {
 }
 
 function readMapSpecs(handle: AddonObject): readonly MapSpec[] {
-  return handle.mapSpecs().map(({ name, internal, type, keySize, valueSize, maxEntries, flags }) => ({
+  return handle.mapSpecs().map(mapSpec)
+}
+
+function mapSpec({ name, internal, mapExtra = 0n, inner, ...spec }: AddonMapSpec): MapSpec {
+  return {
     // libbpf puts the object's name in front of the section's.
     name: internal ? name.slice(Math.max(name.indexOf('.'), 0)) : name,
-    type,
-    keySize,
-    valueSize,
-    maxEntries,
-    flags,
-  }))
+    ...spec,
+    mapExtra,
+    ...(inner !== undefined && { inner: mapSpec(inner) }),
+  }
+}
+
+/** For messages, and where failure.ts finds the section. */
+function subjectOf({ name, section }: Pick<ProgramSpec, 'name' | 'section'>): string {
+  return `program '${name}' of SEC("${section}")`
+}
+
+/** The file descriptor of something that must be Linux's. */
+function fileOf(handle: KernelMap | KernelProgram | number, what: string): number {
+  if (typeof handle === 'number') return handle
+  if (handle instanceof NativeMap || handle instanceof NativeProgram) return handle.fd
+  throw new BpfError('BAD_VALUE', `${what}: '${handle.info.name}' is not in the native kernel`)
 }

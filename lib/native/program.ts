@@ -1,7 +1,8 @@
 /** A program in Linux, and its attachments. */
-import type { KernelLink, KernelProgram, LinkInfo, ProgramInfo, RunOptions, RunResult } from '../kernel.js'
+import type { KernelLink, KernelProgram, ProgramInfo, RunOptions, RunResult } from '../kernel.js'
 import { BPF_PROG_TYPE as P } from '../linux/program-types.js'
-import type { AddonLink, AddonProgram } from './addon-types.js'
+import type { AddonProgram } from './addon-types.js'
+import { NativeLink } from './link.js'
 
 /** Types whose test run gives the data back. Source: net/bpf/test_run.c of Linux 6.18. */
 const GIVES_DATA: ReadonlySet<number> = new Set([
@@ -19,10 +20,16 @@ export class NativeProgram implements KernelProgram {
   readonly info: ProgramInfo
   readonly #handle: AddonProgram
 
-  constructor(handle: AddonProgram, name: string, section: string) {
+  /** @param log what the verifier told of it */
+  constructor(handle: AddonProgram, name: string, section: string, log: string) {
     const { id, type, tag } = handle.info()
     this.#handle = handle
-    this.info = { name, section, id, type, tag: toHex(tag) }
+    this.info = { name, section, id, type, tag: toHex(tag), log }
+  }
+
+  /** The file descriptor, which stays the program's. */
+  get fd(): number {
+    return this.#handle.fd()
   }
 
   attach(): KernelLink {
@@ -45,18 +52,8 @@ export class NativeProgram implements KernelProgram {
     }
   }
 
-  close(): void {
-    this.#handle.close()
-  }
-}
-
-class NativeLink implements KernelLink {
-  readonly info: LinkInfo
-  readonly #handle: AddonLink
-
-  constructor(handle: AddonLink, target: string) {
-    this.#handle = handle
-    this.info = { id: handle.id(), target }
+  readStream(stream: number, into: Uint8Array): number {
+    return this.#handle.readStream(stream, into)
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import type { ElfFile, ElfSection } from '../elf/types.js'
 import { badObject, isCode } from './context.js'
 import type { ObjectContext } from './context.js'
 import { RelocationReader } from './relocations.js'
+import type { FunctionsBySection } from './relocations.js'
 import type { CodeSection, ExternDefinition, FunctionSymbol, MapDefinition } from './types.js'
 
 export interface CodeParts {
@@ -21,7 +22,7 @@ export interface IndexedCode extends CodeSection {
 export function readCode(context: ObjectContext, parts: CodeParts): readonly IndexedCode[] {
   const sections = context.elf.sections.filter((section) => isCode(section) && section.size > 0)
   const functions = readFunctions(context.elf, sections)
-  const relocations = new RelocationReader(context, parts, functions)
+  const relocations = new RelocationReader(context, parts.externs, functions)
   return sections.map((section) => {
     const { name, size } = section
     const within = <T extends { readonly offset: number }>(
@@ -48,9 +49,6 @@ export function readCode(context: ObjectContext, parts: CodeParts): readonly Ind
     }
   })
 }
-
-/** By section index; each list by ascending offset. */
-export type FunctionsBySection = ReadonlyMap<number, readonly FunctionSymbol[]>
 
 function readFunctions(elf: ElfFile, sections: readonly ElfSection[]): FunctionsBySection {
   const functions = new Map<number, FunctionSymbol[]>(sections.map((section) => [section.index, []]))

@@ -7,12 +7,11 @@ import { SHN, STB, STT } from '../elf/types.js'
 import type { ElfRelocation, ElfSection, ElfSymbol } from '../elf/types.js'
 import { R_BPF } from '../elf/types.js'
 import { unsupported } from '../errors.js'
-import type { CodeParts, FunctionsBySection } from './code.js'
 import { badObject, dataKind, INSTRUCTION_SIZE, isCode, viewOf } from './context.js'
 import type { ObjectContext } from './context.js'
 import { isExtern } from './externs.js'
 import { mapVariables } from './maps.js'
-import type { ExternDefinition, Relocation, RelocationTarget } from './types.js'
+import type { ExternDefinition, FunctionSymbol, Relocation, RelocationTarget } from './types.js'
 
 const TEXT = '.text'
 const LDDW = 0x18
@@ -27,6 +26,9 @@ interface Instruction {
   readonly imm: number
 }
 
+/** By section index; each list by ascending offset. */
+export type FunctionsBySection = ReadonlyMap<number, readonly FunctionSymbol[]>
+
 export class RelocationReader {
   readonly #context: ObjectContext
   /** Where functions start, by section index. */
@@ -35,12 +37,12 @@ export class RelocationReader {
   /** Names of the maps of `.maps`, by offset in it. */
   readonly #maps: ReadonlyMap<number, string>
 
-  constructor(context: ObjectContext, parts: CodeParts, functions: FunctionsBySection) {
+  constructor(context: ObjectContext, externs: readonly ExternDefinition[], functions: FunctionsBySection) {
     this.#context = context
     this.#functions = new Map(
       [...functions].map(([section, symbols]) => [section, new Set(symbols.map((symbol) => symbol.offset))]),
     )
-    this.#externs = new Map(parts.externs.map((extern) => [extern.name, extern]))
+    this.#externs = new Map(externs.map((extern) => [extern.name, extern]))
     const variables = context.btf === undefined ? [] : mapVariables(context.btf)
     this.#maps = new Map(variables.map((variable) => [variable.offset, variable.name]))
   }

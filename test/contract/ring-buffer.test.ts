@@ -231,6 +231,108 @@ describeContract('a ring buffer', (tested) => {
     expect(uncaught).toEqual(['listener 0', 'listener 1'])
   })
 
+  it('keeps what comes after a once() for the next listener', async () => {
+    using object = openContract(tested.make()).load()
+    using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    const first = once(ring, 'event')
+    produce(object, 10)
+    expect(await first).toMatchObject([{ sequence: 0n }])
+    await sleep(20)
+    produce(object, 1, 100)
+    const seen: bigint[] = []
+    ring.on('event', ({ sequence }) => seen.push(sequence))
+    await vi.waitFor(() => expect(seen).toEqual([1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 100n]))
+  })
+
+  it('keeps what listeners left for an iteration', async () => {
+    using object = openContract(tested.make()).load()
+    const ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    const first = once(ring, 'event')
+    produce(object, 3)
+    await first
+    const seen: bigint[] = []
+    for await (const { sequence } of ring) {
+      seen.push(sequence)
+      if (seen.length === 2) produce(object, 1, 7)
+      if (seen.length === 3) break
+    }
+    expect(seen).toEqual([1n, 2n, 7n])
+  })
+
+  it('takes nothing by consume() while nobody listens', () => {
+    using object = openContract(tested.make()).load()
+    using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    produce(object, 2)
+    expect(ring.consume()).toBe(0)
+    const seen: bigint[] = []
+    ring.on('event', ({ sequence }) => seen.push(sequence))
+    ring.removeAllListeners()
+    expect(ring.consume()).toBe(0)
+    ring.on('event', ({ sequence }) => seen.push(sequence))
+    while (ring.consume() > 0);
+    expect(seen).toEqual([0n, 1n])
+  })
+
+  it('stays paused, whoever listens, until it is resumed', async () => {
+    using object = openContract(tested.make()).load()
+    using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    const seen: bigint[] = []
+    ring.pause()
+    ring.on('event', ({ sequence }) => seen.push(sequence))
+    produce(object, 1)
+    await sleep(30)
+    expect(seen).toEqual([])
+    ring.resume()
+    await vi.waitFor(() => expect(seen).toEqual([0n]))
+  })
+
+  it('refuses consume() in a listener, and loses nothing by it', () => {
+    using object = openContract(tested.make()).load()
+    using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample', batchRecords: 4 })
+    const seen: bigint[] = []
+    const refusals = new Set<string | undefined>()
+    ring.on('event', ({ sequence }) => {
+      seen.push(sequence)
+      refusals.add(code(() => ring.consume()))
+    })
+    produce(object, 8)
+    while (ring.consume() > 0);
+    expect(seen).toEqual([0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n])
+    expect([...refusals]).toEqual(['BAD_PHASE'])
+  })
+
+  it('stops a loop at once when it is closed in it', async () => {
+    using object = openContract(tested.make()).load()
+    const ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    produce(object, 10)
+    const seen: bigint[] = []
+    for await (const { sequence } of ring) {
+      seen.push(sequence)
+      ring.close()
+    }
+    expect(seen).toEqual([0n])
+  })
+
+  it('ends an iteration that waits', async () => {
+    using object = openContract(tested.make()).load()
+    const ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    const iteration = ring[Symbol.asyncIterator]()
+    const waiting = iteration.next()
+    expect(await iteration.return?.()).toEqual({ done: true, value: undefined })
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    expect(ring.closed).toBe(true)
+  })
+
+  it('answers several next() in turn', async () => {
+    using object = openContract(tested.make()).load()
+    const ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
+    const iteration = ring[Symbol.asyncIterator]()
+    const answers = Promise.all([iteration.next(), iteration.next(), iteration.next()])
+    produce(object, 3)
+    expect((await answers).map(({ value }) => value?.sequence)).toEqual([0n, 1n, 2n])
+    ring.close()
+  })
+
   it('outlives its object', async () => {
     const object = openContract(tested.make()).load()
     using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
@@ -241,11 +343,11 @@ describeContract('a ring buffer', (tested) => {
     await vi.waitFor(() => expect(seen).toEqual([0n, 1n]))
   })
 
-  it('is iterated or listened to, not both', async () => {
+  it('is iterated or listened to, not both', () => {
     using object = openContract(tested.make()).load()
     using ring = object.map('ring').ringBuffer<Sample>({ type: 'sample' })
     ring.on('event', () => {})
-    await expect(ring.batches().next()).rejects.toThrow(/listen or iterate/)
+    expect(() => ring.batches()).toThrow(/listen or iterate/)
   })
 
   it('lets nothing else take records while it is iterated', async () => {
@@ -282,6 +384,13 @@ describeContract('a ring buffer', (tested) => {
     ['an unknown type', 'ring', { type: 'smaple' }, 'NOT_FOUND'],
     ['a batch of nothing', 'ring', { batchBytes: 0 }, 'BAD_VALUE'],
     ['a batch of a fraction', 'ring', { batchRecords: 1.5 }, 'BAD_VALUE'],
+    ['a batch smaller than a word', 'ring', { batchBytes: 7 }, 'BAD_VALUE'],
+    ['a period of an hour', 'ring', { floodPeriodMs: 3_600_000 }, 'BAD_VALUE'],
+    ['a signal that is none', 'ring', { signal: {} as AbortSignal }, 'BAD_VALUE'],
+    ['a decoder that is none', 'ring', { decode: 5 as never }, 'BAD_VALUE'],
+    ['a type that is no name', 'ring', { type: 5 as never }, 'BAD_VALUE'],
+    ['a counter that is none', 'ring', { dropped: 5 as never }, 'BAD_VALUE'],
+    ['a style of integers that is none', 'ring', { int64: 'x' as never }, 'BAD_VALUE'],
   ])('refuses %s', (_what, map, options, expected) => {
     using object = openContract(tested.make()).load()
     expect(code(() => object.map(map).ringBuffer(options))).toBe(expected)

@@ -99,7 +99,7 @@ describe('the error for other failures', () => {
   })
 
   it('takes over the cause that libbpf prints for a malformed object', () => {
-    const error = failure({ call: 'bpf_object__open_mem', errno: 4001, log: "libbpf: elf: 'x' is not a proper ELF object\n" })
+    const error = failure({ call: 'bpf_object__open_skeleton', errno: 4001, log: "libbpf: elf: 'x' is not a proper ELF object\n" })
     expect(error).toMatchObject({ code: 'BAD_OBJECT', errno: undefined })
     expect(error.message).toContain('not a proper ELF object')
   })

@@ -17,7 +17,7 @@ const addon = process.env.LIBBPF_NODE_ADDON
 const image = new Uint8Array(readFileSync(new URL('../../bpf/test/ring_producer.bpf.o', import.meta.url)))
 
 function load() {
-  const object = addon.openObject(image, 'ring_producer', 'object')
+  const object = addon.openObject(image, { name: 'ring_producer' }, 'object')
   object.load()
   return object
 }
@@ -65,7 +65,7 @@ const inWorker = {
     })
   },
   load() {
-    void addon.openObject(image, 'ring_producer', 'object').loadAsync()
+    void addon.openObject(image, { name: 'ring_producer' }, 'object').loadAsync()
     tellParent()
   },
 }
@@ -165,7 +165,7 @@ const scenarios = {
     const views = []
     const maps = readFileSync(new URL('../../bpf/test/native_maps.bpf.o', import.meta.url))
     for (let i = 0; i < 20; i++) {
-      const object = addon.openObject(new Uint8Array(maps), 'native_maps', 'object')
+      const object = addon.openObject(new Uint8Array(maps), { name: 'native_maps' }, 'object')
       object.load()
       const index = object.mapSpecs().findIndex(({ name }) => name === 'mapped')
       views.push(object.map(index, 'map').memory())

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { KernelObject, KernelReader, RecordSink, RingOptions } from '../../lib/kernel.js'
+import type { KernelObject, KernelReader, RecordSink, ReaderOptions } from '../../lib/kernel.js'
 import { code } from '../support/errors.js'
 import { loadNative, numbersOf, produce, RING_OPTIONS } from '../support/native.js'
 import { describeNative } from '../support/require-kernel.js'
@@ -16,7 +16,7 @@ afterEach(() => {
   object.close()
 })
 
-function open(sink: RecordSink, options: Partial<RingOptions> = {}): KernelReader {
+function open(sink: RecordSink, options: Partial<ReaderOptions> = {}): KernelReader {
   const reader = object.map('ring').openRing(sink, { ...RING_OPTIONS, ...options })
   readers.push(reader)
   return reader

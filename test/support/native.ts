@@ -1,6 +1,6 @@
 /** The native kernel at the seam: for tests of what lies below it. */
 import { readFileSync } from 'node:fs'
-import type { KernelObject, RecordBatch, RingOptions } from '../../lib/kernel.js'
+import type { KernelObject, RecordBatch, ReaderOptions } from '../../lib/kernel.js'
 import { nativeKernel } from '../../lib/native/kernel.js'
 import type { ObjectFile } from '../../lib/object-file/types.js'
 
@@ -38,7 +38,7 @@ export function readU32(bytes: Uint8Array | undefined, index = 0): number {
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(index * 4, true)
 }
 
-export const RING_OPTIONS: RingOptions = {
+export const RING_OPTIONS: ReaderOptions = {
   batchBytes: 64 << 10,
   batchRecords: 4096,
   floodIntervalMs: 2,

@@ -13,7 +13,7 @@ import { createInterpreter } from '../vm/interpreter.js'
 import { lineOf } from '../vm/trap.js'
 import type { Engine, EngineEnvironment } from '../vm/types.js'
 import type { TargetTypes } from './core/match.js'
-import { patch, POISON_HELPER, writePoison } from './core/patch.js'
+import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
@@ -122,6 +122,12 @@ function relocate(
   }
   switch (target.kind) {
     case 'map':
+      if (!byName.has(target.map) && file.maps.some(({ name }) => name === target.map)) {
+        // As in libbpf: allowed where it is never reached.
+        poison(view, offset)
+        poisoned.set(offset / SLOT, `map '${target.map}' is used by a program but was not created`)
+        return
+      }
       return point(mapNamed(target.map).address, KERNEL_HI)
     case 'data': {
       const { direct } = mapNamed(target.map).storage

@@ -1,28 +1,31 @@
 /** An object from open to close: configured, then loaded. */
-import { BpfError } from '../../errors.js'
+import { parseBtf } from '../../btf/parse.js'
+import { BpfError, unsupported } from '../../errors.js'
 import type {
+  Attachment,
   KernelMap,
   KernelObject,
   KernelProgram,
   MapConfig,
   MapSpec,
+  OpenObjectOptions,
   ProgramConfig,
   ProgramSpec,
 } from '../../kernel.js'
-import { BPF_MAP_TYPE } from '../../linux/map-types.js'
+import { parseKconfig, type KconfigValue } from '../../linux/kconfig.js'
 import { didYouMean } from '../../nearest.js'
-import type { MapDefinition, ObjectFile, ProgramDefinition } from '../../object-file/types.js'
+import type { GlobalData, MapDefinition, ObjectFile } from '../../object-file/types.js'
 import { ObjectSpace } from '../hooks/layout.js'
 import type { Tracepoints } from '../hooks/tracepoints.js'
 import type { Machine } from '../machine.js'
-import { ringBufferSize } from '../maps/create.js'
 import { FallbackMap } from '../maps/kernel-map.js'
 import { LoadedMap } from '../maps/loaded-map.js'
 import { FallbackProgram, isTypedTracepoint, LoadedProgram, SharedSpace } from '../program.js'
 import type { EngineEnvironment } from '../vm/types.js'
-import type { TargetTypes } from './core/match.js'
+import { TargetTypes } from './core/match.js'
 import { kconfigBytes } from './kconfig.js'
 import { loadProgram } from './load-program.js'
+import { MapSetting, ProgramSetting } from './settings.js'
 
 /** What an object needs of its kernel. */
 export interface ObjectHost {
@@ -41,54 +44,46 @@ export class FallbackObject implements KernelObject {
   readonly #host: ObjectHost
   readonly #file: ObjectFile
   readonly #name: string
-  readonly #maxEntries = new Map<string, number>()
-  readonly #autoload = new Map<string, boolean>()
+  readonly #kconfig: ReadonlyMap<string, KconfigValue>
+  /** The types that CO-RE resolves against in place of the kernel's. */
+  readonly #target: TargetTypes | undefined
+  readonly #mapSettings: ReadonlyMap<string, MapSetting>
+  readonly #programSettings: ReadonlyMap<string, ProgramSetting>
   readonly #initial = new Map<string, Uint8Array>()
   readonly #maps = new Map<string, FallbackMap>()
   readonly #programs = new Map<string, FallbackProgram>()
   #phase: Phase = 'open'
 
-  constructor(host: ObjectHost, file: ObjectFile, name: string) {
+  /** @throws BpfError `BAD_VALUE`, `BAD_BTF`, or `UNSUPPORTED` naming an option that isn't there */
+  constructor(host: ObjectHost, file: ObjectFile, options: OpenObjectOptions) {
+    refuseOptions(options)
+    const { name, kconfig, btf } = options
     this.#host = host
     this.#file = file
     this.#name = name
-    for (const { name, data } of file.maps)
-      if (data !== undefined) this.#initial.set(name, data.initial.slice())
+    this.#kconfig = kconfig === undefined ? new Map() : parseKconfig(kconfig)
+    this.#target = btf === undefined ? undefined : new TargetTypes(parseBtf(btf), false)
+    this.#mapSettings = new Map(file.maps.map((definition) => [definition.name, new MapSetting(definition)]))
+    this.#programSettings = new Map(file.programs.map((program) => [program.name, new ProgramSetting(program)]))
+    for (const { name: map, data } of file.maps) if (data !== undefined) this.#initial.set(map, data.initial.slice())
   }
 
   get maps(): readonly MapSpec[] {
-    return this.#file.maps.map((definition) => this.#mapSpec(definition))
+    return [...this.#mapSettings.values()].map(({ spec }) => spec)
   }
 
   get programs(): readonly ProgramSpec[] {
-    return this.#file.programs.map((program) => ({
-      name: program.name,
-      section: program.section,
-      type: program.type ?? 0,
-      autoload: this.#isAutoloaded(program),
-    }))
+    return [...this.#programSettings.values()].map(({ spec }) => spec)
   }
 
-  configureMap(map: string, { maxEntries }: MapConfig): void {
+  configureMap(map: string, config: MapConfig): void {
     this.#assertPhase('open')
-    const definition = this.#mapNamed(map)
-    if (maxEntries === undefined) return
-    if (!Number.isInteger(maxEntries) || maxEntries < 0 || maxEntries > 0xffffffff) {
-      throw new BpfError(
-        'BAD_VALUE',
-        `map '${map}': max_entries is an unsigned 32-bit integer, not ${maxEntries}`,
-      )
-    }
-    if (definition.data !== undefined && maxEntries !== 1) {
-      throw new BpfError('EINVAL', `map '${map}': a map of global data has one entry`, { errno: 22 })
-    }
-    this.#maxEntries.set(map, maxEntries)
+    this.#mapNamed(map).configure(config, this.#host.machine.memory)
   }
 
-  configureProgram(program: string, { autoload }: ProgramConfig): void {
+  configureProgram(program: string, config: ProgramConfig): void {
     this.#assertPhase('open')
-    const { name } = this.#programNamed(program)
-    if (autoload !== undefined) this.#autoload.set(name, autoload)
+    this.#programNamed(program).configure(config)
   }
 
   initialValue(map: string): Uint8Array | undefined {
@@ -139,17 +134,34 @@ export class FallbackObject implements KernelObject {
     return found(this.#programs.get(name), `program '${name}' wasn't loaded: autoload is off`)
   }
 
+  attachAll(): readonly Attachment[] {
+    this.#assertPhase('loaded')
+    const attached: Attachment[] = []
+    try {
+      for (const [name, setting] of this.#programSettings) {
+        if (setting.attachesByItself) attached.push({ name, link: this.program(name).attach() })
+      }
+    } catch (error) {
+      for (const { link } of attached.toReversed()) link.close()
+      throw error
+    }
+    return attached
+  }
+
   close(): void {
     this.#phase = 'closed'
     for (const program of this.#programs.values()) program.close()
     for (const map of this.#maps.values()) map.close()
+    for (const setting of this.#mapSettings.values()) setting.close()
   }
 
   #createMaps(): ReadonlyMap<string, LoadedMap> {
     const { machine } = this.#host
     const created = new Map<string, LoadedMap>()
-    for (const definition of this.#file.maps) {
-      const map = new LoadedMap(machine, { ...this.#mapSpec(definition), mapExtra: definition.mapExtra })
+    for (const { definition, spec, reused } of this.#mapSettings.values()) {
+      if (!spec.autocreate) continue
+      const { inner: _template, ...attributes } = spec
+      const map = reused?.retain() ?? new LoadedMap(machine, attributes)
       created.set(definition.name, map)
       this.#maps.set(definition.name, new FallbackMap(machine.memory, map))
       if (definition.slots.length > 0)
@@ -157,24 +169,30 @@ export class FallbackObject implements KernelObject {
           'UNSUPPORTED',
           `UNSUPPORTED: initial contents of map '${definition.name}' in the fallback kernel`,
         )
-      if (definition.data === undefined) continue
-      const initial = this.#initial.get(definition.name) ?? definition.data.initial
-      const { btf, externs } = this.#file
-      const kconfig = definition.data.kind === 'kconfig' && btf !== undefined
-      map.storage.updateAll(FIRST_KEY, 0, kconfig ? kconfigBytes(btf, definition, externs) : initial, 0, 0)
-      map.frozen = definition.data.kind === 'rodata' || definition.data.kind === 'kconfig'
+      if (definition.data !== undefined && reused === undefined) this.#fill(map, definition, definition.data)
     }
     return created
+  }
+
+  /** Puts the initial value of global data into its map. */
+  #fill(map: LoadedMap, definition: MapDefinition, data: GlobalData): void {
+    const { btf, externs } = this.#file
+    const initial =
+      data.kind === 'kconfig' && btf !== undefined
+        ? kconfigBytes(btf, definition, externs, this.#kconfig)
+        : (this.#initial.get(definition.name) ?? data.initial)
+    map.storage.updateAll(FIRST_KEY, 0, initial, 0, 0)
+    map.frozen = data.kind === 'rodata' || data.kind === 'kconfig'
   }
 
   #loadPrograms(maps: ReadonlyMap<string, LoadedMap>): void {
     const { machine, environment, tracepoints } = this.#host
     const file = this.#file
-    const target = this.#host.targetFor(file)
+    const target = this.#target ?? this.#host.targetFor(file)
     const space = new SharedSpace(new ObjectSpace(machine.memory, target?.btf))
     try {
-      for (const definition of file.programs) {
-        if (!this.#isAutoloaded(definition)) continue
+      for (const { definition, spec } of this.#programSettings.values()) {
+        if (!spec.autoload) continue
         if (isTypedTracepoint(definition) && !tracepoints.has(definition.target)) {
           throw tracepoints.unknown(definition.target, 'ESRCH')
         }
@@ -187,28 +205,12 @@ export class FallbackObject implements KernelObject {
     }
   }
 
-  #mapSpec({ name, type, keySize, valueSize, maxEntries, flags }: MapDefinition): MapSpec {
-    const entries = this.#maxEntries.get(name) ?? maxEntries
-    return {
-      name,
-      type,
-      keySize,
-      valueSize,
-      maxEntries: type === BPF_MAP_TYPE.RINGBUF ? ringBufferSize(entries) : entries,
-      flags,
-    }
+  #mapNamed(name: string): MapSetting {
+    return named('map', name, this.#mapSettings, this.#name)
   }
 
-  #isAutoloaded({ name, autoload }: ProgramDefinition): boolean {
-    return this.#autoload.get(name) ?? autoload
-  }
-
-  #mapNamed(name: string): MapDefinition {
-    return named('map', name, this.#file.maps, this.#name)
-  }
-
-  #programNamed(name: string): ProgramDefinition {
-    return named('program', name, this.#file.programs, this.#name)
+  #programNamed(name: string): ProgramSetting {
+    return named('program', name, this.#programSettings, this.#name)
   }
 
   #assertPhase(phase: Phase): void {
@@ -223,18 +225,17 @@ export class FallbackObject implements KernelObject {
   }
 }
 
-function named<T extends { readonly name: string }>(
-  what: string,
-  name: string,
-  items: readonly T[],
-  object: string,
-): T {
-  const item = items.find((candidate) => candidate.name === name)
+/** Options of what the simulation has none of. */
+function refuseOptions({ pinRootPath, bpfTokenPath, kernelLogLevel = 0 }: OpenObjectOptions): void {
+  if (pinRootPath !== undefined) throw unsupported('option pinRootPath in the fallback kernel')
+  if (bpfTokenPath !== undefined) throw unsupported('option bpfTokenPath in the fallback kernel')
+  if (kernelLogLevel !== 0) throw unsupported('option kernelLogLevel in the fallback kernel')
+}
+
+function named<T>(what: string, name: string, items: ReadonlyMap<string, T>, object: string): T {
+  const item = items.get(name)
   if (item !== undefined) return item
-  const hint = didYouMean(
-    name,
-    items.map((candidate) => candidate.name),
-  )
+  const hint = didYouMean(name, items.keys())
   throw new BpfError(
     'NOT_FOUND',
     `object '${object}' has no ${what} '${name}'`,

@@ -48,6 +48,8 @@ export function createArray(
   }
 
   const whole: Range = { address: base, size: plane }
+  // Nothing is shown behind the last value.
+  const shown: Range = { address: base, size: plane - stride + valueSize }
   return {
     attributes,
     bufferSize: perCpu ? stride * copies : valueSize,
@@ -76,6 +78,7 @@ export function createArray(
       return 0
     },
     delete: () => EINVAL,
+    batches: { removable: false },
     nextKey(key, next) {
       const index = key === null ? NO_INDEX : u32(key, 0)
       if (index === maxEntries - 1) return ENOENT
@@ -90,7 +93,7 @@ export function createArray(
       }
       return maxEntries
     },
-    mapped: (flags & BPF_MAP_FLAGS.BPF_F_MMAPABLE) === 0 ? undefined : whole,
+    mapped: (flags & BPF_MAP_FLAGS.BPF_F_MMAPABLE) === 0 ? undefined : shown,
     direct: perCpu ? undefined : whole,
     destroy() {
       memory.free(base)

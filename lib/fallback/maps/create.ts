@@ -2,9 +2,13 @@
 import { systemError, unsupported } from '../../errors.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE, mapTypeName } from '../../linux/map-types.js'
 import type { Memory } from '../memory.js'
-import { createArray } from './array.js'
-import { E2BIG, EINVAL } from '../errors.js'
-import { createHash } from './hash.js'
+import { createArray, type ArrayTraits } from './array.js'
+import { createBloomFilter } from './bloom-filter.js'
+import { E2BIG, EBADF, EINVAL, ENOTSUPP } from '../errors.js'
+import { createHash, type HashTraits } from './hash.js'
+import { createLpmTrie } from './lpm-trie.js'
+import { createMapOfMaps } from './map-of-maps.js'
+import { createQueue, type QueueTraits } from './queue.js'
 import { RingBufferMap } from './ring-buffer.js'
 import { PAGE_SIZE, roundUp8, type CpuState, type MapAttributes, type MapStorage } from './types.js'
 
@@ -35,34 +39,45 @@ const INT_MAX = 0x7fffffff
 const PER_CPU_UNIT = 32 << 10
 /** KMALLOC_MAX_SIZE less the element's header: what key and value of a hash must stay below together. */
 const HASH_ELEMENT_LIMIT = (4 << 20) - 48
+const KMALLOC_MAX = 4 << 20
+/** Bytes of a trie's key: a length, and 1 to 256 bytes of data. */
+const LPM_KEY = { least: 4 + 1, most: 4 + 256 }
 
 const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
+  [BPF_MAP_TYPE.HASH, hash({ perCpu: false, lru: false })],
+  [BPF_MAP_TYPE.PERCPU_HASH, hash({ perCpu: true, lru: false })],
+  [BPF_MAP_TYPE.LRU_HASH, hash({ perCpu: false, lru: true })],
+  [BPF_MAP_TYPE.LRU_PERCPU_HASH, hash({ perCpu: true, lru: true })],
+  [BPF_MAP_TYPE.ARRAY, array({ perCpu: false })],
+  [BPF_MAP_TYPE.PERCPU_ARRAY, array({ perCpu: true })],
+  [BPF_MAP_TYPE.QUEUE, queue({ lifo: false })],
+  [BPF_MAP_TYPE.STACK, queue({ lifo: true })],
   [
-    BPF_MAP_TYPE.HASH,
+    BPF_MAP_TYPE.BLOOM_FILTER,
+    { check: checkBloomFilter, create: (_memory, _cpus, attributes) => createBloomFilter(attributes) },
+  ],
+  [
+    BPF_MAP_TYPE.LPM_TRIE,
+    { check: checkLpmTrie, create: (memory, _cpus, attributes) => createLpmTrie(memory, attributes) },
+  ],
+  [
+    BPF_MAP_TYPE.ARRAY_OF_MAPS,
     {
-      check: (attributes) => checkHash(attributes, false),
-      create: (memory, cpus, attributes) => createHash(memory, cpus, attributes, { perCpu: false }),
+      check: (attributes) => checkMapOfMaps(attributes, checkArray(attributes, false)),
+      create: (memory, cpus, attributes) =>
+        createMapOfMaps(memory, attributes, createArray(memory, cpus, attributes, { perCpu: false })),
     },
   ],
   [
-    BPF_MAP_TYPE.ARRAY,
+    BPF_MAP_TYPE.HASH_OF_MAPS,
     {
-      check: (attributes) => checkArray(attributes, false),
-      create: (memory, cpus, attributes) => createArray(memory, cpus, attributes, { perCpu: false }),
-    },
-  ],
-  [
-    BPF_MAP_TYPE.PERCPU_HASH,
-    {
-      check: (attributes) => checkHash(attributes, true),
-      create: (memory, cpus, attributes) => createHash(memory, cpus, attributes, { perCpu: true }),
-    },
-  ],
-  [
-    BPF_MAP_TYPE.PERCPU_ARRAY,
-    {
-      check: (attributes) => checkArray(attributes, true),
-      create: (memory, cpus, attributes) => createArray(memory, cpus, attributes, { perCpu: true }),
+      check: (attributes) => checkMapOfMaps(attributes, checkHash(attributes, { perCpu: false, lru: false })),
+      create: (memory, cpus, attributes) =>
+        createMapOfMaps(
+          memory,
+          attributes,
+          createHash(memory, cpus, attributes, { perCpu: false, lru: false }),
+        ),
     },
   ],
   [
@@ -70,6 +85,27 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
     { check: checkRingBuffer, create: (memory, _cpus, attributes) => new RingBufferMap(memory, attributes) },
   ],
 ])
+
+function hash(traits: HashTraits): MapType {
+  return {
+    check: (attributes) => checkHash(attributes, traits),
+    create: (memory, cpus, attributes) => createHash(memory, cpus, attributes, traits),
+  }
+}
+
+function array(traits: ArrayTraits): MapType {
+  return {
+    check: (attributes) => checkArray(attributes, traits.perCpu),
+    create: (memory, cpus, attributes) => createArray(memory, cpus, attributes, traits),
+  }
+}
+
+function queue(traits: QueueTraits): MapType {
+  return {
+    check: checkQueue,
+    create: (memory, _cpus, attributes) => createQueue(memory, attributes, traits),
+  }
+}
 
 /**
  * Makes a map.
@@ -81,7 +117,7 @@ export function createMap(memory: Memory, cpus: CpuState, attributes: MapAttribu
   const known = TYPES.get(type)
   if (known === undefined)
     throw unsupported(`map type ${mapTypeName(type)} (map '${name}') in the fallback kernel`)
-  const extra = attributes.mapExtra === 0n ? 0 : EINVAL
+  const extra = attributes.mapExtra === 0n || type === BPF_MAP_TYPE.BLOOM_FILTER ? 0 : EINVAL
   const error = extra === 0 ? known.check(attributes) : extra
   if (error !== 0) {
     const hint = `type ${mapTypeName(type)}, key ${attributes.keySize} bytes, value ${attributes.valueSize} bytes, max_entries ${attributes.maxEntries}, flags 0x${attributes.flags.toString(16)}`
@@ -115,13 +151,47 @@ function checkArray(attributes: MapAttributes, perCpu: boolean): number {
   return valueSize > INT_MAX || (perCpu && roundUp8(valueSize) > PER_CPU_UNIT) ? E2BIG : 0
 }
 
-function checkHash(attributes: MapAttributes, perCpu: boolean): number {
+function checkHash(attributes: MapAttributes, { perCpu, lru }: HashTraits): number {
   const { keySize, valueSize, maxEntries, flags } = attributes
-  if ((flags & ~HASH_FLAGS) !== 0 || !accessFlagsAgree(flags)) return EINVAL
+  const ownLists = flags & BPF_MAP_FLAGS.BPF_F_NO_COMMON_LRU
+  if ((flags & ~(HASH_FLAGS | BPF_MAP_FLAGS.BPF_F_NO_COMMON_LRU)) !== 0 || !accessFlagsAgree(flags))
+    return EINVAL
+  if (!lru && ownLists !== 0) return EINVAL
+  if (lru && (flags & BPF_MAP_FLAGS.BPF_F_NO_PREALLOC) !== 0) return ENOTSUPP
   if (perCpu && (flags & BPF_MAP_FLAGS.BPF_F_NUMA_NODE) !== 0) return EINVAL
   if (maxEntries === 0 || keySize === 0 || valueSize === 0) return EINVAL
   if (keySize + valueSize >= HASH_ELEMENT_LIMIT) return E2BIG
   return maxEntries > 2 ** 31 || (perCpu && roundUp8(valueSize) > PER_CPU_UNIT) ? E2BIG : 0
+}
+
+function checkQueue({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {
+  if (maxEntries === 0 || keySize !== 0 || valueSize === 0) return EINVAL
+  if ((flags & ~(BPF_MAP_FLAGS.BPF_F_NUMA_NODE | ACCESS_FLAGS)) !== 0 || !accessFlagsAgree(flags))
+    return EINVAL
+  return valueSize > KMALLOC_MAX ? E2BIG : 0
+}
+
+function checkBloomFilter({ keySize, valueSize, maxEntries, flags, mapExtra }: MapAttributes): number {
+  const known = BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_ZERO_SEED | ACCESS_FLAGS
+  if (keySize !== 0 || valueSize === 0 || maxEntries === 0 || mapExtra > 15n) return EINVAL
+  if ((flags & ~known) !== 0 || !accessFlagsAgree(flags)) return EINVAL
+  return valueSize > KMALLOC_MAX ? E2BIG : 0
+}
+
+function checkLpmTrie({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {
+  const known = BPF_MAP_FLAGS.BPF_F_NO_PREALLOC | BPF_MAP_FLAGS.BPF_F_NUMA_NODE | ACCESS_FLAGS
+  if ((flags & BPF_MAP_FLAGS.BPF_F_NO_PREALLOC) === 0 || (flags & ~known) !== 0 || !accessFlagsAgree(flags))
+    return EINVAL
+  if (maxEntries === 0 || valueSize === 0 || valueSize > KMALLOC_MAX - 512) return EINVAL
+  return keySize < LPM_KEY.least || keySize > LPM_KEY.most ? EINVAL : 0
+}
+
+/** @param base what Linux says of the map that holds the references */
+function checkMapOfMaps({ valueSize, innerMap }: MapAttributes, base: number): number {
+  if (base !== 0) return base
+  if (valueSize !== 4) return EINVAL
+  if (innerMap === undefined) return EBADF
+  return innerMap.storage.updateMap === undefined ? 0 : EINVAL
 }
 
 function checkRingBuffer({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {

@@ -1,9 +1,10 @@
 /**
- * BPF_MAP_TYPE_HASH and BPF_MAP_TYPE_PERCPU_HASH: kernel/bpf/hashtab.c.
+ * BPF_MAP_TYPE_HASH, its LRU and per-CPU variants: kernel/bpf/hashtab.c.
  *
  * Chained buckets. An element lies in the kernel's memory from its insertion on, at one address: `key, value(s)`. As in Linux, an
  * update of a key that is there takes a new element, so a pointer from an earlier look-up goes on showing the old value; and a deleted
- * element stays readable until it is used again.
+ * element stays readable until it is used again. A full LRU map drops exactly its least recently used element, where Linux drops one that
+ * wasn't used for long, or several.
  */
 import { BPF_MAP_FLAGS, BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
 import { Access, type Memory } from '../memory.js'
@@ -19,6 +20,8 @@ const GUARD = 8
 
 export interface HashTraits {
   readonly perCpu: boolean
+  /** A new element takes the place of the least recently used one when the map is full. */
+  readonly lru: boolean
 }
 
 export function createHash(
@@ -36,6 +39,8 @@ class HashMap implements MapStorage {
   readonly direct = undefined
   readonly #memory: Memory
   readonly #cpus: CpuState
+  /** Elements of an LRU map, the least recently used one first. Undefined: it is none. */
+  readonly #recent: Set<number> | undefined
   readonly #perCpu: boolean
   readonly #keySize: number
   readonly #valueSize: number
@@ -68,6 +73,7 @@ class HashMap implements MapStorage {
     this.#memory = memory
     this.#cpus = cpus
     this.#perCpu = traits.perCpu
+    this.#recent = traits.lru ? new Set() : undefined
     this.#keySize = keySize
     this.#valueSize = valueSize
     this.#stride = roundUp8(valueSize)
@@ -83,6 +89,7 @@ class HashMap implements MapStorage {
   lookup(bytes: Uint8Array, at: number): number {
     const element = this.#find(bytes, at)
     if (element === 0) return 0
+    this.#touch(element)
     return this.#valueOf(element) + (this.#perCpu ? this.#cpus.current * this.#stride : 0)
   }
 
@@ -96,6 +103,7 @@ class HashMap implements MapStorage {
     const error = this.#refusal(old, flags)
     if (error !== 0) return error
     if (old !== 0 && this.#perCpu) {
+      this.#touch(old)
       copy(
         this.#memory,
         this.#valueOf(old) + this.#cpus.current * this.#stride,
@@ -131,10 +139,27 @@ class HashMap implements MapStorage {
   delete(bytes: Uint8Array, at: number): number {
     const element = this.#find(bytes, at)
     if (element === 0) return ENOENT
-    this.#unlink(element)
-    this.#free.push(element)
-    this.#count--
+    this.#remove(element)
     return 0
+  }
+
+  readonly takeAll = (bytes: Uint8Array, at: number): number => {
+    const element = this.#find(bytes, at)
+    if (element === 0) return ENOENT
+    this.#remove(element)
+    return this.#valueOf(element)
+  }
+
+  readonly batches = {
+    removable: true,
+    part: (bucket: number): readonly number[] | undefined => {
+      if (bucket >= this.#heads.length) return undefined
+      const found: number[] = []
+      for (let element = this.#heads[bucket] ?? 0; element !== 0; element = this.#next[element] ?? 0) {
+        found.push(this.#addressOf(element), this.#valueOf(element))
+      }
+      return found
+    },
   }
 
   nextKey(key: Uint8Array | null, next: Uint8Array): number {
@@ -178,7 +203,24 @@ class HashMap implements MapStorage {
     if (flags > BPF_UPDATE_FLAGS.BPF_EXIST) return EINVAL
     if (old !== 0) return flags === BPF_UPDATE_FLAGS.BPF_NOEXIST ? EEXIST : 0
     if (flags === BPF_UPDATE_FLAGS.BPF_EXIST) return ENOENT
-    return this.#count >= this.attributes.maxEntries ? E2BIG : 0
+    if (this.#count < this.attributes.maxEntries) return 0
+    const [oldest] = this.#recent ?? []
+    if (oldest === undefined) return E2BIG
+    this.#remove(oldest)
+    return 0
+  }
+
+  #remove(element: number): void {
+    this.#unlink(element)
+    this.#free.push(element)
+    this.#count--
+  }
+
+  /** Makes it the most recently used one. */
+  #touch(element: number): void {
+    if (this.#recent === undefined) return
+    this.#recent.delete(element)
+    this.#recent.add(element)
   }
 
   /** An element to write to: a new one, or one in the place of `old`, which is taken out. */
@@ -216,9 +258,11 @@ class HashMap implements MapStorage {
     const bucket = this.#bucketOf(bytes, at)
     this.#next[element] = this.#heads[bucket] ?? 0
     this.#heads[bucket] = element
+    this.#touch(element)
   }
 
   #unlink(element: number): void {
+    this.#recent?.delete(element)
     const bucket = this.#bucketOf(this.#memory.u8, this.#addressOf(element))
     const behind = this.#next[element] ?? 0
     let previous = this.#heads[bucket] ?? 0

@@ -1,20 +1,43 @@
 /** A map as the seam wants it: system calls with Linux's checks, errors as `BpfError`. */
-import { BpfError, systemError } from '../../errors.js'
-import type { KernelMap, KernelReader, MapInfo, RecordSink, RingOptions } from '../../kernel.js'
+import { BpfError, systemError, unsupported } from '../../errors.js'
+import type {
+  BatchOperation,
+  BatchOutcome,
+  KernelLink,
+  KernelMap,
+  KernelProgram,
+  KernelReader,
+  KernelUserRing,
+  MapBatch,
+  MapDetails,
+  MapInfo,
+  ReaderOptions,
+  RecordSink,
+} from '../../kernel.js'
 import { BPF_MAP_FLAGS, mapTypeName } from '../../linux/map-types.js'
-import { EINVAL, ENOENT, EPERM } from '../errors.js'
+import { EINVAL, ENOENT, ENOTSUPP, EPERM } from '../errors.js'
 import type { Memory } from '../memory.js'
+import { runBatch } from './batch.js'
 import type { LoadedMap } from './loaded-map.js'
 import { RingReader } from './ring-reader.js'
+import { RingSource } from './ring-source.js'
 import { RingBufferMap } from './ring-buffer.js'
 
 const LOOKUP = 'bpf(BPF_MAP_LOOKUP_ELEM)'
 const UPDATE = 'bpf(BPF_MAP_UPDATE_ELEM)'
 const DELETE = 'bpf(BPF_MAP_DELETE_ELEM)'
 const NEXT_KEY = 'bpf(BPF_MAP_GET_NEXT_KEY)'
+const TAKE = 'bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM)'
+const BATCH_CALLS: Readonly<Record<BatchOperation, string>> = {
+  lookup: 'bpf(BPF_MAP_LOOKUP_BATCH)',
+  lookupAndDelete: 'bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH)',
+  update: 'bpf(BPF_MAP_UPDATE_BATCH)',
+  delete: 'bpf(BPF_MAP_DELETE_BATCH)',
+}
 
 export class FallbackMap implements KernelMap {
   readonly info: MapInfo
+  readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
   readonly #memory: Memory
   readonly #map: LoadedMap
   #closed = false
@@ -34,13 +57,16 @@ export class FallbackMap implements KernelMap {
       maxEntries,
       flags,
     }
+    this.scratch = { key: new Uint8Array(keySize), value: new Uint8Array(map.storage.bufferSize) }
   }
 
   lookup(key: Uint8Array, value: Uint8Array, flags: number): boolean {
     this.#enter(LOOKUP, key, value)
     if (flags !== 0) throw this.#failure(LOOKUP, EINVAL)
     this.#mayAccess(LOOKUP, BPF_MAP_FLAGS.BPF_F_WRONLY)
-    const address = this.#map.storage.lookupAll(key, 0)
+    const { storage } = this.#map
+    if (storage.sequence?.contains !== undefined) return storage.sequence.contains(value, 0) === 0
+    const address = storage.lookupAll(key, 0)
     if (address === 0) return false
     if (address < 0) throw this.#failure(LOOKUP, address)
     value.set(this.#memory.u8.subarray(address, address + this.info.bufferSize))
@@ -49,17 +75,14 @@ export class FallbackMap implements KernelMap {
 
   update(key: Uint8Array, value: Uint8Array, flags: number): void {
     this.#enter(UPDATE, key, value)
-    this.#mayAccess(UPDATE, BPF_MAP_FLAGS.BPF_F_RDONLY)
-    if (this.#map.frozen)
-      throw this.#failure(UPDATE, EPERM, 'The map is frozen: constants are set before load()')
+    this.#mayWrite(UPDATE)
     const error = this.#map.storage.updateAll(key, 0, value, 0, flags >>> 0)
     if (error !== 0) throw this.#failure(UPDATE, error)
   }
 
   delete(key: Uint8Array): boolean {
     this.#enter(DELETE, key)
-    this.#mayAccess(DELETE, BPF_MAP_FLAGS.BPF_F_RDONLY)
-    if (this.#map.frozen) throw this.#failure(DELETE, EPERM)
+    this.#mayWrite(DELETE)
     const error = this.#map.storage.delete(key, 0)
     if (error === ENOENT) return false
     if (error !== 0) throw this.#failure(DELETE, error)
@@ -76,6 +99,86 @@ export class FallbackMap implements KernelMap {
     return true
   }
 
+  lookupAndDelete(key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    this.#enter(TAKE, key, value)
+    if (flags !== 0) throw this.#failure(TAKE, EINVAL)
+    this.#mayAccess(TAKE, BPF_MAP_FLAGS.BPF_F_WRONLY)
+    this.#mayWrite(TAKE)
+    const { storage } = this.#map
+    const address = storage.takeAll?.(key, 0) ?? storage.sequence?.take() ?? ENOTSUPP
+    if (address === ENOENT) return false
+    if (address < 0) throw this.#failure(TAKE, address)
+    value.set(this.#memory.u8.subarray(address, address + this.info.bufferSize))
+    return true
+  }
+
+  updateHandle(key: Uint8Array, handle: KernelMap | KernelProgram, flags: number): void {
+    this.#enter(UPDATE, key)
+    this.#mayWrite(UPDATE)
+    if (!(handle instanceof FallbackMap) || handle.#memory !== this.#memory) {
+      throw new BpfError(
+        'BAD_VALUE',
+        `map '${this.info.name}': '${handle.info.name}' is no map of this kernel`,
+      )
+    }
+    const { updateMap } = this.#map.storage
+    const error = updateMap?.(key, 0, handle.#map, flags) ?? EINVAL
+    if (error !== 0) throw this.#failure(UPDATE, error)
+  }
+
+  batch(operation: BatchOperation, batch: MapBatch): BatchOutcome {
+    const call = BATCH_CALLS[operation]
+    this.#assertOpen(call)
+    if (operation !== 'update' && operation !== 'delete') this.#mayAccess(call, BPF_MAP_FLAGS.BPF_F_WRONLY)
+    if (operation !== 'lookup') this.#mayWrite(call)
+    const { keySize, bufferSize } = this.info
+    this.#holds('keys', batch.keys, batch.count * keySize)
+    this.#holds('values', batch.values, operation === 'delete' ? 0 : batch.count * bufferSize)
+    this.#holds('cursor', batch.cursor, Math.max(4, keySize))
+    const { count, error } = runBatch(this.#memory, this.#map.storage, operation, batch)
+    const end = error === ENOENT && (operation === 'lookup' || operation === 'lookupAndDelete')
+    return { count, end, error: error === 0 || end ? undefined : this.#failure(call, error) }
+  }
+
+  async batchAsync(operation: BatchOperation, batch: MapBatch): Promise<BatchOutcome> {
+    return this.batch(operation, batch)
+  }
+
+  freeze(): void {
+    this.#assertOpen('bpf(BPF_MAP_FREEZE)')
+    if (this.#map.frozen) throw this.#failure('bpf(BPF_MAP_FREEZE)', EPERM, 'It is frozen already')
+    this.#map.frozen = true
+  }
+
+  pin(path: string): void {
+    this.#assertOpen('bpf(BPF_OBJ_PIN)')
+    this.#map.pin(path)
+  }
+
+  unpin(path: string): void {
+    this.#assertOpen('unlink')
+    this.#map.unpin(path)
+  }
+
+  details(): MapDetails {
+    this.#assertOpen('bpf(BPF_OBJ_GET_INFO_BY_FD)')
+    const { frozen, storage } = this.#map
+    return {
+      frozen,
+      memlock: undefined,
+      mapExtra: storage.attributes.mapExtra,
+      ifindex: 0,
+      btfId: 0,
+      btfKeyType: 0,
+      btfValueType: 0,
+    }
+  }
+
+  /** There are no file descriptors here. */
+  get fd(): undefined {
+    return undefined
+  }
+
   /**
    * A view of the memory as it is now. The kernel's memory moves when it grows, which any later call may bring about: ask again at each
    * access. Read-only maps have none: a view could be written through.
@@ -88,13 +191,43 @@ export class FallbackMap implements KernelMap {
     return this.#memory.u8.subarray(mapped.address, mapped.address + mapped.size)
   }
 
-  openRing(sink: RecordSink, options: RingOptions): KernelReader {
+  openRing(sink: RecordSink, options: ReaderOptions, others: readonly KernelMap[] = []): KernelReader {
+    const rings = [this, ...others].map((map) => {
+      if (map instanceof FallbackMap && map.#memory === this.#memory) return map.#ring()
+      throw new BpfError(
+        'BAD_VALUE',
+        `map '${map.info.name}' is of another kernel: one reader has rings of one kernel`,
+      )
+    })
+    const sources = rings.map(([map, ring]) => new RingSource(map, ring))
+    return new RingReader(sources, sink, options)
+  }
+
+  openPerf(): KernelReader {
+    throw unsupported(`perf event array '${this.info.name}' in the fallback kernel`)
+  }
+
+  openUserRing(): KernelUserRing {
+    throw unsupported(`user ring buffer '${this.info.name}' in the fallback kernel`)
+  }
+
+  #ring(): readonly [LoadedMap, RingBufferMap] {
     this.#assertOpen('ring_buffer__new')
     const { storage } = this.#map
-    if (storage instanceof RingBufferMap) return new RingReader(this.#map, storage, sink, options)
+    if (storage instanceof RingBufferMap) return [this.#map, storage]
     throw systemError('ring_buffer__new', -EINVAL, `map '${this.info.name}'`, {
       hint: `It is of type ${mapTypeName(this.info.type)}, no ring buffer`,
     })
+  }
+
+  attachStructOps(): KernelLink {
+    throw unsupported(`attaching struct_ops map '${this.info.name}' in the fallback kernel`)
+  }
+
+  /** The map itself, with a hold on it for the caller; undefined if it lies in another kernel's memory. */
+  share(memory: Memory): LoadedMap | undefined {
+    this.#assertOpen('bpf_map__reuse_fd')
+    return memory === this.#memory ? this.#map.retain() : undefined
   }
 
   close(): void {
@@ -108,6 +241,16 @@ export class FallbackMap implements KernelMap {
     if (key.length < this.info.keySize) throw this.#tooShort('key', key.length, this.info.keySize)
     if (value !== undefined && value.length < this.info.bufferSize)
       throw this.#tooShort('value', value.length, this.info.bufferSize)
+  }
+
+  #mayWrite(call: string): void {
+    this.#mayAccess(call, BPF_MAP_FLAGS.BPF_F_RDONLY)
+    if (this.#map.frozen)
+      throw this.#failure(call, EPERM, 'The map is frozen: constants are set before load()')
+  }
+
+  #holds(what: string, bytes: Uint8Array, needed: number): void {
+    if (bytes.length < needed) throw this.#tooShort(what, bytes.length, needed)
   }
 
   #mayAccess(call: string, forbidding: number): void {

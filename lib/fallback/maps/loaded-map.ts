@@ -1,8 +1,20 @@
 /** A map that exists: storage, id, and the address by which programs know it. It lives as long as somebody holds it. */
-import { Access } from '../memory.js'
-import type { Machine } from '../machine.js'
+import { systemError } from '../../errors.js'
+import { errno } from '../../linux/errno.js'
+import { Access, type Memory } from '../memory.js'
 import { createMap } from './create.js'
-import type { MapAttributes, MapStorage } from './types.js'
+import type { CpuState, MapAttributes, MapStorage } from './types.js'
+
+/** What a map needs of the machine that it is made on. */
+export interface MapHost {
+  readonly memory: Memory
+  readonly cpus: CpuState
+  /** Maps by the low half of their kernel-side address. */
+  readonly maps: Map<number, LoadedMap>
+  /** Maps by the names that they are pinned under. */
+  readonly pins: Map<string, LoadedMap>
+  newMapId(): number
+}
 
 /** Of the kernel-side map object; nothing can be read there. */
 const OBJECT_SIZE = 16
@@ -14,11 +26,11 @@ export class LoadedMap {
   readonly address: number
   /** BPF_MAP_FREEZE: user space can't write it any more. */
   frozen = false
-  readonly #machine: Machine
+  readonly #machine: MapHost
   #holders = 1
 
   /** @throws BpfError see {@link createMap} */
-  constructor(machine: Machine, attributes: MapAttributes) {
+  constructor(machine: MapHost, attributes: MapAttributes) {
     this.#machine = machine
     this.storage = createMap(machine.memory, machine.cpus, attributes)
     this.id = machine.newMapId()
@@ -28,6 +40,22 @@ export class LoadedMap {
 
   get name(): string {
     return this.storage.attributes.name
+  }
+
+  /** BPF_OBJ_PIN. Paths are names here: there is no file system. @throws BpfError `EEXIST` */
+  pin(path: string): void {
+    const { pins } = this.#machine
+    if (pins.has(path)) throw systemError('bpf(BPF_OBJ_PIN)', errno('EEXIST'), `pin ${path}`)
+    pins.set(path, this.retain())
+  }
+
+  /** @throws BpfError `ENOENT` */
+  unpin(path: string): void {
+    const { pins } = this.#machine
+    const pinned = pins.get(path)
+    if (pinned === undefined) throw systemError('unlink', errno('ENOENT'), `pin ${path}`)
+    pins.delete(path)
+    pinned.release()
   }
 
   retain(): this {

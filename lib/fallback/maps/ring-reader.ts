@@ -1,8 +1,28 @@
-/** The consumer of a ring buffer: batches, delivered in turns of the event loop. */
+/** The consumer of ring buffers and other sources of records: batches, delivered in turns of the event loop. */
 import { BpfError } from '../../errors.js'
-import type { KernelReader, RecordSink, RingOptions } from '../../kernel.js'
-import type { LoadedMap } from './loaded-map.js'
-import type { RingBufferMap } from './ring-buffer.js'
+import type { KernelReader, ReaderOptions, RecordBatch, RecordSink } from '../../kernel.js'
+
+/** What a reader takes records from. */
+export interface RecordSource {
+  /** For messages: `ring buffer 'events'`. */
+  readonly subject: string
+  /** Most records that it can hold. */
+  readonly capacity: number
+  /** Bytes of a batch that holds all of it. */
+  readonly size: number
+  /** Whether there may be a record. */
+  readonly readable: boolean
+  /** Bytes that wait; undefined where that isn't counted. */
+  readonly available: number | undefined
+  /** Length of the record that comes next, or -1: there is none. */
+  nextLength(): number
+  /** Copies the record that `nextLength()` measured, and gives it back. */
+  take(length: number, into: Uint8Array, at: number): void
+  /** `wake` is called at each wake-up of the consumer. @returns a function that ends that */
+  subscribe(wake: () => void): () => void
+  /** The reader is closed. */
+  release(): void
+}
 
 /** Node's and browsers' ways to run something in a later turn of the event loop, behind timers and I/O that are due. */
 interface Scheduling {
@@ -22,40 +42,54 @@ function later(callback: () => void): void {
 const NEVER_MS = 0x7fffffff
 
 /**
- * Reads a ring buffer; several readers of one share its records.
+ * Reads one source or several; several readers of one share its records.
  *
  * A wake-up, or `resume()`, asks for one batch in a later turn of the event loop; while more is there, further turns follow, so timers and I/O get
  * theirs. Producers are in this thread: the options for floods have nothing to do here.
  */
 export class RingReader implements KernelReader {
-  readonly #map: LoadedMap
-  readonly #ring: RingBufferMap
+  readonly #sources: readonly RecordSource[]
   readonly #sink: RecordSink
   readonly #maxRecords: number
   readonly #index: Uint32Array
-  readonly #unsubscribe: () => void
+  readonly #origins: Uint32Array | undefined
+  readonly #unsubscribe: readonly (() => void)[]
   #bytes: Uint8Array
+  /** The source that comes first in the next batch: each gets its turn. */
+  #next = 0
   #paused = true
   #scheduled = false
   #closed = false
   /** Keeps the event loop alive; undefined where that is left to others. */
   #keepAlive: unknown
 
-  constructor(map: LoadedMap, ring: RingBufferMap, sink: RecordSink, options: RingOptions) {
-    this.#map = map.retain()
-    this.#ring = ring
+  /** Takes over the sources: `close()` releases them. */
+  constructor(sources: readonly RecordSource[], sink: RecordSink, options: ReaderOptions) {
+    this.#sources = sources
     this.#sink = sink
-    // No ring holds more records than it has room for headers.
-    this.#maxRecords = Math.min(options.batchRecords, ring.size / 8)
+    const capacity = sources.reduce((sum, source) => sum + source.capacity, 0)
+    const size = sources.reduce((sum, source) => sum + source.size, 0)
+    this.#maxRecords = Math.min(options.batchRecords, capacity)
     this.#index = new Uint32Array(2 * this.#maxRecords)
-    this.#bytes = new Uint8Array(Math.min(options.batchBytes, ring.size))
-    this.#unsubscribe = ring.subscribe(() => this.#schedule())
+    this.#origins = sources.length > 1 ? new Uint32Array(this.#maxRecords) : undefined
+    this.#bytes = new Uint8Array(Math.min(options.batchBytes, size))
+    this.#unsubscribe = sources.map((source) => source.subscribe(() => this.#schedule()))
     this.ref()
   }
 
   consume(): number {
     this.#assertOpen()
     return this.#deliver()
+  }
+
+  available(): number | undefined {
+    this.#assertOpen()
+    let sum = 0
+    for (const { available } of this.#sources) {
+      if (available === undefined) return undefined
+      sum += available
+    }
+    return sum
   }
 
   pause(): void {
@@ -82,12 +116,13 @@ export class RingReader implements KernelReader {
     if (this.#closed) return
     this.unref()
     this.#closed = true
-    this.#unsubscribe()
-    this.#map.release()
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
+    for (const source of this.#sources) source.release()
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#paused || this.#closed || !this.#ring.readable) return
+    if (this.#scheduled || this.#paused || this.#closed) return
+    if (!this.#sources.some(({ readable }) => readable)) return
     this.#scheduled = true
     later(() => {
       this.#scheduled = false
@@ -99,34 +134,49 @@ export class RingReader implements KernelReader {
 
   /** Takes one batch, and hands it to the sink. @returns records */
   #deliver(): number {
-    let count = 0
-    let end = 0
-    while (count < this.#maxRecords) {
-      const length = this.#ring.nextLength()
-      if (length < 0) break
-      if (end + length > this.#bytes.length) {
-        if (count > 0) break
-        // One record that is larger than a batch is a batch of its own.
-        this.#bytes = new Uint8Array(length)
-      }
-      this.#ring.take(length, this.#bytes, end)
-      this.#index[2 * count] = end
-      this.#index[2 * count + 1] = length
-      count++
-      end += Math.ceil(length / 8) * 8
-    }
-    if (count === 0) return 0
+    const batch = this.#fill()
+    if (batch.count === 0) return 0
     try {
-      this.#sink({ count, bytes: this.#bytes, index: this.#index })
+      this.#sink(batch)
     } catch (error) {
       queueMicrotask(() => {
         throw error
       })
     }
-    return count
+    return batch.count
+  }
+
+  #fill(): RecordBatch {
+    let count = 0
+    let end = 0
+    const first = this.#next
+    for (let i = 0; i < this.#sources.length; i++) {
+      const origin = (first + i) % this.#sources.length
+      const source = this.#sources[origin]! // origin < length
+      for (let length = source.nextLength(); length >= 0; length = source.nextLength()) {
+        if (count === this.#maxRecords || (count > 0 && end + length > this.#bytes.length)) {
+          this.#next = (origin + 1) % this.#sources.length
+          return this.#batch(count)
+        }
+        // One record that is larger than a batch is a batch of its own.
+        if (length > this.#bytes.length) this.#bytes = new Uint8Array(length)
+        source.take(length, this.#bytes, end)
+        this.#index[2 * count] = end
+        this.#index[2 * count + 1] = length
+        if (this.#origins !== undefined) this.#origins[count] = origin
+        count++
+        end += Math.ceil(length / 8) * 8
+      }
+    }
+    return this.#batch(count)
+  }
+
+  #batch(count: number): RecordBatch {
+    return { count, bytes: this.#bytes, index: this.#index, origins: this.#origins }
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new BpfError('CLOSED', `reader of ring buffer '${this.#map.name}' is closed`)
+    if (this.#closed)
+      throw new BpfError('CLOSED', `reader of ${this.#sources[0]?.subject ?? 'nothing'} is closed`)
   }
 }

@@ -14,6 +14,18 @@ export interface MapAttributes {
   /** BPF_F_*. */
   readonly flags: number
   readonly mapExtra: bigint
+  /** Of a map of maps: a map like those that it will hold. */
+  readonly innerMap?: HeldMap | undefined
+}
+
+/** A map as another map holds it. */
+export interface HeldMap {
+  readonly id: number
+  /** Low half of the address that stands for it in programs. */
+  readonly address: number
+  readonly storage: MapStorage
+  retain(): unknown
+  release(): void
 }
 
 /** Possible CPUs, and the one that runs: what per-CPU maps look at. */
@@ -26,6 +38,28 @@ export interface CpuState {
 export interface Range {
   readonly address: number
   readonly size: number
+}
+
+/** What queues, stacks and bloom filters do: bpf_map_push_elem and its like, and what user space does with a key of no bytes. */
+export interface Sequence {
+  push(value: Uint8Array, at: number, flags: number): number
+  /** Removes the next value. @returns its address, readable until the next call, or a negative errno */
+  take(): number
+  /** Address of the next value, or a negative errno; undefined in a bloom filter. */
+  readonly peek: (() => number) | undefined
+  /** 0 or -ENOENT; undefined in all but a bloom filter. */
+  readonly contains?: (value: Uint8Array, at: number) => number
+}
+
+/** How a map is read and written by batches. */
+export interface Batches {
+  /**
+   * Elements of a part of the map that walks don't leave half-read: addresses of key and value in turn, or undefined behind the last part.
+   * Undefined: walks go key by key.
+   */
+  readonly part?: (index: number) => readonly number[] | undefined
+  /** Whether entries can be deleted by batches. */
+  readonly removable: boolean
 }
 
 /**
@@ -46,6 +80,14 @@ export interface MapStorage {
   /** As BPF_MAP_UPDATE_ELEM: `value` holds `bufferSize` bytes from `valueAt` on. */
   updateAll(bytes: Uint8Array, at: number, value: Uint8Array, valueAt: number, flags: number): number
   delete(bytes: Uint8Array, at: number): number
+  /** As BPF_MAP_LOOKUP_AND_DELETE_ELEM: `bufferSize` bytes, readable until the next call, or a negative errno. Undefined: ENOTSUPP. */
+  readonly takeAll?: (bytes: Uint8Array, at: number) => number
+  /** Undefined in maps that have keys. */
+  readonly sequence?: Sequence
+  /** Undefined: no batches. */
+  readonly batches?: Batches
+  /** Of a map of maps: writes an entry, as an update with the file descriptor of `map` does. */
+  readonly updateMap?: (bytes: Uint8Array, at: number, map: HeldMap, flags: number) => number
   /** As BPF_MAP_GET_NEXT_KEY: the key behind `key`, or the first one for null and for a key that isn't there. -ENOENT at the end. */
   nextKey(key: Uint8Array | null, next: Uint8Array): number
   /** Elements in order: `visit(key address, value address)` until it answers false. @returns elements visited; undefined: not iterable */

@@ -98,7 +98,7 @@ function expectValue({ expected, subject }: Resolution, held: bigint, bits: numb
 }
 
 /** Makes the instruction, both slots of a wide one, a call that no verifier lets pass. */
-function poison(view: DataView, at: number): void {
+export function poison(view: DataView, at: number): void {
   const slots = view.getUint8(at) === OP.LDDW ? 2 : 1
   for (let slot = 0; slot < slots; slot++) writePoison(view, at + slot * SLOT)
 }

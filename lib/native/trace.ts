@@ -1,0 +1,122 @@
+/**
+ * trace_pipe of a tracing instance of one's own: what programs print with bpf_printk().
+ *
+ * Source: Documentation/trace/ftrace.rst, kernel/trace/bpf_trace.c.
+ */
+import { closeSync, constants, existsSync, mkdirSync, openSync, rmdirSync, writeFileSync } from 'node:fs'
+import { BpfError, systemError } from '../errors.js'
+import type { KernelReader, RecordSink, TraceOptions } from '../kernel.js'
+import type { Addon } from './addon-types.js'
+import { pumpArguments } from './reader.js'
+
+/** The event that bpf_trace_printk() fires. Linux 5.9. */
+const PRINTK_EVENT = 'events/bpf_trace/bpf_trace_printk/enable'
+
+export function openTrace(addon: Addon, sink: RecordSink, options: TraceOptions): KernelReader {
+  const { instance, tracefs } = options
+  assertMounted(tracefs)
+  const folder = `${tracefs}/instances/${instance}`
+  const ours = makeInstance(folder)
+  const remove = (): void => {
+    if (ours) rmdirSync(folder)
+  }
+  try {
+    // Wakes the reader for the first line, not for half a buffer of them (5.0; before that, always).
+    if (existsSync(`${folder}/buffer_percent`)) writeFileSync(`${folder}/buffer_percent`, '0')
+    writeFileSync(`${folder}/${PRINTK_EVENT}`, '1')
+    const fd = openSync(`${folder}/trace_pipe`, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const reader = addon.openLines(...pumpArguments(sink, options), fd, `trace_pipe of instance '${instance}'`)
+      return new TraceReader(reader, remove)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    remove()
+    throw error instanceof BpfError ? error : fileFailure(error, folder)
+  }
+}
+
+/** Also removes the instance when the process ends without `close()`. */
+class TraceReader implements KernelReader {
+  readonly #reader: KernelReader
+  readonly #remove: () => void
+  readonly #onExit = (): void => this.close()
+  #closed = false
+
+  constructor(reader: KernelReader, remove: () => void) {
+    this.#reader = reader
+    this.#remove = remove
+    process.once('exit', this.#onExit)
+  }
+
+  consume(): number {
+    return this.#reader.consume()
+  }
+
+  available(): number | undefined {
+    return this.#reader.available()
+  }
+
+  pause(): void {
+    this.#reader.pause()
+  }
+
+  resume(): void {
+    this.#reader.resume()
+  }
+
+  ref(): void {
+    this.#reader.ref()
+  }
+
+  unref(): void {
+    this.#reader.unref()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    process.removeListener('exit', this.#onExit)
+    this.#reader.close()
+    this.#remove()
+  }
+}
+
+function assertMounted(tracefs: string): void {
+  if (existsSync(`${tracefs}/instances`)) return
+  throw new BpfError('UNSUPPORTED', `UNSUPPORTED: no tracefs is mounted at ${tracefs}`, {
+    call: 'open',
+    hint: `mount -t tracefs tracefs ${tracefs} (as root; containers have none unless the host's is passed in)`,
+  })
+}
+
+/** @returns whether it wasn't there before */
+function makeInstance(folder: string): boolean {
+  try {
+    mkdirSync(folder)
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false
+    throw fileFailure(error, folder)
+  }
+}
+
+function fileFailure(error: unknown, folder: string): unknown {
+  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return error
+  const call = 'syscall' in error ? String(error.syscall) : 'open'
+  const hint =
+    errorCode(error) === 'ENOENT'
+      ? 'The event bpf_trace_printk came with Linux 5.9 and CONFIG_BPF_EVENTS'
+      : errorCode(error) === 'EACCES' || errorCode(error) === 'EPERM'
+        ? 'Tracing files belong to root (0700): run as root, or have the files given to a group (mount option gid=)'
+        : undefined
+  return systemError(call, -error.errno, `tracing instance '${folder}'`, {
+    cause: error,
+    ...(hint !== undefined && { hint }),
+  })
+}
+
+function errorCode(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}

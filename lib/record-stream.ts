@@ -1,0 +1,67 @@
+/** Records as a stream of Node's. */
+import { Readable } from 'node:stream'
+import type { RecordBatch } from './kernel.js'
+
+/** What becomes of record `i`; undefined passes it over. */
+type ToChunk = (batch: RecordBatch, i: number) => unknown
+
+/**
+ * An object-mode `Readable` over batches. It takes a batch when the stream has room: a slow consumer leaves records in the
+ * kernel. Destroying it, or its end, closes the reader.
+ */
+export class RecordStream extends Readable {
+  readonly #batches: AsyncIterator<RecordBatch, undefined, undefined>
+  readonly #toChunk: ToChunk
+  readonly #close: () => void
+  #batch: RecordBatch | undefined
+  #next = 0
+  #taking = false
+
+  constructor(
+    batches: AsyncIterator<RecordBatch, undefined, undefined>,
+    toChunk: ToChunk,
+    close: () => void,
+    highWaterMark: number,
+  ) {
+    super({ objectMode: true, highWaterMark })
+    this.#batches = batches
+    this.#toChunk = toChunk
+    this.#close = close
+  }
+
+  override _read(): void {
+    if (this.#taking) return
+    this.#taking = true
+    this.#fill()
+      .catch((error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))))
+      .finally(() => (this.#taking = false))
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#close()
+    done(error)
+  }
+
+  /** Pushes until the stream has enough, or the reader was closed. */
+  async #fill(): Promise<void> {
+    for (;;) {
+      const batch = this.#batch
+      if (batch === undefined) {
+        const { done, value } = await this.#batches.next()
+        if (done === true) {
+          this.push(null)
+          return
+        }
+        this.#batch = value
+        this.#next = 0
+        continue
+      }
+      while (this.#next < batch.count) {
+        const chunk = this.#toChunk(batch, this.#next++)
+        if (chunk !== undefined && !this.push(chunk)) return
+        if (this.destroyed) return
+      }
+      this.#batch = undefined
+    }
+  }
+}
