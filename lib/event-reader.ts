@@ -22,8 +22,8 @@ export interface EventReaderOptions {
 }
 
 export interface ReaderEvents<T> {
-  /** One record; of a perf buffer, and the CPU where it was sent. */
-  event: [event: T, cpu: number]
+  /** One record. Then, of a perf buffer, the CPU where it was sent; of several rings, the index of its map. */
+  event: [event: T, origin: number]
   /** All records of one wake-up; the memory is used again after the listeners return. */
   batch: [batch: RecordBatch]
   /** Events that were lost since the last report; by CPU, where the kernel counts them so. */
@@ -49,7 +49,7 @@ export interface ReaderParts<T> {
   readonly dropped?: DropCounter | undefined
   /** Smallest number of bytes that a record takes in the kernel beside its own. */
   readonly headerBytes: number
-  open(sink: RecordSink, options: ReaderOptions): KernelReader
+  readonly open: (sink: RecordSink, options: ReaderOptions) => KernelReader
 }
 
 /** How long an iteration may go on without giving way to timers and I/O. Milliseconds. */
@@ -175,7 +175,7 @@ export abstract class EventReader<T>
     this.#assertMayIterate()
     const toChunk = raw
       ? ({ bytes, index }: RecordBatch, i: number) =>
-          Buffer.from(bytes.subarray(index[2 * i]!, index[2 * i]! + index[2 * i + 1]!)) // i < count
+          Buffer.from(bytes.subarray(index[2 * i], index[2 * i]! + index[2 * i + 1]!)) // i < count
       : ({ bytes, index, origins }: RecordBatch, i: number) =>
           this.#decodeOrReport(bytes, index[2 * i]!, index[2 * i + 1]!, origins?.[i] ?? 0) // i < count
     return new RecordStream(
@@ -282,12 +282,14 @@ export abstract class EventReader<T>
   }
 
   #emitEvents({ bytes, index, origins, count }: RecordBatch): void {
+    const emitter: EventEmitter = this
     for (let i = 0; i < count; i++) {
       const origin = origins === undefined ? 0 : origins[i]! // i < count
       const event = this.#decodeOrReport(bytes, index[2 * i]!, index[2 * i + 1]!, origin) // i < count
       if (event === undefined) continue
       try {
-        this.emit('event', event, origin)
+        if (origins === undefined) emitter.emit('event', event)
+        else emitter.emit('event', event, origin)
       } catch (error) {
         throwLater(error)
       }

@@ -286,7 +286,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
 
   /** The values of an mmap-able array, read and written in memory: nanoseconds instead of a system call. @throws BpfError `UNSUPPORTED` */
   view(): MapView<V> {
-    return (this.#view ??= new MapView<V>(this.#map, this.#codec as MapCodec<unknown, V>))
+    return (this.#view ??= new MapView<V>(this.#map, this.#codec))
   }
 
   /**
@@ -443,7 +443,7 @@ function lockFlag(options: GetOptions | undefined): number {
 function updateFlags({ mode = 'any', lock }: SetOptions): number {
   const flag: number | undefined = UPDATE_FLAGS[mode]
   if (flag === undefined) {
-    throw new BpfError('BAD_VALUE', `option mode is 'any', 'noexist' or 'exist', not '${String(mode)}'`)
+    throw new BpfError('BAD_VALUE', `option mode is 'any', 'noexist' or 'exist', not '${mode as string}'`)
   }
   return flag | lockFlag({ lock: lock ?? false })
 }
