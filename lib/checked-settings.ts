@@ -43,5 +43,5 @@ export function checkName(
   const number = typeof name === 'string' ? numberOf(name) : undefined
   if (number !== undefined) return number
   const hint = typeof name === 'string' ? didYouMean(name, names()) : undefined
-  throw new BpfError('BAD_VALUE', `${what}: there is no '${String(name)}'`, hint === undefined ? {} : { hint })
+  throw new BpfError('BAD_VALUE', `${what}: there is no '${name}'`, hint === undefined ? {} : { hint })
 }

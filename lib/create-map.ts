@@ -205,7 +205,7 @@ function typeNumber(name: string): number {
   const known = MAP_TYPES.find((candidate) => candidate.name === name)
   if (known !== undefined) return known.type
   const hint = didYouMean(
-    String(name),
+    name,
     MAP_TYPES.map((candidate) => candidate.name),
   )
   throw new BpfError('BAD_VALUE', `there is no map type '${name}'`, hint === undefined ? {} : { hint })

@@ -36,7 +36,7 @@ export interface ReaderParts<T> {
   readonly dropped?: DropCounter | undefined
   /** Smallest number of bytes that a record takes in the kernel beside its own. */
   readonly headerBytes: number
-  open(sink: RecordSink, options: ReaderOptions): KernelReader
+  readonly open: (sink: RecordSink, options: ReaderOptions) => KernelReader
 }
 
 /** How long an iteration may go on without giving way to timers and I/O. Milliseconds. */
@@ -153,7 +153,7 @@ export abstract class EventReader<T>
     const { raw = false, highWaterMark = 256 } = options
     const toChunk = raw
       ? ({ bytes, index }: RecordBatch, i: number) =>
-          Buffer.from(bytes.subarray(index[2 * i]!, index[2 * i]! + index[2 * i + 1]!)) // i < count
+          Buffer.from(bytes.subarray(index[2 * i], index[2 * i]! + index[2 * i + 1]!)) // i < count
       : ({ bytes, index, origins }: RecordBatch, i: number) =>
           this.#decodeOrReport(bytes, index[2 * i]!, index[2 * i + 1]!, origins?.[i] ?? 0) // i < count
     return new RecordStream(

@@ -18,6 +18,9 @@ export class MapCodec<K, V> {
   readonly #file: ObjectFile
   readonly #definition: MapDefinition | undefined
   readonly #perCpu: boolean
+  /** The commonest keys and values have a short cut. */
+  readonly #keysAreU32: boolean
+  readonly #valuesAreU64: boolean
   #keyCodec: Codec | undefined
   #valueCodec: Codec | undefined
 
@@ -26,6 +29,10 @@ export class MapCodec<K, V> {
     this.#file = file
     this.#definition = definition
     this.#perCpu = isPerCpu(info.type)
+    const key = this.#integerOf(definition?.keyType)
+    const value = this.integer
+    this.#valuesAreU64 = value !== undefined && value.size === 8 && !value.signed && info.valueSize === 8
+    this.#keysAreU32 = key !== undefined && key.size === 4 && !key.signed && info.keySize === 4
   }
 
   /** Of one key. */
@@ -40,11 +47,7 @@ export class MapCodec<K, V> {
 
   /** Bytes and sign of a value that is a plain integer; undefined if it is something else. */
   get integer(): { readonly size: number; readonly signed: boolean } | undefined {
-    const { btf } = this.#file
-    const type = this.#definition?.valueType
-    if (btf === undefined || type === undefined || type === 0 || this.#perCpu) return undefined
-    const resolved = resolveType(btf, type)
-    return resolved.kind === 'int' && !resolved.bool && resolved.name !== 'char' ? resolved : undefined
+    return this.#perCpu ? undefined : this.#integerOf(this.#definition?.valueType)
   }
 
   decodeKey(bytes: Uint8Array, offset = 0): K {
@@ -63,6 +66,7 @@ export class MapCodec<K, V> {
 
   /** @throws BpfError `BAD_VALUE` */
   encodeKey(key: unknown, into: Uint8Array, offset = 0): void {
+    if (this.#keysAreU32 && typeof key === 'number' && key >>> 0 === key) return putU32(into, offset, key)
     try {
       this.key.encode(key, into, offset)
     } catch (error) {
@@ -73,6 +77,7 @@ export class MapCodec<K, V> {
   /** @throws BpfError `BAD_VALUE` */
   encodeValue(value: unknown, into: Uint8Array, offset = 0): void {
     try {
+      if (this.#valuesAreU64 && typeof value === 'bigint' && putU64(into, offset, value)) return
       if (this.#perCpu) this.#encodePerCpu(value, into, offset)
       else this.value.encode(value, into, offset)
     } catch (error) {
@@ -90,6 +95,13 @@ export class MapCodec<K, V> {
       )
     }
     for (let cpu = 0; cpu < cpus; cpu++) this.value.encode(value[cpu], into, offset + cpu * stride)
+  }
+
+  #integerOf(type: number | undefined): { readonly size: number; readonly signed: boolean } | undefined {
+    const { btf } = this.#file
+    if (btf === undefined || type === undefined || type === 0) return undefined
+    const resolved = resolveType(btf, type)
+    return resolved.kind === 'int' && !resolved.bool && resolved.name !== 'char' ? resolved : undefined
   }
 
   #createKeyCodec(): Codec {
@@ -119,6 +131,25 @@ export class MapCodec<K, V> {
     if (!(error instanceof BpfError && error.code === 'BAD_VALUE')) return error
     return new BpfError('BAD_VALUE', `map '${this.#info.name}', ${role}: ${error.message}`, { cause: error })
   }
+}
+
+function putU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value
+  bytes[at + 1] = value >>> 8
+  bytes[at + 2] = value >>> 16
+  bytes[at + 3] = value >>> 24
+}
+
+const U64 = new BigUint64Array(1)
+const WORDS = new Uint32Array(U64.buffer)
+
+/** @returns false for what doesn't fit */
+function putU64(bytes: Uint8Array, at: number, value: bigint): boolean {
+  if (BigInt.asUintN(64, value) !== value) return false
+  U64[0] = value
+  putU32(bytes, at, WORDS[0] ?? 0)
+  putU32(bytes, at + 4, WORDS[1] ?? 0)
+  return true
 }
 
 /** For maps whose values can only be numbers. */

@@ -286,7 +286,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
 
   /** The values of an mmap-able array, read and written in memory: nanoseconds instead of a system call. @throws BpfError `UNSUPPORTED` */
   view(): MapView<V> {
-    return (this.#view ??= new MapView<V>(this.#map, this.#codec as MapCodec<unknown, V>))
+    return (this.#view ??= new MapView<V>(this.#map, this.#codec))
   }
 
   /**

@@ -117,7 +117,8 @@ function liveStore(map: KernelMap, definition: MapDefinition): VariableStore {
 function whySkipped({ section, type, autoload, autoattach }: ProgramSpec): string {
   if (!autoload) return 'autoload is off'
   if (!autoattach) return 'autoattach is off'
-  if (resolveSection(section)?.type !== type) return `its type is not that of SEC("${section}"): attach it by itself`
+  if (resolveSection(section)?.type !== type)
+    return `its type is not that of SEC("${section}"): attach it by itself`
   return whyNotAttachable(section) ?? 'libbpf of this build does not attach programs of its section'
 }
 

@@ -33,7 +33,10 @@ export class OpenObject extends ObjectHandle {
     this.programs = namedObject(
       'program',
       owner,
-      settings(object.programs, (name) => new ProgramSettings(object, name, () => byName(object.programs, name))),
+      settings(
+        object.programs,
+        (name) => new ProgramSettings(object, name, () => byName(object.programs, name)),
+      ),
     )
   }
 
@@ -91,7 +94,8 @@ export class OpenObject extends ObjectHandle {
       return {
         bytes: () => zeros,
         written: undefined,
-        readOnlyBecause: "kernel options are found when the object is loaded; give them as open(…, { kconfig: 'CONFIG_NAME=value' })",
+        readOnlyBecause:
+          "kernel options are found when the object is loaded; give them as open(…, { kconfig: 'CONFIG_NAME=value' })",
       }
     }
     const image = object.initialValue(name) ?? new Uint8Array(valueSize)

@@ -49,7 +49,13 @@ export function open(source: ObjectSource, options: OpenOptions = {}): OpenObjec
 type ObjectSettings = Omit<OpenObjectOptions, 'name'>
 
 /** The options, checked; files are read. */
-function readOptions({ kconfig, btf, pinRootPath, bpfTokenPath, kernelLogLevel }: OpenOptions): ObjectSettings {
+function readOptions({
+  kconfig,
+  btf,
+  pinRootPath,
+  bpfTokenPath,
+  kernelLogLevel,
+}: OpenOptions): ObjectSettings {
   if (kconfig !== undefined) {
     if (kconfig !== '') checkText('option kconfig', kconfig)
     // What is malformed is refused here for both kernels, in the same words.
@@ -58,5 +64,11 @@ function readOptions({ kconfig, btf, pinRootPath, bpfTokenPath, kernelLogLevel }
   if (pinRootPath !== undefined) checkText('option pinRootPath', pinRootPath)
   if (bpfTokenPath !== undefined && bpfTokenPath !== '') checkText('option bpfTokenPath', bpfTokenPath)
   if (kernelLogLevel !== undefined) checkUint32('option kernelLogLevel', kernelLogLevel)
-  return { kconfig, btf: btf === undefined ? undefined : readBtf(btf), pinRootPath, bpfTokenPath, kernelLogLevel }
+  return {
+    kconfig,
+    btf: btf === undefined ? undefined : readBtf(btf),
+    pinRootPath,
+    bpfTokenPath,
+    kernelLogLevel,
+  }
 }

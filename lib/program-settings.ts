@@ -46,7 +46,9 @@ export class ProgramSettings {
 
   set type(type: string) {
     const what = `program '${this.name}': type`
-    this.#configure({ type: checkName(what, type, programTypeByName, () => PROGRAM_TYPES.map(({ name }) => name)) })
+    this.#configure({
+      type: checkName(what, type, programTypeByName, () => PROGRAM_TYPES.map(({ name }) => name)),
+    })
   }
 
   /** Attach type under libbpf's name, such as `cgroup_inet_ingress` or `trace_fentry`. The verifier looks at it for many types. */
@@ -97,7 +99,10 @@ export class ProgramSettings {
 
   set logLevel(logLevel: number) {
     if (!Number.isInteger(logLevel) || logLevel < 0 || logLevel > MAX_LOG_LEVEL)
-      throw new BpfError('BAD_VALUE', `program '${this.name}': logLevel goes from 0 to ${MAX_LOG_LEVEL}, not ${String(logLevel)}`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `program '${this.name}': logLevel goes from 0 to ${MAX_LOG_LEVEL}, not ${String(logLevel)}`,
+      )
     this.#configure({ logLevel })
   }
 

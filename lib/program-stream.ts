@@ -15,7 +15,7 @@ const MOST_BYTES = 100_000 + CHUNK_BYTES
 export function readProgramStream(program: KernelProgram, name: ProgramStreamName): string {
   const stream: number | undefined = STREAMS[name]
   if (stream === undefined) {
-    throw new BpfError('BAD_VALUE', `a program's streams are stdout and stderr, not '${String(name)}'`)
+    throw new BpfError('BAD_VALUE', `a program's streams are stdout and stderr, not '${name}'`)
   }
   const decoder = new TextDecoder()
   const chunk = new Uint8Array(CHUNK_BYTES)

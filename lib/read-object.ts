@@ -33,7 +33,10 @@ export function readObject(source: ObjectSource): ObjectFile {
 /** The bytes of a BTF file. @throws BpfError for what can't be read, and for an empty one */
 export function readBtf(source: string | URL | Uint8Array): Uint8Array {
   if (!(source instanceof Uint8Array) && !(source instanceof URL) && typeof source !== 'string') {
-    throw new BpfError('BAD_VALUE', `option btf takes a path, a file: URL or a Uint8Array, not ${typeof source}`)
+    throw new BpfError(
+      'BAD_VALUE',
+      `option btf takes a path, a file: URL or a Uint8Array, not ${typeof source}`,
+    )
   }
   const bytes = source instanceof Uint8Array ? source : readBytes(source, 'the type information')
   if (bytes.length === 0) throw new BpfError('BAD_BTF', 'option btf: the type information is empty')

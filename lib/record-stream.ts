@@ -15,7 +15,9 @@ export class RecordStream extends Readable {
   readonly #close: () => void
   #batch: RecordBatch | undefined
   #next = 0
-  #taking = false
+  /** Whether the stream has room. */
+  #wanted = false
+  #filling = false
 
   constructor(
     batches: AsyncIterator<RecordBatch, undefined, undefined>,
@@ -30,11 +32,12 @@ export class RecordStream extends Readable {
   }
 
   override _read(): void {
-    if (this.#taking) return
-    this.#taking = true
-    this.#fill()
-      .catch((error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))))
-      .finally(() => (this.#taking = false))
+    this.#wanted = true
+    if (this.#filling) return
+    this.#filling = true
+    this.#fill().catch((error: unknown) =>
+      this.destroy(error instanceof Error ? error : new Error(String(error))),
+    )
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -44,9 +47,8 @@ export class RecordStream extends Readable {
 
   /** Pushes until the stream has enough, or the reader was closed. */
   async #fill(): Promise<void> {
-    for (;;) {
-      const batch = this.#batch
-      if (batch === undefined) {
+    while (this.#wanted && !this.destroyed) {
+      if (this.#batch === undefined) {
         const { done, value } = await this.#batches.next()
         if (done === true) {
           this.push(null)
@@ -54,14 +56,20 @@ export class RecordStream extends Readable {
         }
         this.#batch = value
         this.#next = 0
-        continue
       }
-      while (this.#next < batch.count) {
-        const chunk = this.#toChunk(batch, this.#next++)
-        if (chunk !== undefined && !this.push(chunk)) return
-        if (this.destroyed) return
-      }
-      this.#batch = undefined
+      this.#pushBatch(this.#batch)
     }
+    this.#filling = false
+  }
+
+  #pushBatch(batch: RecordBatch): void {
+    while (this.#wanted && !this.destroyed && this.#next < batch.count) {
+      const chunk = this.#toChunk(batch, this.#next++)
+      if (chunk === undefined) continue
+      // The stream may ask for more while it takes this one.
+      this.#wanted = false
+      if (this.push(chunk)) this.#wanted = true
+    }
+    if (this.#next >= batch.count) this.#batch = undefined
   }
 }

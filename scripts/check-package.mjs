@@ -34,6 +34,7 @@ const allowed = [
   /^CMakeLists\.txt$/,
   /^scripts\/[\w-]+\.mjs$/,
   /^native\/[\w./-]+\.(cc|h)$/,
+  /^bpf\/include\/libbpf_node\/[\w-]+\.h$/,
   /^prebuilds\/[\w-]+\/[\w.@+-]+\.node$/,
   /^dist\/lib\/[\w./-]+\.(js|d\.ts|js\.map)$/,
 ]

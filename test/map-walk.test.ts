@@ -1,6 +1,6 @@
 /** How maps are walked, with a kernel that does what is rare: buckets that don't fit, calls that are missing, keys that vanish. */
 import { expect, it } from 'vitest'
-import { BpfError, systemError } from '../lib/errors.js'
+import { systemError, type BpfError } from '../lib/errors.js'
 import type { BatchOutcome, KernelMap, MapBatch } from '../lib/kernel.js'
 import { errno } from '../lib/linux/errno.js'
 import { MapWalk } from '../lib/map-walk.js'

@@ -33,7 +33,10 @@ export function parseKconfig(text: string): ReadonlyMap<string, KconfigValue> {
     const name = line.slice(0, separator)
     const value = parseValue(line.slice(separator + 1))
     if (value === undefined) {
-      throw new BpfError('BAD_VALUE', `kconfig: '${line}': the value is no number, and no text in double quotes`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `kconfig: '${line}': the value is no number, and no text in double quotes`,
+      )
     }
     if (!options.has(name)) options.set(name, value)
   }

@@ -70,7 +70,7 @@ describe('libbpf-node inspect', () => {
   })
 
   it.each([
-    [['inspect', 'no-such-file.o'], /^libbpf-node: can't read the object: ENOENT/],
+    [['inspect', 'no-such-file.o'], /^libbpf-node: can't read the object .*ENOENT/],
     [['inspect', `${ROOT}package.json`], /^libbpf-node: .*package\.json: .*not an ELF/i],
     [['inspect'], /missing required argument/],
     [['inspekt', 'x'], /unknown command 'inspekt'/],

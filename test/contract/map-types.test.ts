@@ -413,7 +413,7 @@ describeContract('maps of maps', (tested) => {
     const inner = (maxEntries = 4): StandaloneMap<number, number> =>
       createMap({ kernel: choice, type: 'hash', key: 'u32', value: 'u32', maxEntries })
     using template = inner()
-    using outer = createMap<number, unknown>({
+    using outer = createMap<number>({
       kernel: choice,
       type,
       key: 'u32',

@@ -183,6 +183,24 @@ describeContract('a stream of a ring buffer', (tested) => {
     await vi.waitFor(() => expect(reader.closed).toBe(true))
   })
 
+  it('goes on after each pause of its consumer', async () => {
+    using object = load(tested)
+    const reader = object.map('events').ringBuffer<Event>({ type: 'event', int64: 'number', batchRecords: 8 })
+    const stream = reader.readable({ highWaterMark: 3 })
+    const seen: number[] = []
+    stream.on('data', ({ number }: Event) => {
+      seen.push(Number(number))
+      stream.pause()
+      setImmediate(() => stream.resume())
+    })
+    for (let first = 0; first < 300; first += 100) {
+      send(object, 'events', 100, first)
+      await vi.waitFor(() => expect(seen.length).toBe(first + 100))
+    }
+    expect(seen).toEqual(range(300))
+    stream.destroy()
+  })
+
   it('ends when the reader is closed', async () => {
     using object = load(tested)
     const reader = object.map('events').ringBuffer<Event>({ type: 'event' })
@@ -262,6 +280,6 @@ describeContract('a reader', (tested) => {
     const reader = object.map('events').ringBuffer()
     const closed = once(reader, 'close')
     reader.close()
-    await closed
+    expect(await closed).toEqual([])
   })
 })

@@ -68,7 +68,10 @@ describeContract('settings of a map', (tested) => {
     using spec = openSettings(tested.make())
     map(spec, 'extra').autocreate = false
     expect(() => spec.load()).toThrow(
-      expect.objectContaining({ code: 'RELOCATION_FAILED', message: expect.stringMatching(/'remember'.*map 'extra'/) }),
+      expect.objectContaining({
+        code: 'RELOCATION_FAILED',
+        message: expect.stringMatching(/'remember'.*map 'extra'/),
+      }),
     )
   })
 
@@ -99,17 +102,37 @@ describeContract('settings of a map', (tested) => {
 
   it.each([
     ['an unknown type', (spec: OpenObject) => (map(spec, 'table').type = 'hush'), 'BAD_VALUE'],
-    ['a map of maps from another', (spec: OpenObject) => (map(spec, 'table').type = 'hash_of_maps'), 'BAD_VALUE'],
+    [
+      'a map of maps from another',
+      (spec: OpenObject) => (map(spec, 'table').type = 'hash_of_maps'),
+      'BAD_VALUE',
+    ],
     ['a negative size', (spec: OpenObject) => (map(spec, 'table').keySize = -1), 'BAD_VALUE'],
-    ['a size that is no number', (spec: OpenObject) => (map(spec, 'table').valueSize = Number.NaN), 'BAD_VALUE'],
+    [
+      'a size that is no number',
+      (spec: OpenObject) => (map(spec, 'table').valueSize = Number.NaN),
+      'BAD_VALUE',
+    ],
     ['flags that are too many', (spec: OpenObject) => (map(spec, 'table').flags = 2 ** 32), 'BAD_VALUE'],
     ['a mapExtra of 65 bits', (spec: OpenObject) => (map(spec, 'table').mapExtra = 1n << 64n), 'BAD_VALUE'],
-    ['autocreate that is no boolean', (spec: OpenObject) => (map(spec, 'table').autocreate = 1 as unknown as boolean), 'BAD_VALUE'],
+    [
+      'autocreate that is no boolean',
+      (spec: OpenObject) => (map(spec, 'table').autocreate = 1 as unknown as boolean),
+      'BAD_VALUE',
+    ],
     ['a pin path with a zero', (spec: OpenObject) => (map(spec, 'table').pinPath = '/x\0y'), 'BAD_VALUE'],
     ['a file descriptor that is none', (spec: OpenObject) => map(spec, 'table').reuse(-1), 'BAD_VALUE'],
-    ['a template for a map that holds no maps', (spec: OpenObject) => map(spec, 'table').setInner(3), 'BAD_VALUE'],
+    [
+      'a template for a map that holds no maps',
+      (spec: OpenObject) => map(spec, 'table').setInner(3),
+      'BAD_VALUE',
+    ],
     ['a size of global data', (spec: OpenObject) => (map(spec, '.bss').valueSize = 4096), 'EINVAL'],
-    ['more entries of global data', (spec: OpenObject) => (map(spec, '.data.config').maxEntries = 2), 'EINVAL'],
+    [
+      'more entries of global data',
+      (spec: OpenObject) => (map(spec, '.data.config').maxEntries = 2),
+      'EINVAL',
+    ],
     ['a type of global data', (spec: OpenObject) => (map(spec, '.bss').type = 'hash'), 'EINVAL'],
   ])('refuse %s', (_what, set, expected) => {
     using spec = openSettings(tested.make())
@@ -170,12 +193,24 @@ describeContract('settings of a program', (tested) => {
 
   it.each([
     ['an unknown type', (spec: OpenObject) => (program(spec, 'add').type = 'sysvall'), 'BAD_VALUE'],
-    ['an unknown attach type', (spec: OpenObject) => (program(spec, 'add').expectedAttachType = 'nowhere'), 'BAD_VALUE'],
+    [
+      'an unknown attach type',
+      (spec: OpenObject) => (program(spec, 'add').expectedAttachType = 'nowhere'),
+      'BAD_VALUE',
+    ],
     ['flags below zero', (spec: OpenObject) => (program(spec, 'add').flags = -1), 'BAD_VALUE'],
     ['a log level that is none', (spec: OpenObject) => (program(spec, 'add').logLevel = 8), 'BAD_VALUE'],
-    ['autoattach that is no boolean', (spec: OpenObject) => (program(spec, 'add').autoattach = 0 as unknown as boolean), 'BAD_VALUE'],
+    [
+      'autoattach that is no boolean',
+      (spec: OpenObject) => (program(spec, 'add').autoattach = 0 as unknown as boolean),
+      'BAD_VALUE',
+    ],
     ['an empty target', (spec: OpenObject) => program(spec, 'anywhere').setAttachTarget(''), 'BAD_VALUE'],
-    ['a target program that is none', (spec: OpenObject) => program(spec, 'anywhere').setAttachTarget('x', {} as never), 'BAD_VALUE'],
+    [
+      'a target program that is none',
+      (spec: OpenObject) => program(spec, 'anywhere').setAttachTarget('x', {} as never),
+      'BAD_VALUE',
+    ],
   ])('refuse %s', (_what, set, expected) => {
     using spec = openSettings(tested.make())
     expect(code(() => set(spec))).toBe(expected)
@@ -216,7 +251,12 @@ describeContract('kernel options', (tested) => {
     const [version, ...options] = seen(object)
     expect(version).toBeGreaterThan(0x50800n)
     expect(options).toEqual([42n, -3n, 1n, 109n, 2n, 104n])
-    expect(object.kconfig).toMatchObject({ CONFIG_ANSWER: 42, CONFIG_NEGATIVE: -3, CONFIG_FLAG: true, CONFIG_TEXT: 'hello, ' })
+    expect(object.kconfig).toMatchObject({
+      CONFIG_ANSWER: 42,
+      CONFIG_NEGATIVE: -3,
+      CONFIG_FLAG: true,
+      CONFIG_TEXT: 'hello, ',
+    })
   })
 
   it('are zero where they are weak and nobody knows them', () => {
@@ -236,13 +276,18 @@ describeContract('kernel options', (tested) => {
     },
   )
 
-  it.each(['CONFIG_ANSWER=y', 'CONFIG_ANSWER=0x100000000', 'CONFIG_FLAG=m', 'CONFIG_TEXT=3', 'CONFIG_MODULE=1', 'CONFIG_FLAG=2', 'CONFIG_FLAG="y"'])(
-    'are refused at load() where they do not suit their type: %s',
-    (kconfig) => {
-      const spec = openSettings(tested.make(), { kconfig })
-      expect(code(() => spec.load())).toBe('BAD_VALUE')
-    },
-  )
+  it.each([
+    'CONFIG_ANSWER=y',
+    'CONFIG_ANSWER=0x100000000',
+    'CONFIG_FLAG=m',
+    'CONFIG_TEXT=3',
+    'CONFIG_MODULE=1',
+    'CONFIG_FLAG=2',
+    'CONFIG_FLAG="y"',
+  ])('are refused at load() where they do not suit their type: %s', (kconfig) => {
+    const spec = openSettings(tested.make(), { kconfig })
+    expect(code(() => spec.load())).toBe('BAD_VALUE')
+  })
 })
 
 describeContract('options of open()', (tested) => {
@@ -265,6 +310,10 @@ describeContract('options of open()', (tested) => {
 
 function btfOf(name: string): Uint8Array {
   using spec = open(readFileSync(objectPath(`test/${name}`)), { kernel: 'fallback' })
-  const { file } = (spec as unknown as { readonly parts: { readonly file: { readonly btf?: { readonly bytes: Uint8Array } } } }).parts
+  const { file } = (
+    spec as unknown as {
+      readonly parts: { readonly file: { readonly btf?: { readonly bytes: Uint8Array } } }
+    }
+  ).parts
   return file.btf?.bytes ?? new Uint8Array(0)
 }

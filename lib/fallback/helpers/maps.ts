@@ -6,11 +6,19 @@ import { flagsIn, give, givePointer, helperTrap, mapIn, pointer, type HelperFami
 const LOOKUP = 1
 const UPDATE = 2
 const DELETE = 3
+const PUSH = 87
+const POP = 88
+const PEEK = 89
 const FOR_EACH = 164
 const LOOKUP_PERCPU = 195
 
 export const mapHelpers: HelperFamily = (machine) => {
   const { memory, cpus } = machine
+  const copyOut = (from: number, to: number, size: number): number => {
+    if (from < 0) return from
+    memory.u8.copyWithin(to, from, from + size)
+    return 0
+  }
   return {
     [LOOKUP](registers, engine) {
       const { storage } = mapIn(machine, registers, 1, engine, LOOKUP)
@@ -29,6 +37,31 @@ export const mapHelpers: HelperFamily = (machine) => {
       const { storage } = mapIn(machine, registers, 1, engine, DELETE)
       const key = pointer(memory, registers, 2, storage.attributes.keySize, Access.read, engine, DELETE)
       give(registers, storage.delete(memory.u8, key))
+    },
+    [PUSH](registers, engine) {
+      const map = mapIn(machine, registers, 1, engine, PUSH)
+      const { sequence, attributes } = map.storage
+      const value = pointer(memory, registers, 2, attributes.valueSize, Access.read, engine, PUSH)
+      if (sequence === undefined) throw helperTrap(engine, PUSH, `map '${map.name}' is no queue or stack`)
+      give(registers, sequence.push(memory.u8, value, flagsIn(registers, 3)))
+    },
+    [POP](registers, engine) {
+      const map = mapIn(machine, registers, 1, engine, POP)
+      const { sequence, attributes } = map.storage
+      const value = pointer(memory, registers, 2, attributes.valueSize, Access.readWrite, engine, POP)
+      if (sequence === undefined) throw helperTrap(engine, POP, `map '${map.name}' is no queue or stack`)
+      give(registers, copyOut(sequence.take(), value, attributes.valueSize))
+    },
+    [PEEK](registers, engine) {
+      const map = mapIn(machine, registers, 1, engine, PEEK)
+      const { sequence, attributes } = map.storage
+      const filter = sequence?.contains
+      const access = filter === undefined ? Access.readWrite : Access.read
+      const value = pointer(memory, registers, 2, attributes.valueSize, access, engine, PEEK)
+      if (filter !== undefined) return give(registers, filter(memory.u8, value))
+      if (sequence?.peek === undefined)
+        throw helperTrap(engine, PEEK, `map '${map.name}' is no queue or stack`)
+      give(registers, copyOut(sequence.peek(), value, attributes.valueSize))
     },
     /** bpf_for_each_map_elem(map, callback(map, key, value, ctx), ctx, flags). Linux 5.13. */
     [FOR_EACH](registers, engine) {

@@ -64,8 +64,11 @@ export class FallbackObject implements KernelObject {
     this.#kconfig = kconfig === undefined ? new Map() : parseKconfig(kconfig)
     this.#target = btf === undefined ? undefined : new TargetTypes(parseBtf(btf), false)
     this.#mapSettings = new Map(file.maps.map((definition) => [definition.name, new MapSetting(definition)]))
-    this.#programSettings = new Map(file.programs.map((program) => [program.name, new ProgramSetting(program)]))
-    for (const { name: map, data } of file.maps) if (data !== undefined) this.#initial.set(map, data.initial.slice())
+    this.#programSettings = new Map(
+      file.programs.map((program) => [program.name, new ProgramSetting(program)]),
+    )
+    for (const { name: map, data } of file.maps)
+      if (data !== undefined) this.#initial.set(map, data.initial.slice())
   }
 
   get maps(): readonly MapSpec[] {
@@ -160,8 +163,7 @@ export class FallbackObject implements KernelObject {
     const created = new Map<string, LoadedMap>()
     for (const { definition, spec, reused } of this.#mapSettings.values()) {
       if (!spec.autocreate) continue
-      const { inner: _template, ...attributes } = spec
-      const map = reused?.retain() ?? new LoadedMap(machine, attributes)
+      const map = reused?.retain() ?? createFrom(machine, spec, definition.inner)
       created.set(definition.name, map)
       this.#maps.set(definition.name, new FallbackMap(machine.memory, map))
       if (definition.slots.length > 0)
@@ -246,4 +248,16 @@ function named<T>(what: string, name: string, items: ReadonlyMap<string, T>, obj
 function found<T>(value: T | undefined, problem: string): T {
   if (value === undefined) throw new BpfError('NOT_FOUND', problem)
   return value
+}
+
+/** A map of maps takes a map like those that it will hold; it isn't needed any more when the map exists. */
+function createFrom(machine: Machine, spec: MapSpec, inner: MapDefinition | undefined): LoadedMap {
+  const { inner: _template, ...attributes } = spec
+  if (inner === undefined) return new LoadedMap(machine, attributes)
+  const innerMap = new LoadedMap(machine, { ...inner, innerMap: undefined })
+  try {
+    return new LoadedMap(machine, { ...attributes, innerMap })
+  } finally {
+    innerMap.release()
+  }
 }

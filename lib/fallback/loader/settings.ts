@@ -47,7 +47,10 @@ export class MapSetting {
       const value = config[setting]
       if (value === undefined) continue
       if (!Number.isInteger(value) || value < 0 || value > UINT32) {
-        throw new BpfError('BAD_VALUE', `map '${name}': ${setting} is an unsigned 32-bit integer, not ${value}`)
+        throw new BpfError(
+          'BAD_VALUE',
+          `map '${name}': ${setting} is an unsigned 32-bit integer, not ${value}`,
+        )
       }
       if (SHAPES.has(setting) && (data !== undefined || structOps !== undefined)) {
         throw new BpfError('EINVAL', `map '${name}': ${setting} is that of its variables`, { errno: -EINVAL })
@@ -57,7 +60,10 @@ export class MapSetting {
     const { mapExtra, autocreate, pinPath, inner, reuse } = config
     if (mapExtra !== undefined) {
       if (mapExtra < 0n || mapExtra > UINT64)
-        throw new BpfError('BAD_VALUE', `map '${name}': mapExtra is an unsigned 64-bit integer, not ${mapExtra}`)
+        throw new BpfError(
+          'BAD_VALUE',
+          `map '${name}': mapExtra is an unsigned 64-bit integer, not ${mapExtra}`,
+        )
       this.#spec = { ...this.#spec, mapExtra }
     }
     if (autocreate !== undefined) this.#spec = { ...this.#spec, autocreate }
@@ -105,7 +111,16 @@ export class ProgramSetting {
   constructor(definition: ProgramDefinition) {
     this.#definition = definition
     const { name, section, type = 0, expectedAttachType, autoload } = definition
-    this.#spec = { name, section, type, expectedAttachType, flags: 0, logLevel: 0, autoload, autoattach: true }
+    this.#spec = {
+      name,
+      section,
+      type,
+      expectedAttachType,
+      flags: 0,
+      logLevel: 0,
+      autoload,
+      autoattach: true,
+    }
   }
 
   get spec(): ProgramSpec {
@@ -138,9 +153,13 @@ export class ProgramSetting {
     for (const setting of ['type', 'expectedAttachType', 'flags', 'logLevel'] as const) {
       const value = changes[setting]
       if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= UINT32)) continue
-      throw new BpfError('BAD_VALUE', `program '${name}': ${setting} is an unsigned 32-bit integer, not ${value}`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `program '${name}': ${setting} is an unsigned 32-bit integer, not ${value}`,
+      )
     }
-    if ((changes.logLevel ?? 0) !== 0) throw unsupported(`a verifier log (program '${name}') in the fallback kernel`)
+    if ((changes.logLevel ?? 0) !== 0)
+      throw unsupported(`a verifier log (program '${name}') in the fallback kernel`)
     if (attachTarget?.program !== undefined)
       throw unsupported(`other programs as attach targets (program '${name}') in the fallback kernel`)
     const given = Object.entries(changes).filter(([, value]) => value !== undefined)

@@ -1,6 +1,6 @@
 /** A ring-buffer map as a reader's source of records. It holds the map until it is released. */
 import type { LoadedMap } from './loaded-map.js'
-import { RingBufferMap } from './ring-buffer.js'
+import type { RingBufferMap } from './ring-buffer.js'
 import type { RecordSource } from './ring-reader.js'
 
 export class RingSource implements RecordSource {

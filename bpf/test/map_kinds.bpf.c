@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* Queues, stacks, bloom filters and maps of maps, as programs use them. */
+#include "kernel_types.h"
+
+#include <bpf/bpf_helpers.h>
+
+/* Of linux/bpf.h, as far as kernel_types.h doesn't have them. */
+enum { MAP_TYPE_HASH_OF_MAPS = 13, MAP_TYPE_QUEUE = 22, MAP_TYPE_STACK = 23, MAP_TYPE_BLOOM_FILTER = 30 };
+
+struct {
+  __uint(type, MAP_TYPE_QUEUE);
+  __uint(max_entries, 4);
+  __type(value, u32);
+} queue SEC(".maps");
+
+struct {
+  __uint(type, MAP_TYPE_STACK);
+  __uint(max_entries, 4);
+  __type(value, u32);
+} stack SEC(".maps");
+
+struct {
+  __uint(type, MAP_TYPE_BLOOM_FILTER);
+  __uint(max_entries, 64);
+  __type(value, u32);
+} filter SEC(".maps");
+
+struct inner {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 2);
+  __type(key, u32);
+  __type(value, u64);
+};
+
+struct {
+  __uint(type, MAP_TYPE_HASH_OF_MAPS);
+  __uint(max_entries, 4);
+  __type(key, u32);
+  __array(values, struct inner);
+} outer SEC(".maps");
+
+struct words {
+  u32 in;
+  s32 status;
+  u32 out;
+};
+
+/* Queues and their like are not for sleepable programs in Linux, which programs of type syscall are: the simulated kernel runs these.
+ *
+ * Moves a value from the queue to the stack, and puts it into the filter. */
+SEC("?syscall")
+int move(struct words *args) {
+  u32 value = 0;
+  args->status = bpf_map_pop_elem(&queue, &value);
+  if (args->status) return 1;
+  args->out = value;
+  bpf_map_push_elem(&filter, &value, BPF_ANY);
+  return bpf_map_push_elem(&stack, &value, BPF_ANY);
+}
+
+SEC("?syscall")
+int look(struct words *args) {
+  u32 value = args->in;
+  args->status = bpf_map_peek_elem(&filter, &value);
+  return bpf_map_peek_elem(&stack, &args->out);
+}
+
+/* Adds one to entry 1 of the inner map at key `in`. */
+SEC("syscall")
+int count(struct words *args) {
+  u32 key = args->in, slot = 1;
+  void *inner = bpf_map_lookup_elem(&outer, &key);
+  if (!inner) return 1;
+  u64 *value = bpf_map_lookup_elem(inner, &slot);
+  if (!value) return 2;
+  __sync_fetch_and_add(value, 1);
+  return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,111 @@
+/**
+ * Ends of life of readers, each in a process of its own: started by readers-lifecycle.test.ts with the name of a scenario.
+ *
+ * It runs the built library: workers must not depend on a TypeScript loader.
+ */
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMainThread, parentPort, Worker } from 'node:worker_threads'
+import { open, ringBuffers } from '../../dist/lib/index.js'
+
+const load = (name) =>
+  open(new URL(`../../bpf/test/${name}.bpf.o`, import.meta.url), { kernel: 'native' }).load()
+const u64 = (...values) => new Uint8Array(BigUint64Array.from(values.map(BigInt)).buffer)
+const u32 = (...values) => new Uint8Array(Uint32Array.from(values).buffer)
+
+/** Streams that never end: each batch makes the next one. */
+function streams(onBatch = () => {}) {
+  const perfObject = load('native_readers')
+  const perf = perfObject.map('perf').perfBuffer({ batchRecords: 8 })
+  const sendPerf = () => perfObject.program('send').run({ ctx: u64(0, 20) })
+  const ringObject = load('readers')
+  const rings = ringBuffers([ringObject.map('events'), ringObject.map('logs')], { batchRecords: 8 })
+  const sendRings = () => {
+    ringObject.program('send_events').run({ ctx: u32(0, 10) })
+    ringObject.program('send_logs').run({ ctx: u32(0, 10) })
+  }
+  const commands = perfObject.map('commands').userRing()
+  commands.reserve(8)
+  let batches = 0
+  perf.on('batch', () => {
+    sendPerf()
+    onBatch(++batches)
+  })
+  rings.on('batch', () => {
+    sendRings()
+    onBatch(++batches)
+  })
+  sendPerf()
+  sendRings()
+}
+
+const scenarios = {
+  async terminate() {
+    for (let i = 0; i < 20; i++) {
+      const worker = new Worker(new URL(import.meta.url))
+      await new Promise((resolve) => worker.on('exit', resolve).on('message', () => worker.terminate()))
+    }
+    console.log('20 workers ended')
+  },
+  exit() {
+    streams((batches) => batches === 10 && process.exit(7))
+  },
+  uncaught() {
+    streams((batches) => {
+      if (batches === 10) throw new Error('on purpose')
+    })
+  },
+  unref() {
+    load('native_readers')
+      .map('perf')
+      .perfBuffer()
+      .on('event', () => {})
+      .unref()
+    const object = load('readers')
+    ringBuffers([object.map('events'), object.map('logs')])
+      .on('event', () => {})
+      .unref()
+  },
+  async idle() {
+    const object = load('readers')
+    const readers = [
+      load('native_readers').map('perf').perfBuffer(),
+      ringBuffers([object.map('events'), object.map('logs')]),
+    ]
+    for (const reader of readers) reader.on('event', () => {})
+    await sleep(50)
+    const switches = () => {
+      const status = readFileSync(`/proc/self/task/${process.pid}/status`, 'utf8')
+      return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)[1])
+    }
+    const before = switches()
+    await sleep(300)
+    console.log(switches() - before < 30 ? 'asleep' : `${switches() - before} wake-ups`)
+    for (const reader of readers) reader.close()
+  },
+  /** A hundred lives: what is open must be what was open. */
+  async descriptors() {
+    const { readdirSync } = await import('node:fs')
+    const object = load('native_readers')
+    const cycle = async () => {
+      const perf = object.map('perf').perfBuffer({ pages: 2 })
+      const recorder = object.map('perf').perfBuffer({ pages: 2, overwritable: true })
+      const commands = object.map('commands').userRing()
+      object.program('send').run({ ctx: u64(0, 3) })
+      for (const one of [perf, recorder, commands]) one.close()
+      await sleep(1)
+    }
+    await cycle()
+    await sleep(10)
+    const before = readdirSync('/proc/self/fd').length
+    for (let i = 0; i < 100; i++) await cycle()
+    await sleep(10)
+    console.log(readdirSync('/proc/self/fd').length - before)
+  },
+}
+
+if (isMainThread) await scenarios[process.argv[2]]()
+else {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, not a window
+  streams((batches) => batches === 10 && parentPort.postMessage('up'))
+}

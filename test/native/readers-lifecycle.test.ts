@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { describeNative } from '../support/require-kernel.js'
+
+const CHILD = fileURLToPath(new URL('readers-child.mjs', import.meta.url))
+
+/** Runs a scenario of readers-child.mjs in a process of its own. `npm test` has built dist/ by now. */
+function run(scenario: string): Promise<{ readonly code: number | string; readonly output: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [CHILD, scenario], { timeout: 30_000 }, (error, stdout) => {
+      resolve({ code: error === null ? 0 : (error.signal ?? error.code ?? 'unknown'), output: stdout.trim() })
+    })
+  })
+}
+
+describeNative('perf buffers, user rings, and several rings on one reader', { timeout: 40_000 }, () => {
+  it('end with their workers, which are terminated in mid-stream', async () => {
+    expect(await run('terminate')).toEqual({ code: 0, output: '20 workers ended' })
+  })
+
+  it('end with the process, by process.exit() and by an exception that nobody catches', async () => {
+    expect((await run('exit')).code).toBe(7)
+    expect((await run('uncaught')).code).toBe(1)
+  })
+
+  it('let the process end after unref()', async () => {
+    expect(await run('unref')).toEqual({ code: 0, output: '' })
+  })
+
+  it('sleep while nothing comes', async () => {
+    expect(await run('idle')).toEqual({ code: 0, output: 'asleep' })
+  })
+
+  it('leave no file descriptor behind', async () => {
+    expect(await run('descriptors')).toEqual({ code: 0, output: '0' })
+  })
+})
