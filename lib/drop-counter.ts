@@ -21,7 +21,10 @@ export function dropCounter(
   if (source === undefined || source === false) return undefined
   if (typeof source === 'function') return source
   if (source !== true && typeof source !== 'string') {
-    throw new BpfError('BAD_VALUE', `option dropped must be a function, the name of a counter map, or true, not ${typeof source}`)
+    throw new BpfError(
+      'BAD_VALUE',
+      `option dropped must be a function, the name of a counter map, or true, not ${typeof source}`,
+    )
   }
   const map = sibling(source === true ? `${ring}_drops` : source)
   const { name, type, valueSize, maxEntries, bufferSize } = map.info

@@ -72,6 +72,8 @@ export abstract class EventReader<T>
   #paused = false
   /** What is left of a batch whose listeners went away. */
   #rest: RecordBatch | undefined
+  /** Nobody listens to events; asked for at each of them. */
+  #unheard = true
   #iterating = false
   /** While iterating: when timers and I/O are to have their turn. */
   #turnEnds = 0
@@ -213,6 +215,7 @@ export abstract class EventReader<T>
     else super.removeAllListeners(event as never)
     if (event === undefined && !this.#closed) {
       this.#watchListeners()
+      this.#unheard = true
       if (!this.#iterating) this.#reader.pause()
     }
     return this
@@ -280,10 +283,13 @@ export abstract class EventReader<T>
     emitter.on('newListener', (name: string | symbol) => {
       if (!takes(name)) return
       this.#assertTakes(`on('${String(name)}')`)
+      if (name === 'event') this.#unheard = false
       if (!this.#paused) this.#flow()
     })
     emitter.on('removeListener', (name: string | symbol) => {
-      if (takes(name) && !this.#iterating && !this.#hasListeners()) this.#reader.pause()
+      if (!takes(name)) return
+      this.#unheard = this.listenerCount('event') === 0
+      if (!this.#iterating && !this.#hasListeners()) this.#reader.pause()
     })
   }
 
@@ -300,7 +306,8 @@ export abstract class EventReader<T>
   /** What listeners that went away have left, for those that came. @returns records delivered or kept once more */
   #deliverRest(): number {
     const rest = this.#rest
-    if (rest === undefined || this.#closed || this.#paused || this.#iterating || !this.#hasListeners()) return 0
+    if (rest === undefined || this.#closed || this.#paused || this.#iterating || !this.#hasListeners())
+      return 0
     this.#rest = undefined
     this.#emitEvents(rest)
     if (this.#rest === undefined && !this.#closed && !this.#paused) this.#reader.resume()
@@ -310,7 +317,7 @@ export abstract class EventReader<T>
   #emitEvents(batch: RecordBatch): void {
     const { bytes, index, origins, count } = batch
     for (let i = 0; i < count; i++) {
-      if (this.listenerCount('event') === 0) {
+      if (this.#unheard) {
         // The reader is paused by now, so the batch's memory stays.
         if (!this.#hasListeners()) this.#rest = restOf(batch, i)
         return

@@ -50,5 +50,8 @@ export function abortSignal(signal: AbortSignal | undefined): AbortSignal | unde
 /** @throws BpfError `BAD_VALUE` naming the option */
 export function integer(option: string, value: number, least: number, most = 0x7fffffff): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value
-  throw new BpfError('BAD_VALUE', `option ${option} must be an integer from ${least} to ${most}, not ${String(value)}`)
+  throw new BpfError(
+    'BAD_VALUE',
+    `option ${option} must be an integer from ${least} to ${most}, not ${String(value)}`,
+  )
 }

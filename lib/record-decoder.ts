@@ -33,10 +33,16 @@ export function decoderFor<T>(
     throw new BpfError('BAD_VALUE', `${subject}: option decode must be a function, not ${typeof decode}`)
   }
   if (name !== undefined && typeof name !== 'string') {
-    throw new BpfError('BAD_VALUE', `${subject}: option type must be the name of a struct, not ${typeof name}`)
+    throw new BpfError(
+      'BAD_VALUE',
+      `${subject}: option type must be the name of a struct, not ${typeof name}`,
+    )
   }
   if (int64 !== undefined && int64 !== 'bigint' && int64 !== 'number') {
-    throw new BpfError('BAD_VALUE', `${subject}: option int64 must be 'bigint' or 'number', not '${String(int64)}'`)
+    throw new BpfError(
+      'BAD_VALUE',
+      `${subject}: option int64 must be 'bigint' or 'number', not '${String(int64)}'`,
+    )
   }
   if (decode !== undefined) return decode
   if (name === undefined) return (bytes, offset, length) => bytes.slice(offset, offset + length) as T
