@@ -212,7 +212,7 @@ export abstract class EventReader<T>
   /** As of any EventEmitter; records wait for the next listener. */
   override removeAllListeners(event?: string | symbol): this {
     if (event === undefined) super.removeAllListeners()
-    else super.removeAllListeners(event as never)
+    else super.removeAllListeners(event)
     if (event === undefined && !this.#closed) {
       this.#watchListeners()
       this.#unheard = true

@@ -442,7 +442,7 @@ function lockFlag(options: GetOptions | undefined): number {
 
 function updateFlags({ mode = 'any', lock }: SetOptions): number {
   if (!Object.hasOwn(UPDATE_FLAGS, mode)) {
-    throw new BpfError('BAD_VALUE', `option mode is 'any', 'noexist' or 'exist', not '${String(mode)}'`)
+    throw new BpfError('BAD_VALUE', `option mode is 'any', 'noexist' or 'exist', not '${mode as string}'`)
   }
   return UPDATE_FLAGS[mode] | lockFlag({ lock: lock ?? false })
 }

@@ -75,7 +75,7 @@ export class BpfObject extends ObjectHandle {
 /** Also for names that every JavaScript object answers to, such as `constructor`. @throws BpfError `NOT_FOUND` */
 function named<T>(items: Readonly<Record<string, T>>, kind: string, name: string, object: string): T {
   const item = Object.hasOwn(items, name) ? items[name] : undefined
-  if (item === undefined) throw notFound(kind, String(name), `object '${object}'`, Object.keys(items))
+  if (item === undefined) throw notFound(kind, name, `object '${object}'`, Object.keys(items))
   return item
 }
 

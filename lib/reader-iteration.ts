@@ -41,7 +41,7 @@ export class ReaderIteration<T> implements AsyncIterableIterator<T, undefined, u
         if (result !== undefined) return Promise.resolve(result)
       } catch (error) {
         this.#end()
-        return Promise.reject(error as Error)
+        return Promise.reject(error)
       }
     }
     // In the order in which they were asked for.
@@ -61,7 +61,7 @@ export class ReaderIteration<T> implements AsyncIterableIterator<T, undefined, u
 
   throw(error: unknown): Promise<Result<T>> {
     this.#end()
-    return Promise.reject(error as Error)
+    return Promise.reject(error)
   }
 
   #take(): Result<T> | undefined {

@@ -22,9 +22,11 @@ function cycle(): readonly number[] {
   using object = open(image, { kernel: 'native' }).load()
   using links = object.attach()
   const ring = object.map('ring').ringBuffer({ type: 'sample' })
+  let records = 0
   ring.pause()
+  ring.on('event', () => records++)
   object.program('produce').run({ ctx: new Uint8Array(Uint32Array.of(1, 3).buffer) })
-  if (ring.consume() !== 3) throw new Error('3 records should have come')
+  if (ring.consume() !== 3 || records !== 3) throw new Error('3 records should have come')
   object.bss['runs'] = 1n
   object.map<number, bigint>('counters').set(1, 2n)
   ring.close()
