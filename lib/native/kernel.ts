@@ -30,7 +30,8 @@ export class NativeKernel implements Kernel {
   openObject(file: ObjectFile, options: OpenObjectOptions): NativeObject {
     // libbpf makes names of kernel objects of it, and the section's name must stay recognisable behind it.
     const name = options.name.replace(/[^A-Za-z0-9_]/g, '_')
-    return new NativeObject(this.#addon.openObject(file.image, name, `object '${options.name}'`), options.name)
+    const handle = this.#addon.openObject(file.image, name, `object '${options.name}'`)
+    return new NativeObject(handle, options.name, file.programs)
   }
 }
 

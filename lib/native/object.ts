@@ -1,14 +1,19 @@
 /** An object in libbpf's hands. */
+import { release } from 'node:os'
 import { BpfError } from '../errors.js'
 import type { KernelObject, MapConfig, MapSpec, ProgramConfig, ProgramSpec } from '../kernel.js'
 import { didYouMean } from '../nearest.js'
+import type { ProgramDefinition } from '../object-file/types.js'
 import type { AddonObject } from './addon-types.js'
+import { typeIsTooNew, withSource } from './load-failure.js'
 import { NativeMap } from './map.js'
 import { NativeProgram } from './program.js'
+import { sourceLine } from './source-line.js'
 
 export class NativeObject implements KernelObject {
   readonly #handle: AddonObject
   readonly #name: string
+  readonly #definitions: readonly ProgramDefinition[]
   readonly #mapIndex: ReadonlyMap<string, number>
   readonly #programIndex: ReadonlyMap<string, number>
   readonly #maps = new Map<string, NativeMap>()
@@ -16,9 +21,11 @@ export class NativeObject implements KernelObject {
   #mapSpecs: readonly MapSpec[]
   #programSpecs: readonly ProgramSpec[]
 
-  constructor(handle: AddonObject, name: string) {
+  /** @param definitions the object file's programs, as far as they are known: for errors */
+  constructor(handle: AddonObject, name: string, definitions: readonly ProgramDefinition[]) {
     this.#handle = handle
     this.#name = name
+    this.#definitions = definitions
     this.#mapSpecs = readMapSpecs(handle)
     this.#programSpecs = handle.programSpecs()
     this.#mapIndex = new Map(this.#mapSpecs.map((spec, index) => [spec.name, index]))
@@ -55,12 +62,20 @@ export class NativeObject implements KernelObject {
   }
 
   load(): void {
-    this.#handle.load()
+    try {
+      this.#handle.load()
+    } catch (error) {
+      throw this.#explained(error)
+    }
     this.#refresh()
   }
 
   async loadAsync(): Promise<void> {
-    await this.#handle.loadAsync()
+    try {
+      await this.#handle.loadAsync()
+    } catch (error) {
+      throw this.#explained(error)
+    }
     this.#refresh()
   }
 
@@ -101,6 +116,12 @@ export class NativeObject implements KernelObject {
   #refresh(): void {
     this.#mapSpecs = readMapSpecs(this.#handle)
     this.#programSpecs = this.#handle.programSpecs()
+  }
+
+  /** What libbpf and the kernel said of a failed load, with what they don't know: the object file and the kernel's age. */
+  #explained(error: unknown): unknown {
+    const find = (program: string, insn: number) => sourceLine(this.#definitions, program, insn)
+    return typeIsTooNew(error, this.#programSpecs, release()) ?? withSource(error, find) ?? error
   }
 
   #indexOf(names: ReadonlyMap<string, number>, kind: 'map' | 'program', name: string): number {

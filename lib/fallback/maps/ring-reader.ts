@@ -37,6 +37,8 @@ export class RingReader implements KernelReader {
   #bytes: Uint8Array
   #paused = true
   #scheduled = false
+  /** The sink looks at a batch. */
+  #delivering = false
   #closed = false
   /** Keeps the event loop alive; undefined where that is left to others. */
   #keepAlive: unknown
@@ -55,6 +57,16 @@ export class RingReader implements KernelReader {
 
   consume(): number {
     this.#assertOpen()
+    if (this.#delivering) {
+      throw new BpfError(
+        'BAD_PHASE',
+        `ring buffer '${this.#map.name}': consume() was called from inside the sink`,
+        {
+          call: 'ring_buffer__consume',
+          hint: 'The batch that the sink looks at would be overwritten: call it when the sink has returned',
+        },
+      )
+    }
     return this.#deliver()
   }
 
@@ -116,12 +128,15 @@ export class RingReader implements KernelReader {
       end += Math.ceil(length / 8) * 8
     }
     if (count === 0) return 0
+    this.#delivering = true
     try {
       this.#sink({ count, bytes: this.#bytes, index: this.#index })
     } catch (error) {
       queueMicrotask(() => {
         throw error
       })
+    } finally {
+      this.#delivering = false
     }
     return count
   }
