@@ -3,14 +3,20 @@ import { defineConfig } from 'vitest/config'
 /** Set by .ci/run: where the numbers go, beside the report for people. */
 const jsonFile = process.env['VITEST_JSON']
 
+/** Set by scripts/test-vm.mjs: an emulated processor is 10 to 40 times slower. */
+const isEmulated = process.env['VM'] === '1'
+const slowness = isEmulated ? 20 : 1
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // A process per file: addons, kernel handles and crashes stay apart.
     pool: 'forks',
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
-    teardownTimeout: 10_000,
+    // By default one core is vitest's own; there it has little to do beside the tests.
+    ...(isEmulated ? { maxWorkers: 2 } : {}),
+    testTimeout: 20_000 * slowness,
+    hookTimeout: 30_000 * slowness,
+    teardownTimeout: 10_000 * slowness,
     reporters: jsonFile === undefined ? ['default'] : ['default', 'json'],
     ...(jsonFile === undefined ? {} : { outputFile: { json: jsonFile } }),
   },

@@ -81,7 +81,7 @@ struct produce_args {
 SEC("syscall")
 int produce(struct produce_args *args) {
   u32 count = args->count, sent = 0;
-  for (u32 i = 0; i < 4096; i++) {
+  for (u32 i = 0; i < 1024; i++) {
     if (i >= count) break;
     struct sample *sample = bpf_ringbuf_reserve(&ring, sizeof(*sample), 0);
     if (!sample) {

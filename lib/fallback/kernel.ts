@@ -14,6 +14,7 @@ import type {
 } from '../kernel.js'
 import { didYouMean } from '../nearest.js'
 import type { ObjectFile } from '../object-file/types.js'
+import { describe } from './describe.js'
 import { createHelpers } from './helpers/index.js'
 import type { Clock, ClockMode } from './hooks/clock.js'
 import { prepareArguments, withContext, type TracepointArguments } from './hooks/context.js'
@@ -43,6 +44,11 @@ export interface FallbackOptions {
   readonly btf?: 'own' | Uint8Array
   /** Instructions after which a program is stopped with a trap. Default 100 million. */
   readonly fuel?: number
+  /**
+   * Bytes of the simulated kernel's memory: maps, tasks, stacks. What doesn't fit is `ENOMEM`. From 128 KiB to 4 GiB - 64 KiB, in steps of
+   * 64 KiB; default 1 GiB, of which only what is used is taken.
+   */
+  readonly memoryBytes?: number
 }
 
 /** What one attached program answered. */
@@ -53,6 +59,9 @@ export interface FireResult {
 }
 
 const MAX_CPUS = 8192
+const MIN_MEMORY = 128 << 10
+const MAX_MEMORY = 2 ** 32 - 65536
+const OPTIONS: readonly string[] = ['cpus', 'clock', 'seed', 'btf', 'fuel', 'memoryBytes']
 const DEFAULT_FUEL = 100_000_000
 /** Names in front of a tracepoint's own, with the spellings that libbpf knows. */
 const PREFIXES: readonly string[] = ['tp_btf', 'raw_tp', 'raw_tracepoint']
@@ -78,7 +87,8 @@ export class FallbackKernel implements Kernel {
 
   /** @throws BpfError `BAD_VALUE` for an option out of range, `BAD_BTF` */
   constructor(options: FallbackOptions = {}) {
-    const { clock = 'manual', btf = 'own' } = options
+    checkOptions(options)
+    const { clock = 'manual', btf = 'own', memoryBytes } = options
     if (clock !== 'manual' && clock !== 'real')
       throw new BpfError('BAD_VALUE', `option clock is 'manual' or 'real', not '${String(clock)}'`)
     this.possibleCpus = integer('cpus', options.cpus ?? 1, 1, MAX_CPUS)
@@ -89,6 +99,8 @@ export class FallbackKernel implements Kernel {
       clock,
       seed,
       fuel,
+      memoryBytes:
+        memoryBytes === undefined ? undefined : integer('memoryBytes', memoryBytes, MIN_MEMORY, MAX_MEMORY),
       fire: (name, args) => void this.#fire(name, args),
     })
     this.clock = this.#machine.clock
@@ -140,6 +152,11 @@ export class FallbackKernel implements Kernel {
 
   /** A simulated kernel object, for arguments of `fire()` and fields of tasks: `kernel.struct('pt_regs', { di: 1 })`. */
   struct(type: string, fields: FieldValues): KernelStruct {
+    if (typeof type !== 'string' || typeof fields !== 'object' || fields === null)
+      throw new BpfError(
+        'BAD_VALUE',
+        `struct() takes a name and values by member: struct('pt_regs', { di: 1 })`,
+      )
     return new KernelStruct(type, fields, this.#machine.changes)
   }
 
@@ -155,6 +172,11 @@ export class FallbackKernel implements Kernel {
    * kernel.fire('tp_btf/sched_process_exec', { p: kernel.tasks.current, bprm: { filename: '/bin/ls' } })
    */
   fire(target: string, args: TracepointArguments = []): readonly FireResult[] {
+    if (typeof target !== 'string')
+      throw new BpfError(
+        'BAD_VALUE',
+        `fire() takes a tracepoint: 'tp_btf/sched_process_exec', not ${describe(target)}`,
+      )
     const slash = target.indexOf('/')
     const prefix = target.slice(0, Math.max(slash, 0))
     if (!PREFIXES.includes(prefix)) {
@@ -193,6 +215,20 @@ function targets(btf: 'own' | Uint8Array): (file: ObjectFile) => TargetTypes | u
     throw new BpfError('BAD_VALUE', `option btf is 'own' or the bytes of a BTF blob, not ${typeof btf}`)
   const target = new TargetTypes(parseBtf(btf), false)
   return () => target
+}
+
+function checkOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null)
+    throw new BpfError('BAD_VALUE', `createKernel() takes options: { cpus: 2 }, not ${describe(options)}`)
+  for (const name of Object.keys(options)) {
+    if (OPTIONS.includes(name)) continue
+    const hint = didYouMean(name, OPTIONS)
+    throw new BpfError(
+      'BAD_VALUE',
+      `createKernel() has no option '${name}'`,
+      hint === undefined ? {} : { hint },
+    )
+  }
 }
 
 function integer(option: string, value: number, least: number, most: number): number {

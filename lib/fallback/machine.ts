@@ -8,6 +8,7 @@ import { UserMemory } from './hooks/user-memory.js'
 import type { LoadedMap } from './maps/loaded-map.js'
 import { Memory } from './memory.js'
 import { Random } from './random.js'
+import { Reservations } from './reservations.js'
 import { TraceLog } from './trace-log.js'
 
 export interface MachineOptions {
@@ -16,6 +17,8 @@ export interface MachineOptions {
   readonly seed: number
   /** Instructions after which a program is stopped. */
   readonly fuel: number
+  /** Most memory, in bytes; undefined: the default of {@link Memory}. */
+  readonly memoryBytes: number | undefined
   /** Fires a tracepoint: the kernel's, which knows what is attached. */
   fire(tracepoint: string, args: readonly unknown[]): void
 }
@@ -27,7 +30,7 @@ export interface Cpus {
 }
 
 export class Machine {
-  readonly memory = new Memory()
+  readonly memory: Memory
   readonly cpus: Cpus
   readonly clock: Clock
   readonly random: Random
@@ -41,6 +44,8 @@ export class Machine {
   readonly changes: ChangeCounter = { value: 0 }
   /** The objects as the running program's BTF lays them out; none runs: an empty space. */
   objects: ObjectSpace
+  /** Records that programs have to commit before they end. */
+  readonly reservations = new Reservations()
   /** Programs that run now, one inside the other: a listener may fire a tracepoint. */
   running = 0
   #nextMapId = 1
@@ -48,6 +53,7 @@ export class Machine {
   #nextLinkId = 1
 
   constructor(options: MachineOptions) {
+    this.memory = new Memory(options.memoryBytes === undefined ? {} : { maximumBytes: options.memoryBytes })
     this.cpus = { possible: options.cpus, current: 0 }
     this.clock = new Clock(options.clock)
     this.random = new Random(options.seed)

@@ -68,7 +68,10 @@ export class Memory {
     const maximum = wholePages(Math.min(options.maximumBytes ?? 1 << 30, LARGEST), Math.floor)
     const initial = wholePages(Math.min(options.initialBytes ?? 1 << 20, maximum), Math.ceil)
     if (maximum < 2 * WASM_PAGE)
-      throw new BpfError('BAD_VALUE', `maximumBytes is ${maximum}, it must be at least ${2 * WASM_PAGE}`)
+      throw new BpfError(
+        'BAD_VALUE',
+        `the simulated kernel's memory has at least ${2 * WASM_PAGE} bytes, not ${maximum}`,
+      )
     this.#maximum = maximum
     this.wasm = createWasmMemory(initial / WASM_PAGE, maximum / WASM_PAGE)
     this.#shadow = new ShadowMap(initial)
@@ -145,6 +148,14 @@ export class Memory {
     this.#shadow.set(address, size, access)
   }
 
+  /**
+   * Sets the rights to `size` bytes at the start of each of `count` strides, which were handed out without rights.
+   * `address` and `stride` are multiples of 8, and no stride is smaller than `size`.
+   */
+  protectRepeated(address: number, size: number, stride: number, count: number, access: Access): void {
+    this.#shadow.setRepeated(address, size, stride, count, access)
+  }
+
   accessible(address: number, size: number, access: Access): boolean {
     return this.#shadow.firstForbidden(address, size, access) < 0
   }
@@ -197,7 +208,7 @@ export class Memory {
     if (found !== undefined) return found
     throw new BpfError('ENOMEM', `the kernel's memory is full: ${errnoText(12)} for ${size} bytes`, {
       errno: 12,
-      hint: `The maximum is ${this.#maximum} bytes: see maximumBytes`,
+      hint: `The simulated kernel has ${this.#maximum} bytes: createKernel({ memoryBytes }) sets how many`,
     })
   }
 

@@ -5,9 +5,10 @@ import { BPF_ATTACH_TYPE } from '../linux/attach-types.js'
 import { BPF_PROG_TYPE, programTypeName } from '../linux/program-types.js'
 import { whyNotAttachable } from '../linux/sections.js'
 import type { ProgramDefinition } from '../object-file/types.js'
+import { describe } from './describe.js'
 import { EINVAL } from './errors.js'
 import type { ObjectSpace } from './hooks/layout.js'
-import type { Tracepoints } from './hooks/tracepoints.js'
+import { MAX_ARGUMENTS, type Tracepoints } from './hooks/tracepoints.js'
 import type { Machine } from './machine.js'
 import { Access } from './memory.js'
 import type { PreparedProgram } from './loader/load-program.js'
@@ -57,14 +58,34 @@ export class LoadedProgram {
     space.refresh(machine.changes.value)
     machine.running++
     this.retain()
+    const { reservations } = machine
+    const reservedBefore = reservations.count
     try {
       engine.run(context)
+      if (reservations.count > reservedBefore) throw this.#leak(reservations.newest)
       return (engine.registers.lo[0] ?? 0) >>> 0
     } finally {
+      // Whatever ended the program: a record that stays reserved would hold up the ring buffer for ever.
+      reservations.discardDownTo(reservedBefore)
       machine.running--
       machine.objects = outer
       this.release()
     }
+  }
+
+  /** Bytes of the context that it accesses. */
+  get contextSize(): number {
+    return this.#prepared.contextSize
+  }
+
+  #leak(ring: string): BpfError {
+    return new BpfError(
+      'TRAP',
+      `program '${this.name}' ended with a record of ring buffer '${ring}' still reserved`,
+      {
+        hint: 'Linux refuses it (BPF_EXIT instruction in main prog would lead to reference leak): submit or discard the record on every path. It was discarded here',
+      },
+    )
   }
 
   retain(): this {
@@ -96,8 +117,12 @@ export class SharedSpace {
   }
 }
 
-/** BPF_PROG_TEST_RUN takes a context of up to 64 KiB. */
-const MAX_CONTEXT = 0xffff
+/** Bytes of the context that BPF_PROG_TEST_RUN takes at most, by program type. */
+const LARGEST_CONTEXT: ReadonlyMap<number, number> = new Map<number, number>([
+  [BPF_PROG_TYPE.SYSCALL, 0xffff],
+  [BPF_PROG_TYPE.RAW_TRACEPOINT, 8 * MAX_ARGUMENTS],
+])
+const MAX_REPEAT = 0x7fffffff
 
 type Runner = (machine: Machine, program: LoadedProgram, options: RunOptions) => RunResult
 
@@ -183,6 +208,12 @@ export class FallbackProgram implements KernelProgram {
         hint: `SEC("${section}") names no tracepoint: SEC("${section}/sched_process_exec") would`,
       })
     }
+    const { contextSize } = this.#program
+    if (this.#tracepoints.has(target) && contextSize > 8 * this.#tracepoints.argumentsOf(target).length) {
+      throw systemError('bpf_program__attach', -EINVAL, `program '${name}'`, {
+        hint: `It reads ${contextSize} bytes of arguments; tracepoint '${target}' has ${this.#tracepoints.argumentsOf(target).length} arguments of 8 bytes`,
+      })
+    }
     const detach = this.#tracepoints.attach(target, this.#program)
     this.#program.retain()
     return new FallbackLink({ id: this.#machine.newLinkId(), target: section.replace(/^\?/, '') }, () => {
@@ -201,12 +232,7 @@ export class FallbackProgram implements KernelProgram {
         type === BPF_PROG_TYPE.TRACING ? 'Attach it, and fire its tracepoint: kernel.fire(…)' : undefined,
       )
     }
-    const { data, ctx, repeat = 0 } = options
-    if (data !== undefined || repeat !== 0 || (ctx?.length ?? 0) > MAX_CONTEXT) {
-      throw systemError('bpf(BPF_PROG_TEST_RUN)', -EINVAL, `program '${name}'`, {
-        hint: `Programs of type ${programTypeName(type)} take a context of up to ${MAX_CONTEXT} bytes; no data, no repetition`,
-      })
-    }
+    this.#checkInput(options)
     return runner(this.#machine, this.#program, options)
   }
 
@@ -214,6 +240,34 @@ export class FallbackProgram implements KernelProgram {
     if (this.#closed) return
     this.#closed = true
     this.#program.release()
+  }
+
+  /** As bpf_prog_test_run_syscall() and bpf_prog_test_run_raw_tp() do, before anything runs. */
+  #checkInput(options: RunOptions): void {
+    const { name, type } = this.info
+    if (typeof options !== 'object' || options === null)
+      throw new BpfError('BAD_VALUE', `program '${name}': run() takes options: { ctx: new Uint8Array(16) }`)
+    const { data, ctx, repeat = 0 } = options
+    for (const [option, value] of [
+      ['data', data],
+      ['ctx', ctx],
+    ] as const) {
+      if (value === undefined || value instanceof Uint8Array) continue
+      throw new BpfError('BAD_VALUE', `program '${name}': ${option} is a Uint8Array, not ${describe(value)}`)
+    }
+    if (!Number.isInteger(repeat) || repeat < 0 || repeat > MAX_REPEAT)
+      throw new BpfError(
+        'BAD_VALUE',
+        `program '${name}': repeat is an integer from 0 to ${MAX_REPEAT}, not ${describe(repeat)}`,
+      )
+    const size = ctx?.length ?? 0
+    const least = this.#program.contextSize
+    const most = LARGEST_CONTEXT.get(type) ?? 0
+    // One run is what Linux does without being asked to repeat it, and no bytes are no data.
+    if ((data?.length ?? 0) === 0 && repeat <= 1 && size >= least && size <= most) return
+    throw systemError('bpf(BPF_PROG_TEST_RUN)', -EINVAL, `program '${name}'`, {
+      hint: `It takes a context of ${least} to ${most} bytes, not ${size}; no data, and no repetition`,
+    })
   }
 
   #assertOpen(): void {

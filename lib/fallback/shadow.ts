@@ -10,6 +10,8 @@
 export const Access = {
   none: 0,
   read: 1,
+  /** Values of maps that programs may write alone; whoever may write anything else may read it too. */
+  write: 2,
   readWrite: 3,
   /** Simulated user memory, readable and writable for user space. */
   user: 7,
@@ -66,6 +68,18 @@ export class ShadowMap {
       at = whole
     }
     if (at < end) this.#setPart(at, end, access)
+  }
+
+  /** Sets the rights to `size` bytes at the start of each of `count` strides; `address` and `stride` are multiples of 8. */
+  setRepeated(address: number, size: number, stride: number, count: number, access: Access): void {
+    this.set(address, size, access)
+    const start = address / GRANULE
+    const period = stride / GRANULE
+    // Doubles what is there: millions of elements in a few copies.
+    for (let done = 1; done < count; done *= 2) {
+      const more = Math.min(done, count - done)
+      this.bytes.copyWithin(start + done * period, start, start + more * period)
+    }
   }
 
   /** Makes whole granules inaccessible and remembers that they were freed. */

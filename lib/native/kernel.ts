@@ -43,7 +43,8 @@ export class NativeKernel implements Kernel {
     this.#checkStructOps(file)
     const { pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel } = options
     const settings = { name, pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel }
-    return new NativeObject(this.#addon.openObject(file.image, settings, `object '${options.name}'`), options.name)
+    const handle = this.#addon.openObject(file.image, settings, `object '${options.name}'`)
+    return new NativeObject(handle, options.name, file.programs)
   }
 
   /** An older libbpf passes over the sections that it doesn't know, and then fails to load their programs. */

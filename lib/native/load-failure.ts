@@ -1,6 +1,9 @@
 /** Why bpf_object__load failed: told by what libbpf printed, since one errno stands for many causes. */
-import { BpfError, systemError } from '../errors.js'
+import { BpfError, systemError, unsupported, type SourcePosition, type VerifierReport } from '../errors.js'
+import type { ProgramSpec } from '../kernel.js'
 import { errnoName } from '../linux/errno.js'
+import { programType } from '../linux/program-types.js'
+import { isOlderThan } from '../linux/release.js'
 import { unknownSection } from '../linux/sections.js'
 import type { RawFailure } from './addon-types.js'
 import { withoutAcceptedLogs } from './load-log.js'
@@ -80,15 +83,58 @@ export function loadFailure(failure: RawFailure): BpfError {
     if (found !== null) return toError(found, raw)
   }
   const verifier = parseVerifierReport(log)
-  if (verifier !== undefined) {
-    const place = verifier.source === undefined ? '' : ` (${verifier.source.file}:${verifier.source.line})`
-    const message = `program '${verifier.program ?? '?'}' was refused by the verifier: ${verifier.summary}${place}`
-    return new BpfError('VERIFIER_REJECTED', message, { call, errno, verifier })
-  }
+  if (verifier !== undefined) return refusal(verifier, call, errno)
   const program = /prog '([^']*)': BPF program load failed/.exec(log)?.[1]
   const what = program === undefined ? subject : `program '${program}'`
   const hint = loadHint(errnoName(errno)) ?? lastLine(log)
   return systemError(call, errno, what, hint === undefined ? {} : { hint })
+}
+
+/** The error for a program that the verifier refused. */
+function refusal(verifier: VerifierReport, call: string, errno: number): BpfError {
+  const place = verifier.source === undefined ? '' : ` (${verifier.source.file}:${verifier.source.line})`
+  const message = `program '${verifier.program ?? '?'}' was refused by the verifier: ${verifier.summary}${place}`
+  return new BpfError('VERIFIER_REJECTED', message, { call, errno, verifier })
+}
+
+/**
+ * The better error for a program that the verifier refused, if the kernel didn't tell the line of its source.
+ *
+ * @param find  answers the source of an instruction of a program
+ * @returns undefined if it is another error, if the source is in it already, or isn't known
+ */
+export function withSource(
+  error: unknown,
+  find: (program: string, insn: number) => SourcePosition | undefined,
+): BpfError | undefined {
+  if (!(error instanceof BpfError) || error.code !== 'VERIFIER_REJECTED') return undefined
+  const { verifier, call = 'bpf_object__load', errno = 0 } = error
+  if (verifier?.program === undefined || verifier.insn === undefined || verifier.source !== undefined) return undefined
+  const source = find(verifier.program, verifier.insn)
+  return source && refusal({ ...verifier, source }, call, errno)
+}
+
+/**
+ * The better error for a failed load, if a program's type is younger than the running kernel: that answers EINVAL, as it does to
+ * much else. Asked after a failure only, because distributions carry features back to old versions.
+ *
+ * @param programs  the object's
+ * @param release   of the running kernel: `5.10.0-46-cloud-amd64`
+ * @returns undefined if that is not the cause
+ */
+export function typeIsTooNew(
+  error: unknown,
+  programs: readonly Pick<ProgramSpec, 'name' | 'type' | 'autoload'>[],
+  release: string,
+): BpfError | undefined {
+  if (!(error instanceof BpfError) || error.code !== 'EINVAL' || error.verifier !== undefined) return undefined
+  for (const { name, type, autoload } of programs) {
+    const info = programType(type)
+    if (!autoload || info === undefined || !isOlderThan(release, info.since)) continue
+    const what = `program '${name}': type ${info.name}, which is in Linux since ${info.since}`
+    return unsupported(what, `This is Linux ${release}. Set autoload = false on the program if the object can do without it`)
+  }
+  return undefined
 }
 
 function relocationError(

@@ -1,4 +1,5 @@
 /** An object in libbpf's hands. */
+import { release } from 'node:os'
 import { BpfError } from '../errors.js'
 import type {
   AttachTarget,
@@ -14,11 +15,14 @@ import type {
 } from '../kernel.js'
 import { BPF_MAP_TYPE } from '../linux/map-types.js'
 import { didYouMean } from '../nearest.js'
+import type { ProgramDefinition } from '../object-file/types.js'
 import type { AddonMapSpec, AddonObject, MapNumber, ProgramNumber } from './addon-types.js'
 import { NativeLink } from './link.js'
+import { typeIsTooNew, withSource } from './load-failure.js'
 import { programLogs } from './load-log.js'
 import { NativeMap } from './map.js'
 import { NativeProgram } from './program.js'
+import { sourceLine } from './source-line.js'
 
 /** Settings that are numbers to libbpf, in the order in which they are made: sizes are checked against the type. */
 const MAP_NUMBERS: readonly MapNumber[] = [
@@ -31,6 +35,7 @@ const PROGRAM_NUMBERS: readonly ProgramNumber[] = [
 export class NativeObject implements KernelObject {
   readonly #handle: AddonObject
   readonly #name: string
+  readonly #definitions: readonly ProgramDefinition[]
   readonly #mapIndex: ReadonlyMap<string, number>
   readonly #programIndex: ReadonlyMap<string, number>
   readonly #maps = new Map<string, NativeMap>()
@@ -39,9 +44,11 @@ export class NativeObject implements KernelObject {
   #programSpecs: readonly ProgramSpec[]
   #logs: ReadonlyMap<string, string> = new Map()
 
-  constructor(handle: AddonObject, name: string) {
+  /** @param definitions the object file's programs, as far as they are known: for errors */
+  constructor(handle: AddonObject, name: string, definitions: readonly ProgramDefinition[]) {
     this.#handle = handle
     this.#name = name
+    this.#definitions = definitions
     this.#mapSpecs = readMapSpecs(handle)
     this.#programSpecs = handle.programSpecs()
     this.#mapIndex = new Map(this.#mapSpecs.map((spec, index) => [spec.name, index]))
@@ -89,11 +96,19 @@ export class NativeObject implements KernelObject {
   }
 
   load(): void {
-    this.#loaded(this.#handle.load())
+    try {
+      this.#loaded(this.#handle.load())
+    } catch (error) {
+      throw this.#explained(error)
+    }
   }
 
   async loadAsync(): Promise<void> {
-    this.#loaded(await this.#handle.loadAsync())
+    try {
+      this.#loaded(await this.#handle.loadAsync())
+    } catch (error) {
+      throw this.#explained(error)
+    }
   }
 
   map(name: string): NativeMap {
@@ -165,6 +180,12 @@ export class NativeObject implements KernelObject {
     this.#logs = programLogs(printed)
     this.#mapSpecs = readMapSpecs(this.#handle)
     this.#programSpecs = this.#handle.programSpecs()
+  }
+
+  /** What libbpf and the kernel said of a failed load, with what they don't know: the object file and the kernel's age. */
+  #explained(error: unknown): unknown {
+    const find = (program: string, insn: number) => sourceLine(this.#definitions, program, insn)
+    return typeIsTooNew(error, this.#programSpecs, release()) ?? withSource(error, find) ?? error
   }
 
   #indexOf(names: ReadonlyMap<string, number>, kind: 'map' | 'program', name: string): number {

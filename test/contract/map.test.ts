@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { code } from '../support/errors.js'
 import { describeContract, openContract } from '../support/kernels.js'
+import { SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 
 interface Pair {
   readonly left: number
@@ -30,6 +31,13 @@ describeContract('a hash map', (tested) => {
     expect(code(() => map.set(1, 2n, { mode: 'noexist' }))).toBe('EEXIST')
     map.set(1, 3n, { mode: 'exist' })
     expect(map.get(1)).toBe(3n)
+  })
+
+  it.each(['bogus', 'toString', '', null])('refuses the update mode %j', (mode) => {
+    using object = openContract(tested.make()).load()
+    const map = object.map<number, bigint>('counters').set(1, 1n)
+    expect(code(() => map.set(1, 2n, { mode: mode as 'any' }))).toBe('BAD_VALUE')
+    expect(map.get(1)).toBe(1n)
   })
 
   it('is full at max_entries', () => {
@@ -65,25 +73,6 @@ describeContract('a hash map', (tested) => {
     for (let key = 0; key < 4; key++) map.set(key, 1n)
     for (const key of map.keys()) map.delete(key)
     expect([...map]).toEqual([])
-  })
-
-  it('is shared with the programs', () => {
-    using object = openContract(tested.make()).load()
-    const map = object.map<number, bigint>('counters').set(5, 100n)
-    const { retval, ctx } = object.program('bump').run({ ctx: words(5, 11, 0, 0) })
-    expect(retval).toBe(0)
-    expect(new DataView(ctx?.buffer ?? new ArrayBuffer(0), ctx?.byteOffset).getBigUint64(8, true)).toBe(111n)
-    expect(map.get(5)).toBe(111n)
-    expect(object.program('forget').run({ ctx: words(5, 0, 0, 0) }).retval).toBe(0)
-    expect(map.has(5)).toBe(false)
-    expect(object.program('forget').run({ ctx: words(5, 0, 0, 0) }).retval | 0).toBe(-2) // ENOENT
-  })
-
-  it('tells a program that it is full', () => {
-    using object = openContract(tested.make()).load()
-    const map = object.map<number, bigint>('counters')
-    for (let key = 0; key < 4; key++) map.set(key, 1n)
-    expect(object.program('bump').run({ ctx: words(9, 1, 0, 0) }).retval | 0).toBe(-7) // E2BIG
   })
 
   it.each([
@@ -125,19 +114,46 @@ describeContract('an array map', (tested) => {
     expect(code(() => map.set(0, { left: 0, right: 0n, label: '' }, { mode: 'noexist' }))).toBe('EEXIST')
     expect(code(() => map.delete(0))).toBe('EINVAL')
   })
-
-  it('is changed in place by programs', () => {
-    using object = openContract(tested.make()).load()
-    const map = object.map<number, Pair>('pairs').set(1, { left: 4, right: 0n, label: 'old' })
-    const args = new Uint8Array(24)
-    const view = new DataView(args.buffer)
-    view.setInt32(0, -6, true)
-    view.setBigUint64(8, 12n, true)
-    args.set(new TextEncoder().encode('new'), 16)
-    expect(object.program('update_pair').run({ ctx: args }).retval).toBe(0)
-    expect(map.get(1)).toEqual({ left: -2, right: 12n, label: 'new' })
-  })
 })
+
+describeContract(
+  'a map that programs use',
+  (tested) => {
+    it('is shared with them, if it is a hash', () => {
+      using object = openContract(tested.make()).load()
+      const map = object.map<number, bigint>('counters').set(5, 100n)
+      const { retval, ctx } = object.program('bump').run({ ctx: words(5, 11, 0, 0) })
+      expect(retval).toBe(0)
+      expect(new DataView(ctx?.buffer ?? new ArrayBuffer(0), ctx?.byteOffset).getBigUint64(8, true)).toBe(
+        111n,
+      )
+      expect(map.get(5)).toBe(111n)
+      expect(object.program('forget').run({ ctx: words(5, 0, 0, 0) }).retval).toBe(0)
+      expect(map.has(5)).toBe(false)
+      expect(object.program('forget').run({ ctx: words(5, 0, 0, 0) }).retval | 0).toBe(-2) // ENOENT
+    })
+
+    it('tells them that it is full', () => {
+      using object = openContract(tested.make()).load()
+      const map = object.map<number, bigint>('counters')
+      for (let key = 0; key < 4; key++) map.set(key, 1n)
+      expect(object.program('bump').run({ ctx: words(9, 1, 0, 0) }).retval | 0).toBe(-7) // E2BIG
+    })
+
+    it('is changed by them in place, if it is an array', () => {
+      using object = openContract(tested.make()).load()
+      const map = object.map<number, Pair>('pairs').set(1, { left: 4, right: 0n, label: 'old' })
+      const args = new Uint8Array(24)
+      const view = new DataView(args.buffer)
+      view.setInt32(0, -6, true)
+      view.setBigUint64(8, 12n, true)
+      args.set(new TextEncoder().encode('new'), 16)
+      expect(object.program('update_pair').run({ ctx: args }).retval).toBe(0)
+      expect(map.get(1)).toEqual({ left: -2, right: 12n, label: 'new' })
+    })
+  },
+  SYSCALL_PROGRAMS,
+)
 
 function words(...values: readonly number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer)

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { BpfError, type Program } from '../../lib/index.js'
 import { open } from '../../lib/open.js'
 import { describeContract, objectPath, openContract } from '../support/kernels.js'
+import { SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 import { code } from '../support/errors.js'
 
 describeContract('an object', (tested) => {
@@ -24,7 +25,7 @@ describeContract('an object', (tested) => {
   })
 
   it('lists maps and programs with their types', () => {
-    using spec = openContract(tested.make())
+    using spec = open(objectPath('test/contract'), { kernel: tested.make().choice })
     expect(spec.maps['counters']).toMatchObject({ type: 'hash', keySize: 4, valueSize: 8, maxEntries: 4 })
     expect(spec.maps['ring']).toMatchObject({ type: 'ringbuf', maxEntries: 4096 })
     expect(spec.programs['bump']).toMatchObject({ type: 'syscall', section: 'syscall', autoload: true })
@@ -48,26 +49,6 @@ describeContract('an object', (tested) => {
     expect(spec.bss['runs']).toBe(0n)
   })
 
-  it('carries configured variables into the kernel', () => {
-    using spec = openContract(tested.make())
-    spec.rodata['limit'] = 77
-    spec.data['balance'] = -100
-    spec.bss['runs'] = 5n
-    using object = spec.load()
-    expect(object.rodata['limit']).toBe(77)
-    expect(object.data['balance']).toBe(-100)
-    object.program('bump').run({ ctx: bumpArgs(1, 1) })
-    expect(object.bss['runs']).toBe(6n)
-  })
-
-  it('has live variables once loaded, and frozen constants', () => {
-    using object = openContract(tested.make()).load()
-    object.bss['runs'] = 41n
-    object.program('bump').run({ ctx: bumpArgs(1, 1) })
-    expect(object.bss['runs']).toBe(42n)
-    expect(code(() => (object.rodata['limit'] = 1))).toBe('BAD_PHASE')
-  })
-
   it.each([
     ['a number too big', 'limit', 2 ** 32],
     ['a negative number for an unsigned type', 'limit', -1],
@@ -78,6 +59,27 @@ describeContract('an object', (tested) => {
   ])('refuses %s', (_what, name, value) => {
     using spec = openContract(tested.make())
     expect(code(() => (spec.rodata[name] = value))).toBe('BAD_VALUE')
+  })
+
+  it('keeps variables as they were when a value is refused', () => {
+    using spec = openContract(tested.make())
+    expect(code(() => (spec.rodata['limit'] = 'junk'))).toBe('BAD_VALUE')
+    expect(code(() => (spec.rodata['preset'] = { left: 'junk' }))).toBe('BAD_VALUE')
+    spec.rodata['greeting'] = 'changed'
+    using object = spec.load()
+    expect(object.rodata['limit']).toBe(3)
+    expect(object.rodata['preset']).toEqual({ left: -1, right: 1n << 40n, label: 'preset' })
+    object.data['balance'] = 55
+    expect(code(() => (object.data['balance'] = 2 ** 40))).toBe('BAD_VALUE')
+    expect(object.data['balance']).toBe(55)
+  })
+
+  it('answers names that every JavaScript object has like any other unknown name', () => {
+    using object = openContract(tested.make()).load()
+    for (const name of ['constructor', 'toString', 'then', '__proto__', 'hasOwnProperty']) {
+      expect(code(() => object.map(name))).toBe('NOT_FOUND')
+      expect(code(() => object.program(name))).toBe('NOT_FOUND')
+    }
   })
 
   it('resizes maps before it is loaded', () => {
@@ -116,19 +118,6 @@ describeContract('an object', (tested) => {
     expect(() => attach()).toThrow(/Call load\(\) first/)
   })
 
-  it('is closed any number of times, and then refuses everything', () => {
-    const object = openContract(tested.make()).load()
-    const counters = object.map('counters')
-    const bump: Program = object.program('bump')
-    object.close()
-    object.close()
-    expect(object.closed).toBe(true)
-    expect(code(() => counters.get(1))).toBe('CLOSED')
-    expect(code(() => bump.run({ ctx: bumpArgs(1, 1) }))).toBe('CLOSED')
-    expect(code(() => object.attach())).toBe('CLOSED')
-    expect(code(() => object.bss)).toBe('CLOSED')
-  })
-
   it('keeps variables that were fetched from working after close', () => {
     const object = openContract(tested.make()).load()
     const { bss } = object
@@ -142,6 +131,45 @@ describeContract('an object', (tested) => {
     expect(object.kernel.name).toBe(tested.name)
   })
 })
+
+describeContract(
+  'an object with programs that are run',
+  (tested) => {
+    it('carries configured variables into the kernel', () => {
+      using spec = openContract(tested.make())
+      spec.rodata['limit'] = 77
+      spec.data['balance'] = -100
+      spec.bss['runs'] = 5n
+      using object = spec.load()
+      expect(object.rodata['limit']).toBe(77)
+      expect(object.data['balance']).toBe(-100)
+      object.program('bump').run({ ctx: bumpArgs(1, 1) })
+      expect(object.bss['runs']).toBe(6n)
+    })
+
+    it('has live variables once loaded, and frozen constants', () => {
+      using object = openContract(tested.make()).load()
+      object.bss['runs'] = 41n
+      object.program('bump').run({ ctx: bumpArgs(1, 1) })
+      expect(object.bss['runs']).toBe(42n)
+      expect(code(() => (object.rodata['limit'] = 1))).toBe('BAD_PHASE')
+    })
+
+    it('is closed any number of times, and then refuses everything', () => {
+      const object = openContract(tested.make()).load()
+      const counters = object.map('counters')
+      const bump: Program = object.program('bump')
+      object.close()
+      object.close()
+      expect(object.closed).toBe(true)
+      expect(code(() => counters.get(1))).toBe('CLOSED')
+      expect(code(() => bump.run({ ctx: bumpArgs(1, 1) }))).toBe('CLOSED')
+      expect(code(() => object.attach())).toBe('CLOSED')
+      expect(code(() => object.bss)).toBe('CLOSED')
+    })
+  },
+  SYSCALL_PROGRAMS,
+)
 
 function bumpArgs(key: number, delta: number): Uint8Array {
   const args = new Uint8Array(16)

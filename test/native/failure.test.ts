@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { BpfError } from '../../lib/errors.js'
 import type { RawFailure } from '../../lib/native/addon-types.js'
 import { toError } from '../../lib/native/failure.js'
+import { typeIsTooNew, withSource } from '../../lib/native/load-failure.js'
 import { parseVerifierReport } from '../../lib/native/verifier-log.js'
 
 function failure(raw: Partial<RawFailure>): BpfError {
@@ -76,6 +77,44 @@ describe('the error for a failed load', () => {
 
   it('has a hint for a bare EINVAL', () => {
     expect(failure({}).hint).toContain('unknown to it')
+  })
+})
+
+describe('a refusal by a kernel before 6.10', () => {
+  const refused = failure({ log: VERIFIER.replaceAll(/ @ demo\.bpf\.c:\d+/g, '') })
+  const position = { file: 'demo.bpf.c', line: 7, column: 3, text: 'return *p;' }
+
+  it('gets its source from the object file', () => {
+    const error = withSource(refused, (program, insn) => (program === 'f' && insn === 12 ? position : undefined))
+    expect(error).toMatchObject({ code: 'VERIFIER_REJECTED', errno: 22, verifier: { insn: 12, source: position } })
+    expect(error?.message).toContain('(demo.bpf.c:7)')
+  })
+
+  it('stays as it is without line information, and where the kernel told the source', () => {
+    expect(withSource(refused, () => undefined)).toBeUndefined()
+    expect(withSource(failure({ log: VERIFIER }), () => position)).toBeUndefined()
+    expect(withSource(failure({}), () => position)).toBeUndefined()
+  })
+})
+
+describe('the error for a program type that is younger than the kernel', () => {
+  const programs = [
+    { name: 'later', section: 'netfilter', type: 32, autoload: false },
+    { name: 'look', section: 'syscall', type: 31, autoload: true },
+  ]
+
+  it('names the program, the version that it needs, and the one that runs', () => {
+    const error = typeIsTooNew(failure({}), programs, '5.10.0-46-cloud-amd64')
+    expect(error?.code).toBe('UNSUPPORTED')
+    expect(error?.message).toMatch(/'look'.*syscall.*5\.14/)
+    expect(error?.hint).toContain('5.10.0-46')
+  })
+
+  it('is none where the version is young enough, or the cause is known', () => {
+    expect(typeIsTooNew(failure({}), programs, '5.14.0')).toBeUndefined()
+    expect(typeIsTooNew(failure({}), programs, '6.1.0')).toBeUndefined()
+    expect(typeIsTooNew(failure({ log: VERIFIER }), programs, '5.10.0')).toBeUndefined()
+    expect(typeIsTooNew(failure({ errno: 1 }), programs, '5.10.0')).toBeUndefined()
   })
 })
 

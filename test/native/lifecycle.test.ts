@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { describeNative } from '../support/require-kernel.js'
+import { patience } from '../support/patience.js'
+import { describeSince } from '../support/require-kernel.js'
 
 const CHILD = fileURLToPath(new URL('lifecycle-child.mjs', import.meta.url))
+
+/** The object that fills the ring uses bpf_loop(). */
+const BPF_LOOP = '5.17'
 
 interface Ending {
   readonly code: number | string
@@ -14,14 +18,14 @@ interface Ending {
 /** Runs a scenario of lifecycle-child.mjs in a process of its own. */
 function run(scenario: string): Promise<Ending> {
   return new Promise((resolve) => {
-    execFile(process.execPath, ['--expose-gc', CHILD, scenario], { timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, ['--expose-gc', CHILD, scenario], { timeout: patience(30_000) }, (error, stdout, stderr) => {
       const code = error === null ? 0 : (error.signal ?? error.code ?? 'unknown')
       resolve({ code, output: stdout.trim(), errors: stderr })
     })
   })
 }
 
-describeNative('a worker that ends', { timeout: 40_000 }, () => {
+describeSince(BPF_LOOP)('a worker that ends', { timeout: patience(40_000) }, () => {
   it.each([
     ['terminated in mid-stream', 'terminate'],
     ['by process.exit() in its sink', 'workerExit'],
@@ -32,7 +36,7 @@ describeNative('a worker that ends', { timeout: 40_000 }, () => {
   })
 })
 
-describeNative('a process with an open reader', { timeout: 40_000 }, () => {
+describeSince(BPF_LOOP)('a process with an open reader', { timeout: patience(40_000) }, () => {
   it('ends by process.exit() in the sink, with its code', async () => {
     expect((await run('exitInSink')).code).toBe(7)
   })
@@ -68,7 +72,7 @@ describeNative('a process with an open reader', { timeout: 40_000 }, () => {
   })
 })
 
-describeNative('garbage collection', { timeout: 40_000 }, () => {
+describeSince(BPF_LOOP)('garbage collection', { timeout: patience(40_000) }, () => {
   it('takes closed readers only', async () => {
     expect(await run('gc')).toMatchObject({ code: 0, output: '33 33 33' })
   })
@@ -78,7 +82,7 @@ describeNative('garbage collection', { timeout: 40_000 }, () => {
   })
 })
 
-describeNative('the addon', { timeout: 40_000 }, () => {
+describeSince(BPF_LOOP)('the addon', { timeout: patience(40_000) }, () => {
   it('survives methods called on what they do not belong to', async () => {
     expect(await run('hostileThis')).toMatchObject({ code: 0, output: 'handled' })
   })

@@ -3,7 +3,7 @@ import type { KernelObject } from '../../lib/kernel.js'
 import { nativeKernel } from '../../lib/native/kernel.js'
 import { code } from '../support/errors.js'
 import { loadNative, readU32, u32 } from '../support/native.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeNative, describeSince, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 
 const BPF_NOEXIST = 1
 const BPF_EXIST = 2
@@ -126,17 +126,6 @@ describeNative('a native map', () => {
 })
 
 describeNative('the memory of a native map', () => {
-  it('is live in both directions, and the same at each call', () => {
-    const map = object.map('.bss')
-    const memory = map.memory()
-    expect(memory?.length).toBe(map.info.valueSize)
-    object.program('count').run({ ctx: u32(0) })
-    expect(readU32(memory)).toBe(1)
-    memory?.set(u32(41))
-    expect(object.program('count').run({ ctx: u32(0) }).retval).toBe(42)
-    expect(map.memory()).toBe(memory)
-  })
-
   it('has entries 8-byte aligned, and ends with the last one', () => {
     const map = object.map('mapped')
     const memory = map.memory()
@@ -156,5 +145,18 @@ describeNative('the memory of a native map', () => {
     map.close()
     expect(memory?.length).toBe(0)
     expect(() => view.getUint32(0)).toThrow(TypeError)
+  })
+})
+
+describeSince(SYSCALL_PROGRAMS)('the memory of a native map that a program uses', () => {
+  it('is live in both directions, and the same at each call', () => {
+    const map = object.map('.bss')
+    const memory = map.memory()
+    expect(memory?.length).toBe(map.info.valueSize)
+    object.program('count').run({ ctx: u32(0) })
+    expect(readU32(memory)).toBe(1)
+    memory?.set(u32(41))
+    expect(object.program('count').run({ ctx: u32(0) }).retval).toBe(42)
+    expect(map.memory()).toBe(memory)
   })
 })

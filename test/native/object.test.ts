@@ -1,11 +1,13 @@
 import { readdirSync } from 'node:fs'
 import { afterEach, expect, it } from 'vitest'
-import { BpfError } from '../../lib/errors.js'
+import type { BpfError } from '../../lib/errors.js'
 import type { KernelObject } from '../../lib/kernel.js'
 import { nativeKernel } from '../../lib/native/kernel.js'
+import { open } from '../../lib/open.js'
 import { code } from '../support/errors.js'
+import { objectPath } from '../support/kernels.js'
 import { imageOf, loadNative, openNative, readU32, thrownBy, u32 } from '../support/native.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeNative, describeSince, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 
 const opened: KernelObject[] = []
 afterEach(() => {
@@ -35,32 +37,9 @@ describeNative('a native object', () => {
     }
   })
 
-  it('loads what was configured', () => {
-    const object = kept(openNative('native_maps'))
-    object.configureMap('hash', { maxEntries: 77 })
-    expect(object.maps.find(({ name }) => name === 'hash')?.maxEntries).toBe(77)
-    object.configureProgram('packet', { autoload: false })
-    expect(object.initialValue('hash')).toBeUndefined()
-    expect(readU32(object.initialValue('.rodata'))).toBe(1)
-    object.setInitialValue('.rodata', u32(5))
-    object.load()
-
-    expect(object.map('hash').info.maxEntries).toBe(77)
-    expect(object.program('count').run({ ctx: u32(0) }).retval).toBe(5)
-    expect(code(() => object.program('packet'))).toBe('BAD_PHASE')
-  })
-
-  it('loads on another thread, busy meanwhile', async () => {
-    const object = kept(openNative('native_maps'))
-    const loading = object.loadAsync()
-    expect(code(() => object.configureMap('hash', { maxEntries: 5 }))).toBe('BAD_PHASE')
-    expect(code(() => object.load())).toBe('BAD_PHASE')
-    await loading
-    expect(object.program('count').info.id).toBeGreaterThan(0)
-  })
-
   it('may be closed while it is being loaded', async () => {
     const object = openNative('native_maps')
+    object.configureProgram('count', { autoload: false })
     const loading = object.loadAsync()
     object.close()
     await expect(loading).rejects.toMatchObject({ code: 'CLOSED' })
@@ -69,24 +48,6 @@ describeNative('a native object', () => {
 
   it('rejects the promise with what the kernel said', async () => {
     await expect(kept(openNative('rejected')).loadAsync()).rejects.toMatchObject({ code: 'VERIFIER_REJECTED' })
-  })
-
-  it('is configured before load(), used after it, and closed any number of times', () => {
-    const object = kept(openNative('native_maps'))
-    expect(code(() => object.map('hash'))).toBe('BAD_PHASE')
-    expect(code(() => object.program('count'))).toBe('BAD_PHASE')
-    object.load()
-    expect(code(() => object.configureMap('hash', { maxEntries: 5 }))).toBe('BAD_PHASE')
-    expect(code(() => object.setInitialValue('.bss', u32(1)))).toBe('BAD_PHASE')
-    expect(code(() => object.load())).toBe('BAD_PHASE')
-    const map = object.map('hash')
-    const program = object.program('count')
-    object.close()
-    object.close()
-    expect(code(() => object.load())).toBe('CLOSED')
-    expect(code(() => map.lookup(u32(1), new Uint8Array(8), 0))).toBe('CLOSED')
-    expect(code(() => program.run({ ctx: u32(0) }))).toBe('CLOSED')
-    expect(code(() => program.attach())).toBe('CLOSED')
   })
 
   it('refuses wrong names, sizes and numbers', () => {
@@ -113,8 +74,53 @@ describeNative('a native object', () => {
     const object = kept(
       nativeKernel().openObject({ ...imageOf('native_maps'), image: shifted.subarray(3) }, { name: 'x' }),
     )
+    object.configureProgram('count', { autoload: false })
     object.load()
     expect(object.map('hash').info.type).toBe(1)
+  })
+})
+
+describeSince(SYSCALL_PROGRAMS)('a native object with programs that are run', () => {
+  it('loads what was configured', () => {
+    const object = kept(openNative('native_maps'))
+    object.configureMap('hash', { maxEntries: 77 })
+    expect(object.maps.find(({ name }) => name === 'hash')?.maxEntries).toBe(77)
+    object.configureProgram('packet', { autoload: false })
+    expect(object.initialValue('hash')).toBeUndefined()
+    expect(readU32(object.initialValue('.rodata'))).toBe(1)
+    object.setInitialValue('.rodata', u32(5))
+    object.load()
+
+    expect(object.map('hash').info.maxEntries).toBe(77)
+    expect(object.program('count').run({ ctx: u32(0) }).retval).toBe(5)
+    expect(code(() => object.program('packet'))).toBe('BAD_PHASE')
+  })
+
+  it('loads on another thread, busy meanwhile', async () => {
+    const object = kept(openNative('native_maps'))
+    const loading = object.loadAsync()
+    expect(code(() => object.configureMap('hash', { maxEntries: 5 }))).toBe('BAD_PHASE')
+    expect(code(() => object.load())).toBe('BAD_PHASE')
+    await loading
+    expect(object.program('count').info.id).toBeGreaterThan(0)
+  })
+
+  it('is configured before load(), used after it, and closed any number of times', () => {
+    const object = kept(openNative('native_maps'))
+    expect(code(() => object.map('hash'))).toBe('BAD_PHASE')
+    expect(code(() => object.program('count'))).toBe('BAD_PHASE')
+    object.load()
+    expect(code(() => object.configureMap('hash', { maxEntries: 5 }))).toBe('BAD_PHASE')
+    expect(code(() => object.setInitialValue('.bss', u32(1)))).toBe('BAD_PHASE')
+    expect(code(() => object.load())).toBe('BAD_PHASE')
+    const map = object.map('hash')
+    const program = object.program('count')
+    object.close()
+    object.close()
+    expect(code(() => object.load())).toBe('CLOSED')
+    expect(code(() => map.lookup(u32(1), new Uint8Array(8), 0))).toBe('CLOSED')
+    expect(code(() => program.run({ ctx: u32(0) }))).toBe('CLOSED')
+    expect(code(() => program.attach())).toBe('CLOSED')
   })
 
   it('leaves no file descriptor behind', () => {
@@ -137,12 +143,12 @@ describeNative('a native object', () => {
 
 describeNative('what the native kernel says of a refused object', () => {
   it('has the verifier report, with instruction and source line', () => {
-    const error = thrownBy(() => kept(openNative('rejected')).load())
-    expect(error).toBeInstanceOf(BpfError)
+    const error = thrownBy(() => open(objectPath('test/rejected'), { kernel: 'native' }).load())
     expect(error).toMatchObject({
       code: 'VERIFIER_REJECTED',
       call: 'bpf_object__load',
       errno: 13,
+      message: expect.stringContaining('(rejected.bpf.c:18)') as string,
       verifier: {
         program: 'careless',
         summary: "R0 invalid mem access 'map_value_or_null'",

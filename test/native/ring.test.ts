@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { KernelObject, KernelReader, RecordSink, ReaderOptions } from '../../lib/kernel.js'
 import { code } from '../support/errors.js'
 import { loadNative, numbersOf, produce, RING_OPTIONS } from '../support/native.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeSince } from '../support/require-kernel.js'
 
 let object: KernelObject
 const readers: KernelReader[] = []
@@ -28,7 +28,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 const range = (count: number, first = 0) => Array.from({ length: count }, (_, i) => first + i)
 
-describeNative('a native ring reader', () => {
+describeSince('5.17')('a native ring reader', () => {
   it('is paused until resume(), then delivers everything in order', async () => {
     const seen: number[] = []
     const reader = open((batch) => seen.push(...numbersOf(batch)))

@@ -6,7 +6,7 @@ import { createKernel } from '../../lib/fallback/index.js'
 import type { Kernel } from '../../lib/kernel.js'
 import { open } from '../../lib/open.js'
 import type { OpenObject } from '../../lib/open-object.js'
-import { describeSince } from './require-kernel.js'
+import { describeSince, linuxIsAtLeast, SYSCALL_PROGRAMS } from './require-kernel.js'
 
 export interface TestedKernel {
   readonly name: 'native' | 'fallback'
@@ -58,14 +58,16 @@ const fallback: TestedKernel = {
   },
 }
 
+/** None in a virtual machine: there the question is what its kernel does. */
+const simulated = process.env['VM'] === '1' ? [] : [fallback]
+
 /**
  * Declares the tests once for each kernel. Native ones are skipped without privileges, unless REQUIRE_KERNEL=1 makes them fail.
  *
- * @param since the Linux version that the tests need: `5.14`, for an object with programs of type `syscall`
+ * @param since the Linux version that the tests need: {@link SYSCALL_PROGRAMS}, if they run programs of the contract object
  */
 export function describeContract(title: string, tests: (kernel: TestedKernel) => void, since = '5.8'): void {
-  // In a virtual machine the question is what its kernel does: the fallback asks none.
-  if (process.env['VM'] !== '1') describe(`${title} (fallback)`, () => tests(fallback))
+  for (const kernel of simulated) describe(`${title} (${kernel.name})`, () => tests(kernel))
   describeSince(since)(`${title} (native)`, () => tests(native))
 }
 
@@ -73,6 +75,12 @@ export function objectPath(name: string): URL {
   return new URL(`../../bpf/${name}.bpf.o`, import.meta.url)
 }
 
+/** Programs of type `syscall` are left out where Linux has none: tests that run them say `since` {@link SYSCALL_PROGRAMS}. */
 export function openContract(kernel: TestKernel): OpenObject {
-  return open(objectPath('test/contract'), { kernel: kernel.choice })
+  const spec = open(objectPath('test/contract'), { kernel: kernel.choice })
+  if (kernel.choice === 'native' && !linuxIsAtLeast(SYSCALL_PROGRAMS)) {
+    for (const program of Object.values(spec.programs))
+      if (program.type === 'syscall') program.autoload = false
+  }
+  return spec
 }

@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs'
 import type { KernelObject, RecordBatch, ReaderOptions } from '../../lib/kernel.js'
 import { nativeKernel } from '../../lib/native/kernel.js'
+import { BPF_PROG_TYPE } from '../../lib/linux/program-types.js'
 import type { ObjectFile } from '../../lib/object-file/types.js'
+import { linuxIsAtLeast, SYSCALL_PROGRAMS } from './require-kernel.js'
 
 /** An object file of which the native kernel needs the bytes only: libbpf reads the rest itself. */
 export function imageOf(name: string): ObjectFile {
@@ -23,8 +25,14 @@ export function openNative(name: string): KernelObject & { close(): void } {
   return nativeKernel().openObject(imageOf(name), { name })
 }
 
+/** Programs of type `syscall` are left out where Linux has none. */
 export function loadNative(name: string): KernelObject {
   const object = openNative(name)
+  if (!linuxIsAtLeast(SYSCALL_PROGRAMS)) {
+    for (const { name: program, type } of object.programs) {
+      if (type === BPF_PROG_TYPE.SYSCALL) object.configureProgram(program, { autoload: false })
+    }
+  }
   object.load()
   return object
 }

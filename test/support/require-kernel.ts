@@ -2,6 +2,7 @@
 import { release } from 'node:os'
 import { describe, type TestOptions } from 'vitest'
 import { BPF_PROG_TYPE } from '../../lib/linux/program-types.js'
+import { isOlderThan } from '../../lib/linux/release.js'
 import { loadAddon } from '../../lib/native/addon.js'
 import { checkPrivileges } from '../../lib/native/privileges.js'
 
@@ -13,7 +14,13 @@ export function nativeIsAllowed(): boolean {
   )
 }
 
-type Describe = (title: string, ...rest: readonly [() => void] | readonly [TestOptions, () => void]) => void
+/** The Linux version that brought programs of type `syscall`, which tests run on demand. */
+export const SYSCALL_PROGRAMS = '5.14'
+
+interface Describe {
+  (title: string, tests: () => void): void
+  (title: string, options: TestOptions, tests: () => void): void
+}
 
 /**
  * `describe` for tests that need Linux's bpf() as it is since a version. On older kernels they are skipped, under a title that
@@ -22,18 +29,20 @@ type Describe = (title: string, ...rest: readonly [() => void] | readonly [TestO
  * @param version the Linux version that brought the youngest feature that the tests need: `5.14`
  */
 export function describeSince(version: string): Describe {
-  if (!nativeIsAllowed()) return describe.skip
-  return isOlder(release(), version)
-    ? (title, ...rest) => describe.skip(`${title} [needs Linux ${version}]`, ...(rest as [() => void]))
-    : describe
+  const isAllowed = nativeIsAllowed()
+  const isTooOld = isAllowed && !linuxIsAtLeast(version)
+  const suite = isAllowed && !isTooOld ? describe : describe.skip
+  const note = isTooOld ? ` [needs Linux ${version}]` : ''
+  return (title: string, first: TestOptions | (() => void), second?: () => void) => {
+    const [options, tests] = typeof first === 'function' ? [{}, first] : [first, second]
+    suite(title + note, options, tests)
+  }
 }
 
 /** `describe` for tests that need Linux's bpf(), as far back as this library goes: to ring buffers. */
 export const describeNative = describeSince('5.8')
 
-/** Whether a kernel's release (`uname -r`) comes before a version, by major and minor number. */
-function isOlder(kernelRelease: string, version: string): boolean {
-  const [major = 0, minor = 0] = kernelRelease.split('.').map((part) => Number.parseInt(part, 10))
-  const [wantedMajor = 0, wantedMinor = 0] = version.split('.').map(Number)
-  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor)
+/** Whether the kernel of this machine is of a version, or newer: `5.14`. */
+export function linuxIsAtLeast(version: string): boolean {
+  return !isOlderThan(release(), version)
 }

@@ -3,7 +3,9 @@
  * trap that names helper and argument, never a stray access.
  */
 import { BpfError } from '../../errors.js'
+import { helperTakesMap, WRITING_HELPERS } from '../../linux/helper-maps.js'
 import { helperById } from '../../linux/helpers.js'
+import { BPF_MAP_FLAGS, mapTypeName } from '../../linux/map-types.js'
 import type { Machine } from '../machine.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Access, type Memory } from '../memory.js'
@@ -64,7 +66,7 @@ export function pointer(
   throw helperTrap(engine, helper, `r${register}: ${describeFault(memory, high, address, size, access)}`)
 }
 
-/** The map whose address is in a register. @throws BpfError `TRAP` */
+/** The map whose address is in a register, if the helper takes such a map. @throws BpfError `TRAP` */
 export function mapIn(
   machine: Machine,
   registers: Registers,
@@ -74,7 +76,18 @@ export function mapIn(
 ): LoadedMap {
   const map =
     registers.hi[register] === KERNEL_HI ? machine.maps.get(unsigned(registers, register)) : undefined
-  if (map !== undefined) return map
+  if (map !== undefined) {
+    const { type, flags } = map.storage.attributes
+    if (!helperTakesMap(helper, type))
+      throw helperTrap(
+        engine,
+        helper,
+        `cannot pass map_type ${type} into it: map '${map.name}' is a ${mapTypeName(type)}`,
+      )
+    if ((flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0 && WRITING_HELPERS.has(helper))
+      throw helperTrap(engine, helper, `write into map forbidden: programs may only read map '${map.name}'`)
+    return map
+  }
   throw helperTrap(engine, helper, `r${register} is no map`)
 }
 
@@ -82,6 +95,21 @@ export function mapIn(
 export function helperTrap(engine: Engine, helper: number, problem: string): BpfError {
   const name = helperById(helper)?.name ?? 'unknown'
   return new BpfError('TRAP', `program '${engine.program.name}': call bpf_${name}#${helper}: ${problem}`)
+}
+
+/**
+ * Whether a callback that has returned asks for an end: it answers 1.
+ * @throws BpfError `TRAP` for what is neither 0 nor 1
+ */
+export function callbackEnds({ lo, hi }: Registers, engine: Engine, helper: number): boolean {
+  const low = lo[0] ?? 0
+  if (hi[0] === 0 && (low === 0 || low === 1)) return low === 1
+  const value = BigInt.asIntN(64, (BigInt(hi[0] ?? 0) << 32n) | BigInt(low >>> 0))
+  throw helperTrap(
+    engine,
+    helper,
+    `at callback return the register R0 is ${value}, should have been in [0, 1]`,
+  )
 }
 
 const decoder = new TextDecoder()

@@ -1,6 +1,6 @@
 /** Callbacks: bpf_loop. Linux 5.17. */
 import { E2BIG, EINVAL } from '../errors.js'
-import { flagsIn, give, unsigned, type HelperFamily } from './arguments.js'
+import { callbackEnds, flagsIn, give, unsigned, type HelperFamily } from './arguments.js'
 
 const LOOP = 181
 /** BPF_MAX_LOOPS */
@@ -23,7 +23,7 @@ export const iterateHelpers: HelperFamily = () => ({
     while (done < count) {
       args[0] = done++
       engine.call(callback, args)
-      if (registers.lo[0] !== 0 || registers.hi[0] !== 0) break
+      if (callbackEnds(registers, engine, LOOP)) break
     }
     give(registers, done)
   },

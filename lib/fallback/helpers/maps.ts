@@ -1,7 +1,16 @@
 /** Helpers on map elements: kernel/bpf/helpers.c. */
 import { EINVAL } from '../errors.js'
 import { Access } from '../memory.js'
-import { flagsIn, give, givePointer, helperTrap, mapIn, pointer, type HelperFamily } from './arguments.js'
+import {
+  callbackEnds,
+  flagsIn,
+  give,
+  givePointer,
+  helperTrap,
+  mapIn,
+  pointer,
+  type HelperFamily,
+} from './arguments.js'
 
 const LOOKUP = 1
 const UPDATE = 2
@@ -75,7 +84,7 @@ export const mapHelpers: HelperFamily = (machine) => {
       const high = registers.hi[1] ?? 0
       const visited = forEach((key, value) => {
         engine.call(callback, [map.address, high, key, high, value, high, lowContext, highContext])
-        return (registers.lo[0] ?? 0) === 0 && registers.hi[0] === 0
+        return !callbackEnds(registers, engine, FOR_EACH)
       })
       give(registers, visited)
     },

@@ -59,7 +59,7 @@ export const printHelpers: HelperFamily = (machine) => {
     /** bpf_snprintf(str, str_size, fmt, data, data_len): bytes that the whole text needs, NUL included. Linux 5.13. */
     [SNPRINTF](registers, engine) {
       const size = unsigned(registers, 2)
-      const to = pointer(memory, registers, 1, size, Access.readWrite, engine, SNPRINTF)
+      const to = pointer(memory, registers, 1, size, Access.write, engine, SNPRINTF)
       const bytes = unsigned(registers, 5)
       if (bytes % 8 !== 0 || bytes > 8 * MAX_ARGUMENTS) return give(registers, EINVAL)
       const data = pointer(memory, registers, 4, bytes, Access.read, engine, SNPRINTF)

@@ -34,7 +34,7 @@ function read(machine: Machine, helper: number, source: Source): HelperFunction 
   const { memory } = machine
   return (registers, engine) => {
     const size = unsigned(registers, 2)
-    const to = pointer(memory, registers, 1, size, Access.readWrite, engine, helper)
+    const to = pointer(memory, registers, 1, size, Access.write, engine, helper)
     const from = unsigned(registers, 3)
     if (size === 0) return give(registers, 0)
     if (readable(machine, registers, from, size, source)) {
@@ -51,7 +51,7 @@ function readText(machine: Machine, helper: number, source: Source): HelperFunct
   const { memory } = machine
   return (registers, engine) => {
     const size = unsigned(registers, 2)
-    const to = pointer(memory, registers, 1, size, Access.readWrite, engine, helper)
+    const to = pointer(memory, registers, 1, size, Access.write, engine, helper)
     if (size === 0) return give(registers, 0)
     const from = unsigned(registers, 3)
     const bytes = memory.u8

@@ -50,7 +50,9 @@ export const ringBufferHelpers: HelperFamily = (machine) => {
     [RESERVE](registers, engine) {
       const ring = ringIn(machine, registers, engine, RESERVE)
       const fits = registers.hi[2] === 0 && flagsIn(registers, 3) === 0
-      givePointer(registers, fits ? ring.reserve(unsigned(registers, 2)) : 0)
+      const record = fits ? ring.reserve(unsigned(registers, 2)) : 0
+      if (record !== 0) machine.reservations.add(ring, record)
+      givePointer(registers, record)
     },
     [SUBMIT]: committer(machine, SUBMIT, false),
     [DISCARD]: committer(machine, DISCARD, true),
@@ -64,20 +66,12 @@ export const ringBufferHelpers: HelperFamily = (machine) => {
 function committer(machine: Machine, helper: number, discard: boolean): HelperFunction {
   return (registers, engine) => {
     const record = unsigned(registers, 1)
-    const ring = registers.hi[1] === KERNEL_HI ? ringOf(machine, record) : undefined
+    const ring = registers.hi[1] === KERNEL_HI ? machine.reservations.take(record) : undefined
     if (ring === undefined) throw helperTrap(engine, helper, 'r1 is no reserved record')
     const flags = flagsIn(registers, 2)
     ring.commit(record, Number.isFinite(flags) ? flags : unsigned(registers, 2), discard)
     give(registers, 0)
   }
-}
-
-/** The ring buffer in whose data a record lies. */
-function ringOf(machine: Machine, record: number): RingBufferMap | undefined {
-  for (const { storage } of machine.maps.values()) {
-    if (storage instanceof RingBufferMap && storage.holds(record)) return storage
-  }
-  return undefined
 }
 
 function ringIn(machine: Machine, registers: Registers, engine: Engine, helper: number): RingBufferMap {

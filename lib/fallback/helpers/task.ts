@@ -32,7 +32,7 @@ export const taskHelpers: HelperFamily = (machine) => {
     /** bpf_get_current_comm: always NUL-terminated, padded with zeroes. */
     [CURRENT_COMM](registers, engine) {
       const size = unsigned(registers, 2)
-      const to = pointer(memory, registers, 1, size, Access.readWrite, engine, CURRENT_COMM)
+      const to = pointer(memory, registers, 1, size, Access.write, engine, CURRENT_COMM)
       if (size === 0) return give(registers, EINVAL)
       memory.u8.fill(0, to, to + size)
       memory.u8.set(encoder.encode(machine.task.comm).subarray(0, size - 1), to)

@@ -1,5 +1,6 @@
 /** The context of a raw tracepoint: its arguments, 64 bits each. */
 import { BpfError } from '../../errors.js'
+import { describe } from '../describe.js'
 import { Access, KERNEL_HI } from '../memory.js'
 import type { Machine } from '../machine.js'
 import { KernelStruct, type FieldValues } from './kernel-struct.js'
@@ -27,6 +28,11 @@ export function prepareArguments(
   args: readonly TracepointArgument[],
   values: TracepointArguments,
 ): readonly PreparedArgument[] {
+  if (typeof values !== 'object' || values === null)
+    throw new BpfError(
+      'BAD_VALUE',
+      `tracepoint '${tracepoint}' takes its arguments in an array or by name (${signature(args)}), not ${describe(values)}`,
+    )
   const list = Array.isArray(values)
     ? (values as readonly ArgumentValue[])
     : byName(tracepoint, args, values as Readonly<Record<string, ArgumentValue>>)

@@ -1,6 +1,7 @@
 /** A simulated task: a thread, which leads its process or belongs to one. */
 import { BpfError } from '../../errors.js'
 import { KernelStruct, type ChangeCounter, type FieldValues } from './kernel-struct.js'
+import { checkId, checkIdentity, checkOptions, checkProgram, checkText, statusOf } from './task-checks.js'
 import { userAddress, type UserMemory } from './user-memory.js'
 
 /** What a task does when it starts and ends; the values by field name are the kernel's `struct task_struct` and what hangs on it. */
@@ -38,6 +39,8 @@ export interface TaskWorld {
 }
 
 const TASK_COMM_LEN = 16
+/** Pid of the first process. */
+const INIT = 1
 /** include/linux/sched/signal.h */
 const SIGNAL_GROUP_EXIT = 4
 /** include/linux/sched.h */
@@ -45,8 +48,6 @@ const PF_EXITING = 4
 const PF_FORKNOEXEC = 0x40
 const SIGCHLD = 17
 const DEFAULT_PRIORITY = 120
-/** Bit of an exit status: a core was dumped. */
-const CORE_DUMPED = 0x80
 
 /** What all threads of a process have in common. */
 export interface Process {
@@ -87,8 +88,8 @@ export class Task {
     this.pid = init.pid
     this.tgid = process?.leader.pid ?? init.pid
     this.#comm = cut(init.comm)
-    this.#uid = id(init.uid, 'uid')
-    this.#gid = id(init.gid, 'gid')
+    this.#uid = checkId(init.uid, 'uid')
+    this.#gid = checkId(init.gid, 'gid')
     this.#parent = parent
     this.#cred = new KernelStruct('cred', this.#credentials(), world.changes)
     const now = world.now()
@@ -133,6 +134,7 @@ export class Task {
   }
 
   set comm(comm: string) {
+    checkText('comm', comm)
     this.#comm = cut(comm)
     this.struct.set({ comm: this.#comm })
   }
@@ -142,7 +144,7 @@ export class Task {
   }
 
   set uid(uid: number) {
-    this.#uid = id(uid, 'uid')
+    this.#uid = checkId(uid, 'uid')
     this.#cred.set(this.#credentials())
   }
 
@@ -151,7 +153,7 @@ export class Task {
   }
 
   set gid(gid: number) {
-    this.#gid = id(gid, 'gid')
+    this.#gid = checkId(gid, 'gid')
     this.#cred.set(this.#credentials())
   }
 
@@ -188,6 +190,7 @@ export class Task {
 
   /** Sets members of the `struct task_struct` by name. */
   setFields(fields: FieldValues): void {
+    checkIdentity({ fields })
     this.struct.set(fields)
   }
 
@@ -213,6 +216,9 @@ export class Task {
     options: { readonly comm?: string } = {},
   ): this {
     this.#assertAlive('execute')
+    checkProgram(filename, argv)
+    checkOptions('exec', options, "{ comm: 'curl' }")
+    if (options.comm !== undefined) checkText('comm', options.comm)
     const { process } = this
     const memory = this.#world.createUserMemory()
     const args = encoder.encode(argv.map((arg) => `${arg}\0`).join(''))
@@ -264,6 +270,7 @@ export class Task {
   /** Puts bytes or a NUL-terminated text into the process's memory. @returns the user address */
   place(data: Uint8Array | string): bigint {
     this.#assertAlive('place data in')
+    if (!(data instanceof Uint8Array)) checkText('data', data)
     this.process.memory ??= this.#world.createUserMemory()
     const bytes = typeof data === 'string' ? encoder.encode(`${data}\0`) : data
     return userAddress(this.process.memory.place(bytes, `user data of ${this.#comm}`))
@@ -276,6 +283,7 @@ export class Task {
    */
   exit(exit: Exit = 0): void {
     this.#assertAlive('exit from')
+    this.#assertMayEnd()
     const status = statusOf(exit)
     this.process.signal.set({ group_exit_code: status, flags: SIGNAL_GROUP_EXIT })
     const others = [...this.process.threads].filter((thread) => thread !== this)
@@ -286,11 +294,14 @@ export class Task {
   /** Ends this thread alone, as the system call `exit()` does. Fires `sched_process_exit`. */
   exitThread(code = 0): void {
     this.#assertAlive('exit from')
+    if (this.process.threads.size === 1) this.#assertMayEnd()
     this.#end(statusOf(code))
   }
 
   #clone(options: ForkOptions, process: Process | undefined): Task {
     this.#assertAlive('fork from')
+    checkOptions(process === undefined ? 'fork' : 'thread', options, "{ pid: 42, comm: 'worker' }")
+    checkIdentity(options)
     const pid = this.#world.claimPid(options.pid)
     const child = new Task(
       this.#world,
@@ -341,34 +352,21 @@ export class Task {
     return { uid, euid: uid, suid: uid, fsuid: uid, gid, egid: gid, sgid: gid, fsgid: gid }
   }
 
+  #assertMayEnd(): void {
+    if (this.tgid !== INIT) return
+    throw new BpfError('EPERM', `task ${this.pid} (${this.#comm}) can't end: it is the first process`, {
+      errno: 1,
+      hint: 'Linux panics: "Attempted to kill init!". End a child: kernel.tasks.spawn(…).exit(0)',
+    })
+  }
+
   #assertAlive(what: string): void {
     if (!this.alive)
       throw new BpfError('BAD_PHASE', `can't ${what} task ${this.pid} (${this.#comm}): it has ended`)
   }
 }
 
-function statusOf(exit: Exit): number {
-  if (typeof exit === 'number') {
-    if (!Number.isInteger(exit) || exit < 0 || exit > 255) {
-      throw new BpfError('BAD_VALUE', `an exit code is 0…255, not ${exit}`, {
-        hint: 'For a signal: exit({ signal: 9 })',
-      })
-    }
-    return exit << 8
-  }
-  const { signal, core = false } = exit
-  if (!Number.isInteger(signal) || signal < 1 || signal > 64) {
-    throw new BpfError('BAD_VALUE', `a signal is 1…64, not ${String(signal)}`)
-  }
-  return signal | (core ? CORE_DUMPED : 0)
-}
-
 function cut(comm: string): string {
   const bytes = encoder.encode(comm)
   return bytes.length < TASK_COMM_LEN ? comm : new TextDecoder().decode(bytes.subarray(0, TASK_COMM_LEN - 1))
-}
-
-function id(value: number, what: string): number {
-  if (Number.isInteger(value) && value >= 0 && value <= 0xffffffff) return value
-  throw new BpfError('BAD_VALUE', `a ${what} is an unsigned 32-bit integer, not ${String(value)}`)
 }

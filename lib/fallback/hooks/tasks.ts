@@ -1,6 +1,8 @@
 /** The simulated tasks, and which one is current. */
 import { BpfError } from '../../errors.js'
 import type { FieldValues } from './kernel-struct.js'
+import { describe } from '../describe.js'
+import { checkIdentity, checkOptions, checkProgram, checkText } from './task-checks.js'
 import { Task, type TaskIdentity, type TaskWorld } from './task.js'
 
 /** A task as a test describes it. What isn't given stays as it is, or is what a new task has. */
@@ -79,6 +81,12 @@ export class Tasks implements Iterable<Task> {
    * @throws BpfError `BAD_VALUE` for a pid that is taken, `TRAP` for what an attached program did
    */
   spawn(options: SpawnOptions): Task {
+    checkOptions('spawn', options, "{ filename: '/usr/bin/curl', argv: ['curl', 'localhost'] }")
+    // Before the fork: a refused call leaves no child behind.
+    checkProgram(options.filename, options.argv)
+    if (options.comm !== undefined) checkText('comm', options.comm)
+    if (options.parent !== undefined && !(options.parent instanceof Task))
+      throw new BpfError('BAD_VALUE', `spawn(): parent is a task, not ${describe(options.parent)}`)
     const { pid, parent = this.#current, filename, argv = [filename], comm, uid, gid, fields } = options
     const child = parent.fork({
       ...(pid !== undefined && { pid }),
@@ -108,6 +116,7 @@ export class Tasks implements Iterable<Task> {
     if (typeof task !== 'object' || task === null || !isPid(task.pid)) {
       throw new BpfError('BAD_VALUE', `a task has a pid from 1 to ${PID_MAX}: { pid: 42, comm: 'curl' }`)
     }
+    checkIdentity(task)
     const known = this.#byPid.get(task.pid)
     const parent = task.parent === undefined ? undefined : this.#resolve(task.parent)
     if (known === undefined) return this.#create(task, parent ?? this.#init)

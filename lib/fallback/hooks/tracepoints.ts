@@ -1,6 +1,7 @@
 /** Tracepoints: their arguments, and the programs attached to them. */
 import { BpfError } from '../../errors.js'
 import { errno } from '../../linux/errno.js'
+import { describe } from '../describe.js'
 import { didYouMean } from '../../nearest.js'
 
 /** One argument, as the kernel's tracepoint has it. */
@@ -191,8 +192,19 @@ export class Tracepoints<P extends TracepointProgram> {
    * @throws BpfError `BAD_VALUE` for a bad name, an unknown type, or more than 12 arguments; `EBUSY` while programs are attached to it
    */
   define(name: string, args: readonly TracepointArgument[]): void {
-    if (!/^\w+$/.test(name))
-      throw new BpfError('BAD_VALUE', `a tracepoint's name is a C identifier, not '${name}'`)
+    if (typeof name !== 'string' || !/^\w+$/.test(name))
+      throw new BpfError('BAD_VALUE', `a tracepoint's name is a C identifier, not ${describe(name)}`)
+    const isArgument = (arg: unknown): boolean =>
+      typeof arg === 'object' &&
+      arg !== null &&
+      typeof (arg as Partial<TracepointArgument>).name === 'string' &&
+      typeof (arg as Partial<TracepointArgument>).type === 'string'
+    if (!Array.isArray(args) || !args.every(isArgument)) {
+      throw new BpfError(
+        'BAD_VALUE',
+        `tracepoint '${name}': its arguments are an array such as [{ name: 'pid', type: 'int' }], not ${describe(args)}`,
+      )
+    }
     if (args.length > MAX_ARGUMENTS)
       throw new BpfError('BAD_VALUE', `tracepoint '${name}' has more than ${MAX_ARGUMENTS} arguments`)
     for (const { type } of args) argumentKind(type)

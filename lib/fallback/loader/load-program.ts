@@ -1,13 +1,16 @@
 /** From a program's definition to an engine that runs it: link, relocate, check, compile. */
 import { BpfError, unsupported } from '../../errors.js'
-import { SLOT } from '../../isa/instruction.js'
+import { decode, SLOT } from '../../isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
+import type { TracepointArgument } from '../hooks/tracepoints.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
+import { contextRules } from '../verifier/context-rules.js'
+import { checkPointers, type MapReference } from '../verifier/pointers.js'
 import { verifyStructure } from '../verifier/structure.js'
 import { createInterpreter } from '../vm/interpreter.js'
 import { lineOf } from '../vm/trap.js'
@@ -17,7 +20,7 @@ import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
-import { reachableSlots } from './reachable.js'
+import { reachableSlots, type ConstantReader } from './reachable.js'
 
 export interface LoadContext {
   readonly file: ObjectFile
@@ -25,12 +28,16 @@ export interface LoadContext {
   /** undefined: the object has no type information, hence no CO-RE relocations. */
   readonly target: TargetTypes | undefined
   readonly environment: EngineEnvironment
+  /** Arguments of a tracepoint; undefined: there is none of that name. */
+  readonly tracepoint: (name: string) => readonly TracepointArgument[] | undefined
 }
 
 /** A program that may run, and the maps that it refers to. */
 export interface PreparedProgram {
   readonly engine: Engine
   readonly maps: ReadonlySet<LoadedMap>
+  /** Bytes of the context that it accesses: no run and no tracepoint may have less. */
+  readonly contextSize: number
 }
 
 /** Program types whose pointers into the kernel are known by BTF: a load through a bad one gives 0. */
@@ -53,15 +60,39 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   relocateCore(context, linked, program.name, poisoned)
   for (const relocation of linked.relocations)
     relocate(context, linked, relocation, program.name, poisoned, maps)
-  if (poisoned.size > 0) settlePoison(environment.memory, linked, program.name, poisoned, maps)
+  const reached = reachableSlots(linked.code, constantsOf(environment.memory, maps))
+  if (poisoned.size > 0) settlePoison(linked, program.name, poisoned, reached)
   const { code, functions, lines } = linked
   const { name, type } = program
   verifyStructure({ name, code, functions, programType: type, license: file.license, lines })
+  const contextSize = checkPointers({
+    name,
+    instructions: decode(code),
+    programType: type,
+    license: file.license,
+    lines,
+    sleepable: program.sleepable,
+    reached,
+    context: contextRules(type, program.expectedAttachType, context.tracepoint(program.target)),
+    resolve: (low, high) => (high === KERNEL_HI ? referenceTo(low, maps) : undefined),
+  })
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
     engine: createInterpreter({ name, code, functions, lines, faultingLoadsReadZero }, environment),
     maps,
+    contextSize,
   }
+}
+
+/** The map at an address, or the one in whose global data it lies. */
+function referenceTo(address: number, maps: ReadonlySet<LoadedMap>): MapReference | undefined {
+  for (const { address: own, storage } of maps) {
+    const { attributes: map, direct } = storage
+    if (address === own) return { map, offset: undefined }
+    if (direct !== undefined && address >= direct.address && address < direct.address + direct.size)
+      return { map, offset: address - direct.address }
+  }
+  return undefined
 }
 
 function relocateCore(
@@ -169,27 +200,13 @@ function relocate(
 
 /** What is never reached becomes harmless; what can be reached is an error, with a better word for it than the verifier has. */
 function settlePoison(
-  memory: Memory,
   linked: LinkedCode,
   program: string,
   poisoned: ReadonlyMap<number, string>,
-  maps: ReadonlySet<LoadedMap>,
+  reached: Uint8Array,
 ): void {
   const { code } = linked
   const view = new DataView(code.buffer)
-  const frozen = [...maps].filter(
-    ({ frozen, storage }) =>
-      frozen &&
-      storage.direct !== undefined &&
-      (storage.attributes.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0,
-  )
-  const reached = reachableSlots(code, (address, size) => {
-    const inside = frozen.some(
-      ({ storage: { direct } }) =>
-        direct !== undefined && address >= direct.address && address + size <= direct.address + direct.size,
-    )
-    return inside ? readLittleEndian(memory, address, size) : undefined
-  })
   for (const [slot, reason] of poisoned) {
     if (reached[slot] === 1) {
       const [problem = '', ...rest] = reason.split('. ')
@@ -210,6 +227,23 @@ function settlePoison(
       view.setUint8(at, OP.MOV64_IMM)
       view.setInt32(at + 4, 0, true)
     }
+  }
+}
+
+/** Reads global data that can't change any more: Linux takes it for constants. */
+function constantsOf(memory: Memory, maps: ReadonlySet<LoadedMap>): ConstantReader {
+  const frozen = [...maps].filter(
+    ({ frozen, storage }) =>
+      frozen &&
+      storage.direct !== undefined &&
+      (storage.attributes.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0,
+  )
+  return (address, size) => {
+    const inside = frozen.some(
+      ({ storage: { direct } }) =>
+        direct !== undefined && address >= direct.address && address + size <= direct.address + direct.size,
+    )
+    return inside ? readLittleEndian(memory, address, size) : undefined
   }
 }
 

@@ -16,7 +16,7 @@ import { parseKconfig, type KconfigValue } from '../../linux/kconfig.js'
 import { didYouMean } from '../../nearest.js'
 import type { GlobalData, MapDefinition, ObjectFile } from '../../object-file/types.js'
 import { ObjectSpace } from '../hooks/layout.js'
-import type { Tracepoints } from '../hooks/tracepoints.js'
+import type { TracepointArgument, Tracepoints } from '../hooks/tracepoints.js'
 import type { Machine } from '../machine.js'
 import { FallbackMap } from '../maps/kernel-map.js'
 import { LoadedMap } from '../maps/loaded-map.js'
@@ -36,7 +36,10 @@ export interface ObjectHost {
   targetFor(file: ObjectFile): TargetTypes | undefined
 }
 
-type Phase = 'open' | 'loaded' | 'closed'
+type Phase = 'open' | 'loading' | 'loaded' | 'closed'
+
+/** A later turn of the event loop. */
+const nextTurn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0))
 
 const FIRST_KEY = new Uint8Array(4)
 
@@ -111,6 +114,19 @@ export class FallbackObject implements KernelObject {
 
   load(): void {
     this.#assertPhase('open')
+    this.#load()
+  }
+
+  /** In a turn of its own: what the caller does until then, close() among it, comes first. */
+  async loadAsync(): Promise<void> {
+    this.#assertPhase('open')
+    this.#phase = 'loading'
+    await nextTurn()
+    this.#assertPhase('loading')
+    this.#load()
+  }
+
+  #load(): void {
     try {
       const maps = this.#createMaps()
       this.#loadPrograms(maps)
@@ -119,10 +135,6 @@ export class FallbackObject implements KernelObject {
       throw error
     }
     this.#phase = 'loaded'
-  }
-
-  async loadAsync(): Promise<void> {
-    this.load()
   }
 
   map(name: string): KernelMap {
@@ -192,13 +204,15 @@ export class FallbackObject implements KernelObject {
     const file = this.#file
     const target = this.#target ?? this.#host.targetFor(file)
     const space = new SharedSpace(new ObjectSpace(machine.memory, target?.btf))
+    const tracepoint = (name: string): readonly TracepointArgument[] | undefined =>
+      tracepoints.has(name) ? tracepoints.argumentsOf(name) : undefined
     try {
       for (const { definition, spec } of this.#programSettings.values()) {
         if (!spec.autoload) continue
         if (isTypedTracepoint(definition) && !tracepoints.has(definition.target)) {
           throw tracepoints.unknown(definition.target, 'ESRCH')
         }
-        const prepared = loadProgram({ file, maps, target, environment }, definition)
+        const prepared = loadProgram({ file, maps, target, environment, tracepoint }, definition)
         const program = new LoadedProgram(machine, definition, prepared, space)
         this.#programs.set(definition.name, new FallbackProgram(machine, tracepoints, program))
       }
@@ -218,6 +232,10 @@ export class FallbackObject implements KernelObject {
   #assertPhase(phase: Phase): void {
     if (this.#phase === phase) return
     if (this.#phase === 'closed') throw new BpfError('CLOSED', `object '${this.#name}' is closed`)
+    if (this.#phase === 'loading')
+      throw new BpfError('BAD_PHASE', `object '${this.#name}' is being loaded`, {
+        hint: 'Await loadAsync() first',
+      })
     throw new BpfError(
       'BAD_PHASE',
       phase === 'open'

@@ -2,9 +2,19 @@
 import { BPF_MAP_FLAGS, BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
 import { Access, type Memory } from '../memory.js'
 import { E2BIG, EEXIST, EINVAL, ENOENT } from '../errors.js'
-import { roundUp8, type CpuState, type MapAttributes, type MapStorage, type Range } from './types.js'
+import {
+  roundUp8,
+  valueAccess,
+  type CpuState,
+  type MapAttributes,
+  type MapStorage,
+  type Range,
+} from './types.js'
 
+const { BPF_NOEXIST, BPF_EXIST, BPF_F_LOCK } = BPF_UPDATE_FLAGS
 const NO_INDEX = 0xffffffff
+/** Inaccessible bytes behind each value that user space can't map: a step into the neighbour is caught. */
+const GUARD = 16
 
 /** What sets an array apart from others of its type. */
 export interface ArrayTraits {
@@ -18,12 +28,16 @@ export function createArray(
   { perCpu }: ArrayTraits,
 ): MapStorage {
   const { valueSize, maxEntries, flags, name } = attributes
-  const stride = roundUp8(valueSize)
+  /** Bytes from one value to the next as user space sees them, and here. */
+  const userStride = roundUp8(valueSize)
+  const isMapped = (flags & BPF_MAP_FLAGS.BPF_F_MMAPABLE) !== 0
+  const stride = isMapped || maxEntries === 1 ? userStride : userStride + GUARD
   const copies = perCpu ? cpus.possible : 1
   /** Bytes of all values that one CPU sees. */
   const plane = stride * maxEntries
-  const access = (flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) === 0 ? Access.readWrite : Access.read
-  const base = memory.alloc(plane * copies, access, 16, `value of map '${name}'`)
+  const base = memory.alloc(plane * copies, Access.none, 16, `value of map '${name}'`)
+  if (isMapped) memory.protect(base, plane, valueAccess(flags))
+  else memory.protectRepeated(base, valueSize, stride, maxEntries * copies, valueAccess(flags))
   let keyScratch = 0
 
   const indexOf = (bytes: Uint8Array, at: number): number => u32(bytes, at)
@@ -31,18 +45,22 @@ export function createArray(
   const own = (): number => (perCpu ? cpus.current : 0)
 
   function refusal(index: number, updateFlags: number): number {
-    if (updateFlags > BPF_UPDATE_FLAGS.BPF_EXIST) return EINVAL
+    // Linux looks at BPF_F_LOCK after all else; no value here has a lock. Per-CPU arrays don't know the flag.
+    const locked = !perCpu && (updateFlags & BPF_F_LOCK) !== 0
+    if (updateFlags - (locked ? BPF_F_LOCK : 0) > BPF_EXIST) return EINVAL
     if (index >= maxEntries) return E2BIG
-    return updateFlags === BPF_UPDATE_FLAGS.BPF_NOEXIST ? EEXIST : 0
+    if ((updateFlags & BPF_NOEXIST) !== 0) return EEXIST
+    return locked ? EINVAL : 0
   }
 
   // Per-CPU copies lie far apart here, but user space sees them side by side: gathered in a block of their own.
   let gathered = 0
   function gather(index: number): number {
-    if (gathered === 0) gathered = memory.alloc(stride * copies, Access.none, 16, `copies of map '${name}'`)
+    if (gathered === 0)
+      gathered = memory.alloc(userStride * copies, Access.none, 16, `copies of map '${name}'`)
     for (let cpu = 0; cpu < copies; cpu++) {
       const from = copyOf(cpu, index)
-      memory.u8.copyWithin(gathered + cpu * stride, from, from + stride)
+      memory.u8.copyWithin(gathered + cpu * userStride, from, from + userStride)
     }
     return gathered
   }
@@ -52,7 +70,7 @@ export function createArray(
   const shown: Range = { address: base, size: plane - stride + valueSize }
   return {
     attributes,
-    bufferSize: perCpu ? stride * copies : valueSize,
+    bufferSize: perCpu ? userStride * copies : valueSize,
     lookup(bytes, at) {
       const index = indexOf(bytes, at)
       return index < maxEntries ? copyOf(own(), index) : 0
@@ -73,7 +91,7 @@ export function createArray(
       const error = refusal(index, updateFlags)
       if (error !== 0) return error
       for (let cpu = 0; cpu < copies; cpu++) {
-        copy(memory, copyOf(cpu, index), value, valueAt + cpu * stride, valueSize)
+        copy(memory, copyOf(cpu, index), value, valueAt + cpu * userStride, valueSize)
       }
       return 0
     },
@@ -93,8 +111,8 @@ export function createArray(
       }
       return maxEntries
     },
-    mapped: (flags & BPF_MAP_FLAGS.BPF_F_MMAPABLE) === 0 ? undefined : shown,
-    direct: perCpu ? undefined : whole,
+    mapped: isMapped ? shown : undefined,
+    direct: perCpu || maxEntries !== 1 ? undefined : whole,
     destroy() {
       memory.free(base)
       if (keyScratch !== 0) memory.free(keyScratch)

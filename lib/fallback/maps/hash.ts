@@ -6,11 +6,11 @@
  * element stays readable until it is used again. A full LRU map drops exactly its least recently used element, where Linux drops one that
  * wasn't used for long, or several.
  */
-import { BPF_MAP_FLAGS, BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
+import { BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
 import { Access, type Memory } from '../memory.js'
 import { copy } from './array.js'
 import { E2BIG, EEXIST, EINVAL, ENOENT } from '../errors.js'
-import { roundUp8, type CpuState, type MapAttributes, type MapStorage } from './types.js'
+import { roundUp8, valueAccess, type CpuState, type MapAttributes, type MapStorage } from './types.js'
 
 /** Elements are allocated in blocks of about this size, when they are needed. */
 const SLAB_BYTES = 1 << 14
@@ -80,7 +80,7 @@ class HashMap implements MapStorage {
     this.bufferSize = traits.perCpu ? this.#stride * cpus.possible : valueSize
     this.#valueOffset = roundUp8(keySize)
     this.#elementSize = GUARD + this.#valueOffset + roundUp8(this.bufferSize)
-    this.#valueAccess = (flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) === 0 ? Access.readWrite : Access.read
+    this.#valueAccess = valueAccess(flags)
     this.#perSlab = Math.max(1, Math.min(maxEntries + 1, Math.floor(SLAB_BYTES / this.#elementSize)))
     this.#taken = this.#perSlab
     this.#heads = new Int32Array(Math.min(MAX_BUCKETS, 2 ** Math.ceil(Math.log2(maxEntries))))

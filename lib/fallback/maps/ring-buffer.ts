@@ -88,11 +88,6 @@ export class RingBufferMap implements MapStorage {
     return 0
   }
 
-  /** Whether `record` is the address of a record that was reserved here and not yet committed. */
-  holds(record: number): boolean {
-    return this.#isReserved(record - HEADER)
-  }
-
   /** Bytes between consumer and producer, headers included. */
   get available(): number {
     return this.#producer - this.#consumer

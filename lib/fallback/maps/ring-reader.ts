@@ -59,6 +59,8 @@ export class RingReader implements KernelReader {
   #next = 0
   #paused = true
   #scheduled = false
+  /** The sink looks at a batch. */
+  #delivering = false
   #closed = false
   /** Keeps the event loop alive; undefined where that is left to others. */
   #keepAlive: unknown
@@ -79,6 +81,16 @@ export class RingReader implements KernelReader {
 
   consume(): number {
     this.#assertOpen()
+    if (this.#delivering) {
+      throw new BpfError(
+        'BAD_PHASE',
+        `${this.#sources[0]?.subject ?? 'reader'}: consume() was called from inside the sink`,
+        {
+          call: 'ring_buffer__consume',
+          hint: 'The batch that the sink looks at would be overwritten: call it when the sink has returned',
+        },
+      )
+    }
     return this.#deliver()
   }
 
@@ -136,12 +148,15 @@ export class RingReader implements KernelReader {
   #deliver(): number {
     const batch = this.#fill()
     if (batch.count === 0) return 0
+    this.#delivering = true
     try {
       this.#sink(batch)
     } catch (error) {
       queueMicrotask(() => {
         throw error
       })
+    } finally {
+      this.#delivering = false
     }
     return batch.count
   }

@@ -1,4 +1,6 @@
 /** What a map is below the seam: storage in the kernel's memory, with Linux's error numbers. */
+import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
+import { Access } from '../memory.js'
 
 /** Size of a page: sizes of ring buffers are multiples of it, as on x86-64. */
 export const PAGE_SIZE = 4096
@@ -98,6 +100,12 @@ export interface MapStorage {
   readonly direct: Range | undefined
   /** Gives its memory back. */
   destroy(): void
+}
+
+/** What programs may do with the values of a map of these flags. */
+export function valueAccess(flags: number): Access {
+  if ((flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0) return Access.read
+  return (flags & BPF_MAP_FLAGS.BPF_F_WRONLY_PROG) !== 0 ? Access.write : Access.readWrite
 }
 
 /** Values of per-CPU maps lie at multiples of 8 bytes. */

@@ -27,6 +27,8 @@ export interface RejectOptions {
   /** Linux has already begun to simulate it: its log shows the instruction. */
   readonly simulated?: boolean
   readonly hint?: string
+  /** Line of the log before the deciding one. */
+  readonly detail?: string
 }
 
 /** The error for a refused program; `summary` is Linux's wording. */
@@ -36,7 +38,7 @@ export function rejection(
   summary: string,
   options: RejectOptions = {},
 ): BpfError {
-  const { insn, simulated = false, hint } = options
+  const { insn, simulated = false, hint, detail } = options
   const source = insn === undefined ? undefined : sourceOf(program.lines, insn)
   const log: string[] = []
   if (insn !== undefined && simulated) {
@@ -47,6 +49,7 @@ export function rejection(
         `${insn}: (${opcodeText(instruction.opcode)}) ${disassemble(instruction, program.instructions[insn + 1])}`,
       )
   }
+  if (detail !== undefined) log.push(detail)
   log.push(summary)
   const verifier: VerifierReport = {
     summary,

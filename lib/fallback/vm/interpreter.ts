@@ -147,14 +147,14 @@ class Interpreter implements Machine {
     if (bad === undefined) return
     const { lo, hi } = this.registers
     const dst = this.words[pc + 1] ?? 0
-    if (!this.program.faultingLoadsReadZero || bad.user)
+    if (!this.program.faultingLoadsReadZero || bad.user || this.#isStray(bad.hi, bad.address))
       throw this.#fault(pc, bad.hi, bad.address, size, Access.read)
     lo[dst] = hi[dst] = 0
   }
 
   store(pc: number, size: number): void {
     const bad = storeChecked(this.memory, this.registers, this.words, pc, size)
-    if (bad !== undefined) throw this.#fault(pc, bad.hi, bad.address, size, Access.readWrite)
+    if (bad !== undefined) throw this.#fault(pc, bad.hi, bad.address, size, Access.write)
   }
 
   atomic(pc: number, size: number): void {
@@ -169,6 +169,12 @@ class Interpreter implements Machine {
         `there is no ${size}-byte atomic operation 0x${imm.toString(16)}`,
       )
     throw this.#fault(pc, bad.hi, bad.address, size, bad.access)
+  }
+
+  /** Whether an address lies beside something that isn't a kernel object: no typed pointer leads there, only a mistake does. */
+  #isStray(hi: number, address: number): boolean {
+    if (hi !== KERNEL_HI || this.memory.isFreed(address)) return false
+    return this.memory.nearestAllocation(address)?.label.startsWith('struct ') === false
   }
 
   #fault(pc: number, hi: number, address: number, size: number, access: Access): BpfError {

@@ -64,7 +64,7 @@ export function storeChecked(
   pc: number,
   size: number,
 ): BadAddress | undefined {
-  const at = check(memory, registers, words[pc + 1] ?? 0, words[pc + 3] ?? 0, size, Access.readWrite)
+  const at = check(memory, registers, words[pc + 1] ?? 0, words[pc + 3] ?? 0, size, Access.write)
   if (typeof at !== 'number') return at
   write(memory, registers, words[pc + 2] ?? 0, at, size)
   return undefined
@@ -90,7 +90,7 @@ export function atomicAccess(
   const acquire = imm === ATOMIC.LOAD_ACQUIRE
   const release = imm === ATOMIC.STORE_RELEASE
   if (size < 4 && !acquire && !release) return 'operation'
-  const access = acquire ? Access.read : Access.readWrite
+  const access = acquire ? Access.read : release ? Access.write : Access.readWrite
   const at = check(memory, registers, acquire ? src : dst, offset, size, access)
   if (typeof at !== 'number') return at
   if (at % size !== 0) return { hi: KERNEL_HI, address: at, user: false, access }

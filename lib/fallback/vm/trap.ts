@@ -68,6 +68,7 @@ export function describeFault(
   if (bad < 0) return `${what}: misaligned`
   const rights = memory.accessAt(bad)
   if (rights === Access.read) return `${what}: read-only memory`
+  if (rights === Access.write) return `${what}: write-only memory`
   if ((rights & 4) !== 0) return `${what}: user memory at a kernel address`
   if (memory.isFreed(bad)) return `${what}: use after free`
   return `${what}: ${whereOutside(memory, address, size, bad)}`
