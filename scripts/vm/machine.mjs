@@ -60,8 +60,7 @@ export async function runInMachine(emulator, kernel, command, { timeoutMs, signa
  * whatever the guest's kernel asks for.
  */
 function startShare({ command, args, env }, socket, log) {
-  const script =
-    'mount -t tmpfs tmpfs /run && mount --bind "$0" "$0" && mount -o remount,bind,ro / && exec "$@"'
+  const script = 'mount -t tmpfs tmpfs /run && mount --bind "$0" "$0" && mount -o remount,bind,ro / && exec "$@"'
   const share = [`--socket-path=${socket}`, '-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot']
   const output = openSync(log, 'w')
   const child = spawn(
@@ -75,8 +74,7 @@ function startShare({ command, args, env }, socket, log) {
 
 async function appears(socket, log) {
   for (let waited = 0; !existsSync(socket); waited += 20) {
-    if (waited > SHARE_WAIT_MS)
-      throw new Error(`virtiofsd doesn't start: ${readFileSync(log, 'utf8').trim().slice(-500)}`)
+    if (waited > SHARE_WAIT_MS) throw new Error(`virtiofsd doesn't start: ${readFileSync(log, 'utf8').trim().slice(-500)}`)
     await sleep(20)
   }
 }
@@ -107,8 +105,5 @@ function ended(child) {
 function readResults(file) {
   const lines = existsSync(file) ? readFileSync(file, 'utf8').split(/\r?\n/) : []
   const code = /^EXIT (\d+)$/m.exec(lines.join('\n'))?.[1]
-  return {
-    code: code === undefined ? undefined : Number(code),
-    results: lines.filter((line) => line.startsWith('{')),
-  }
+  return { code: code === undefined ? undefined : Number(code), results: lines.filter((line) => line.startsWith('{')) }
 }

@@ -43,7 +43,7 @@ const scenarios = {
   async terminate() {
     for (let i = 0; i < 20; i++) {
       const worker = new Worker(new URL(import.meta.url))
-      await new Promise((resolve) => worker.on('exit', resolve).on('message', () => worker.terminate()))
+      await new Promise((resolve) => worker.on('exit', resolve).on('message', () => void worker.terminate()))
     }
     console.log('20 workers ended')
   },

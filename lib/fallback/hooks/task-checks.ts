@@ -1,7 +1,7 @@
 /** What a test may give a simulated task: checked before anything is made or changed. */
 import { BpfError } from '../../errors.js'
 import { describe } from '../describe.js'
-import type { Exit, TaskIdentity } from './task.js'
+import type { Exit, TaskIdentity } from './task-options.js'
 
 /** Bit of an exit status: a core was dumped. */
 const CORE_DUMPED = 0x80

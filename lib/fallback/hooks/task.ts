@@ -2,21 +2,8 @@
 import { BpfError } from '../../errors.js'
 import { KernelStruct, type ChangeCounter, type FieldValues } from './kernel-struct.js'
 import { checkId, checkIdentity, checkOptions, checkProgram, checkText, statusOf } from './task-checks.js'
+import type { Exit, TaskIdentity } from './task-options.js'
 import { userAddress, type UserMemory } from './user-memory.js'
-
-/** What a task does when it starts and ends; the values by field name are the kernel's `struct task_struct` and what hangs on it. */
-
-/** How a process ends: with a code (0…255), or by a signal. */
-export type Exit = number | { readonly signal: number; readonly core?: boolean }
-
-/** Credentials and names that a fork hands on, unless told otherwise. */
-export interface TaskIdentity {
-  readonly comm?: string
-  readonly uid?: number
-  readonly gid?: number
-  /** Values for any other members of `struct task_struct`, by name. They win over what the simulation sets. */
-  readonly fields?: FieldValues
-}
 
 export interface ForkOptions extends TaskIdentity {
   /** Default: the next free one. */

@@ -3,7 +3,8 @@ import { BpfError } from '../../errors.js'
 import type { FieldValues } from './kernel-struct.js'
 import { describe } from '../describe.js'
 import { checkIdentity, checkOptions, checkProgram, checkText } from './task-checks.js'
-import { Task, type TaskIdentity, type TaskWorld } from './task.js'
+import { Task, type TaskWorld } from './task.js'
+import type { TaskIdentity } from './task-options.js'
 
 /** A task as a test describes it. What isn't given stays as it is, or is what a new task has. */
 export interface TaskInit extends TaskIdentity {

@@ -12,7 +12,7 @@ import {
 import { helperById } from '../../linux/helpers.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import type { MapAttributes } from '../maps/types.js'
-import type { PointerProgram } from './pointers.js'
+import type { PointerProgram } from './pointer-program.js'
 import { EACCES, EINVAL } from './reject.js'
 import type { State } from './values.js'
 

@@ -10,26 +10,9 @@ import type { OpcodeInfo } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE } from '../../linux/map-types.js'
 import type { MapAttributes } from '../maps/types.js'
 import { problemOf } from './pointer-checks.js'
-import type { ContextRules } from './context-rules.js'
-import { rejection, type VerifiedProgram } from './reject.js'
+import type { PointerProgram } from './pointer-program.js'
+import { rejection } from './reject.js'
 import { compared, join, moved, nullChecked, REGISTERS, scalar, type State, type Value } from './values.js'
-
-/** What a 64-bit immediate stands for: a map, or a place in the value of one. */
-export interface MapReference {
-  readonly map: MapAttributes
-  /** In its value; undefined: the map itself. */
-  readonly offset: number | undefined
-}
-
-export interface PointerProgram extends VerifiedProgram {
-  readonly sleepable: boolean
-  /** One byte a slot: 1 if it can be reached. */
-  readonly reached: Uint8Array
-  /** undefined: a context that isn't looked at here. */
-  readonly context: ContextRules | undefined
-  /** @param low low half of an LDDW's immediate, @param high the other half */
-  readonly resolve: (low: number, high: number) => MapReference | undefined
-}
 
 const LOOKUP = 1
 const LOOKUP_PERCPU = 195
