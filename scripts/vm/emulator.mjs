@@ -25,10 +25,17 @@ export function provideEmulator() {
   return {
     qemu: {
       command: join(qemu, 'usr/bin/qemu-system-x86_64'),
-      args: [join(qemu, 'usr/share/qemu'), join(qemu, 'usr/share/seabios')].flatMap((folder) => ['-L', folder]),
+      args: [join(qemu, 'usr/share/qemu'), join(qemu, 'usr/share/seabios')].flatMap((folder) => [
+        '-L',
+        folder,
+      ]),
       env: withLibraries(qemu),
     },
-    virtiofsd: { command: join(virtiofsd, 'usr/lib/qemu/virtiofsd'), args: [], env: withLibraries(virtiofsd) },
+    virtiofsd: {
+      command: join(virtiofsd, 'usr/lib/qemu/virtiofsd'),
+      args: [],
+      env: withLibraries(virtiofsd),
+    },
   }
 }
 

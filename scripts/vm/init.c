@@ -1,13 +1,13 @@
 /*
- * Process 1 of a virtual machine, in its initrd: makes the host's files the root folder, runs one command, tells its exit code.
+ * Process 1 of a virtual machine, in its initrd: makes the host's files the root folder, runs one command,
+ * tells its exit code.
  *
- * Expects in the initrd: /modules (paths of kernel modules, in the order of loading, a line each) and /command (the working
- * folder, then the command and its arguments, each ended by a NUL). The host's root is the virtiofs share "host"; what the
- * command writes goes to memory, and is gone with the machine. The second serial port is for results: the last line there is
- * `EXIT <code>`.
+ * Expects in the initrd: /modules (paths of kernel modules, in the order of loading, a line each) and
+ * /command (the working folder, then the command and its arguments, each ended by a NUL). The host's root is
+ * the virtiofs share "host"; what the command writes goes to memory, and is gone with the machine. The second
+ * serial port is for results: the last line there is `EXIT <code>`.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -43,7 +43,7 @@ static void end(int code) {
   for (;;) pause();
 }
 
-static void fail(const char *what) {
+static void fail(const char* what) {
   fprintf(stderr, "init: %s: %s\n", what, strerror(errno));
   end(SETUP_FAILED);
 }
@@ -51,12 +51,12 @@ static void fail(const char *what) {
 struct mount_point {
   const char *source, *target, *type;
   unsigned long flags;
-  const char *options;
+  const char* options;
   int is_optional;
 };
 
-static void mount_all(const struct mount_point *points) {
-  for (const struct mount_point *point = points; point->target; point++) {
+static void mount_all(const struct mount_point* points) {
+  for (const struct mount_point* point = points; point->target; point++) {
     mkdir(point->target, 0755);
     if (mount(point->source, point->target, point->type, point->flags, point->options) && !point->is_optional)
       fail(point->target);
@@ -93,7 +93,7 @@ static const struct mount_point late[] = {
 };
 
 static void load_modules(void) {
-  FILE *list = fopen("/modules", "r");
+  FILE* list = fopen("/modules", "r");
   char path[256];
   if (!list) fail("/modules");
   while (fgets(path, sizeof(path), list)) {
@@ -107,28 +107,32 @@ static void load_modules(void) {
   fclose(list);
 }
 
-/* Moves to the new root for good, as switch_root(8) does: after a mere chroot(), programs in namespaces would see the initrd. */
+/* Moves to the new root for good, as switch_root(8) does: after a mere chroot(), programs in namespaces would
+ * see the initrd. */
 static void switch_root(void) {
-  if (chdir("/root") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) fail("switching to the new root");
+  if (chdir("/root") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
+    fail("switching to the new root");
 }
 
 static void loopback_up(void) {
   struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
   int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   strcpy(request.ifr_name, "lo");
-  if (descriptor < 0 || ioctl(descriptor, SIOCSIFFLAGS, &request)) fprintf(stderr, "init: lo: %s\n", strerror(errno));
+  if (descriptor < 0 || ioctl(descriptor, SIOCSIFFLAGS, &request))
+    fprintf(stderr, "init: lo: %s\n", strerror(errno));
   if (descriptor >= 0) close(descriptor);
 }
 
 /* Reads /command. @return the working folder, of which the command and its arguments are the successors */
-static char **read_command(void) {
+static char** read_command(void) {
   static char text[MAX_COMMAND], *words[MAX_ARGUMENTS];
   int file = open("/command", O_RDONLY | O_CLOEXEC);
   ssize_t size = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
   int count = 0;
   if (size < 0) fail("/command");
   close(file);
-  for (ssize_t at = 0; at < size && count < MAX_ARGUMENTS - 1; at += strlen(text + at) + 1) words[count++] = text + at;
+  for (ssize_t at = 0; at < size && count < MAX_ARGUMENTS - 1; at += strlen(text + at) + 1)
+    words[count++] = text + at;
   if (count < 2) {
     errno = ENOEXEC;
     fail("/command");
@@ -136,8 +140,9 @@ static char **read_command(void) {
   return words;
 }
 
-/* Waits for everything, because orphans are process 1's. @return what a shell would call the command's exit code */
-static int run(char *const command[]) {
+/* Waits for everything, because orphans are process 1's. @return what a shell would call the command's exit
+ * code */
+static int run(char* const command[]) {
   pid_t pid = fork();
   if (pid < 0) fail("fork");
   if (pid == 0) {
@@ -159,16 +164,18 @@ int main(void) {
   for (int descriptor = 0; console >= 0 && descriptor <= 2; descriptor++) dup2(console, descriptor);
   if (console > 2) close(console);
 
-  char **words = read_command();
+  char** words = read_command();
   mount_all(early);
   load_modules();
   mount_all(layers);
   mkdir("/memory/upper", 0755);
   mkdir("/memory/work", 0755);
-  if (mount("overlay", "/root", "overlay", 0, "lowerdir=/host,upperdir=/memory/upper,workdir=/memory/work")) fail("overlay");
+  if (mount("overlay", "/root", "overlay", 0, "lowerdir=/host,upperdir=/memory/upper,workdir=/memory/work"))
+    fail("overlay");
   mount_all(late);
   switch_root();
-  if (symlink("/proc/self/fd", "/dev/fd") && errno != EEXIST) fprintf(stderr, "init: /dev/fd: %s\n", strerror(errno));
+  if (symlink("/proc/self/fd", "/dev/fd") && errno != EEXIST)
+    fprintf(stderr, "init: /dev/fd: %s\n", strerror(errno));
   loopback_up();
 
   setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);

@@ -51,7 +51,9 @@ function compileInit() {
 
 /** Module names with their files. */
 function findModules(folder) {
-  const paths = readdirSync(join(folder, 'kernel'), { recursive: true }).filter((path) => /\.ko(\.xz)?$/.test(path))
+  const paths = readdirSync(join(folder, 'kernel'), { recursive: true }).filter((path) =>
+    /\.ko(\.xz)?$/.test(path),
+  )
   return new Map(paths.map((path) => [basename(path).replace(/\.ko.*$/, ''), join(folder, 'kernel', path)]))
 }
 

@@ -33,7 +33,10 @@ export function provideKernel(name, { renew = false } = {}) {
     const current = resolve(name)
     if (manifest?.version !== current.version) {
       say(`Linux ${current.release} (${current.version}): downloading`)
-      unpackOnce(folder, current.apt, current.packages, { release: current.release, version: current.version })
+      unpackOnce(folder, current.apt, current.packages, {
+        release: current.release,
+        version: current.version,
+      })
     }
     manifest = { release: current.release, version: current.version }
   }
@@ -45,12 +48,14 @@ function resolve(name) {
   const { suite, isSecurity } = kernelSuites.get(name)
   const mirror = debianMirror()
   const uri = isSecurity ? mirror.securityUri : mirror.uri
-  if (uri === undefined) throw new DebianError(`apt knows no security archive here, and ${suite} is in none other`)
+  if (uri === undefined)
+    throw new DebianError(`apt knows no security archive here, and ${suite} is in none other`)
   const apt = openSuites(suite, [{ uri, suite }])
   const image = dependencies(apt, META_PACKAGE).find((entry) => /^linux-image-\d/.test(entry))
   if (image === undefined) throw new DebianError(`${suite} has no ${META_PACKAGE}: it may have been archived`)
   const fields = packageFields(apt, image)
-  if (fields === undefined) throw new DebianError(`${suite} has ${META_PACKAGE}, but not the ${image} it asks for`)
+  if (fields === undefined)
+    throw new DebianError(`${suite} has ${META_PACKAGE}, but not the ${image} it asks for`)
   return {
     apt,
     release: image.slice('linux-image-'.length),
@@ -62,7 +67,10 @@ function resolve(name) {
 /** A kernel's image was one package until Linux 7; since then its parts are packages that it depends on. */
 function parts(apt, image) {
   const release = image.slice('linux-image-'.length)
-  return [image, ...dependencies(apt, image).filter((name) => name.startsWith('linux-') && name.endsWith(release))]
+  return [
+    image,
+    ...dependencies(apt, image).filter((name) => name.startsWith('linux-') && name.endsWith(release)),
+  ]
 }
 
 /** Names of the packages that one depends on, first alternatives only. */
@@ -81,6 +89,8 @@ function locate(folder, release) {
   const images = [join(root, `boot/vmlinuz-${release}`), ...modules.map((part) => join(part, 'vmlinuz'))]
   const found = { image: images.find(existsSync), modules: modules.find(existsSync) }
   if (found.image === undefined || found.modules === undefined)
-    throw new DebianError(`the package of Linux ${release} has an unknown layout: delete .cache/vm/${folder} and try again`)
+    throw new DebianError(
+      `the package of Linux ${release} has an unknown layout: delete .cache/vm/${folder} and try again`,
+    )
   return found
 }
