@@ -10,7 +10,8 @@ namespace bpfnode {
 void InstallLogCapture();
 
 // Catches libbpf's warnings and information of this thread while it lives, and verifier logs of programs that
-// were accepted (libbpf prints those where a log level asks for them). Captures nest; the innermost one catches.
+// were accepted (libbpf prints those where a log level asks for them). Captures nest; the innermost one
+// catches.
 class LogCapture {
  public:
   LogCapture();

@@ -13,9 +13,9 @@
 #include "addon.h"
 #include "arguments.h"
 #include "failure.h"
-#include "program_stream.h"
 #include "link.h"
 #include "log.h"
+#include "program_stream.h"
 
 namespace bpfnode {
 namespace {

@@ -257,8 +257,9 @@ void Pump::Deliver() {
     replaced_ = false;
   }
 
-  // By hand what napi_make_callback does: process.nextTick() and promise callbacks run when the scope is closed (unless
-  // JavaScript is on the stack already), and by then the sink has returned: they may take more.
+  // By hand what napi_make_callback does: process.nextTick() and promise callbacks run when the scope is
+  // closed (unless JavaScript is on the stack already), and by then the sink has returned: they may take
+  // more.
   napi_callback_scope scope = nullptr;
   napi_status status = napi_open_callback_scope(env, Value(), async_context_, &scope);
   if (status == napi_ok) {

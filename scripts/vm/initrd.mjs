@@ -34,7 +34,7 @@ export function makeInitrd(modules, command) {
     ...['dev', 'proc', 'sys', 'host', 'memory', 'root', 'modules.d'].map((name) => [name, FOLDER, '']),
     ['init', PROGRAM, readFileSync(compileInit())],
     ['command', FILE, command.map((word) => `${word}\0`).join('')],
-    ['modules', FILE, files.map(([name]) => `/${name}\n`).join('')],
+    ['modules', FILE, files.map(([name]) => `/${String(name)}\n`).join('')],
     ...files,
   ])
 }
