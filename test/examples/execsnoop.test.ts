@@ -13,6 +13,7 @@ interface Line {
   readonly event: string
   readonly pid: number
   readonly ppid: number
+  readonly uid: number
   readonly comm: string
   readonly filename?: string
   readonly args?: readonly string[]
@@ -99,6 +100,17 @@ describe('execsnoop without a kernel', () => {
     expect(new Set(lines.slice(1).map(({ comm }) => comm))).toEqual(new Set(['bash']))
     const none = await end(start('--kernel', 'fallback', '--duration', '0.5', '--tree', '77777'))
     expect(none.lines).toHaveLength(1)
+  })
+
+  it('filters by user, by process and by duration', async () => {
+    const [byUser, byPid, byDuration] = await Promise.all([
+      end(start('--kernel', 'fallback', '--duration', '1.5', '--uid', '0', '--seed', '8')),
+      end(start('--kernel', 'fallback', '--duration', '0.5', '--pid', '100')),
+      end(start('--kernel', 'fallback', '--duration', '1.5', '--min-duration', '3600000')),
+    ])
+    expect(new Set(byUser.lines.slice(1).map(({ uid }) => uid))).toEqual(new Set([0]))
+    expect(new Set(byPid.lines.slice(1).map(({ pid }) => pid))).toEqual(new Set([100]))
+    expect(new Set(byDuration.lines.slice(1).map(({ event }) => event))).toEqual(new Set(['fork', 'exec']))
   })
 
   it('ends cleanly with totals at Ctrl-C', async () => {
