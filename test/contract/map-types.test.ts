@@ -12,7 +12,10 @@ function make<K = number, V = bigint>(tested: TestedKernel, options: CreateMapOp
 const sorted = (values: Iterable<number>): number[] => [...values].toSorted((a, b) => a - b)
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
-describeContract('a map without an object', (tested) => {
+/** Bloom filters are in Linux since 5.16, BPF_MAP_LOOKUP_AND_DELETE_ELEM of hashes since 5.14. */
+const describeMaps: typeof describeContract = (title, tests) => describeContract(title, tests, '5.16')
+
+describeMaps('a map without an object', (tested) => {
   it('is created, written, read and closed', () => {
     using map = make(tested, { type: 'hash', name: 'counts', key: 'u32', value: 'u64', maxEntries: 8 })
     map.set(1, 10n)
@@ -117,7 +120,7 @@ describeContract('a map without an object', (tested) => {
   })
 })
 
-describeContract('batches', (tested) => {
+describeMaps('batches', (tested) => {
   const hash = (maxEntries: number): StandaloneMap<number, bigint> =>
     make(tested, { type: 'hash', key: 'u32', value: 'u64', maxEntries })
 
@@ -188,7 +191,7 @@ describeContract('batches', (tested) => {
   })
 })
 
-describeContract('iterating a hash', (tested) => {
+describeMaps('iterating a hash', (tested) => {
   const full = (count: number): StandaloneMap<number, number> => {
     const map = make<number, number>(tested, {
       type: 'hash',
@@ -238,7 +241,7 @@ describeContract('iterating a hash', (tested) => {
   })
 })
 
-describeContract('a hash', (tested) => {
+describeMaps('a hash', (tested) => {
   it('gives and deletes in one step', () => {
     using map = make(tested, { type: 'hash', key: 'u32', value: 'u64', maxEntries: 2 })
     map.set(1, 5n)
@@ -247,7 +250,7 @@ describeContract('a hash', (tested) => {
   })
 })
 
-describeContract('a per-CPU map', (tested) => {
+describeMaps('a per-CPU map', (tested) => {
   it.each(['percpu_hash', 'percpu_array', 'lru_percpu_hash'])('%s has a value for each CPU', (type) => {
     const test = tested.make()
     using map = createMap<number, number[]>({
@@ -283,7 +286,7 @@ describeContract('a per-CPU map', (tested) => {
   })
 })
 
-describeContract('queues and stacks', (tested) => {
+describeMaps('queues and stacks', (tested) => {
   it('give first in, first out', () => {
     using queue = make<never, number>(tested, { type: 'queue', value: 'u32', maxEntries: 3 })
     queue.push(1).push(2).push(3)
@@ -314,7 +317,7 @@ describeContract('queues and stacks', (tested) => {
   })
 })
 
-describeContract('a bloom filter', (tested) => {
+describeMaps('a bloom filter', (tested) => {
   it('never says no to what is in it', () => {
     using filter = make<never, number>(tested, {
       type: 'bloom_filter',
@@ -331,7 +334,7 @@ describeContract('a bloom filter', (tested) => {
   })
 })
 
-describeContract('a trie of prefixes', (tested) => {
+describeMaps('a trie of prefixes', (tested) => {
   interface Prefix {
     readonly prefixlen: number
     readonly data: Uint8Array
@@ -396,7 +399,7 @@ describeContract('a trie of prefixes', (tested) => {
   })
 })
 
-describeContract('a least-recently-used hash', (tested) => {
+describeMaps('a least-recently-used hash', (tested) => {
   it('takes new entries when it is full', () => {
     using map = make<number, number>(tested, { type: 'lru_hash', key: 'u32', value: 'u32', maxEntries: 64 })
     for (let i = 0; i < 1_000; i++) map.set(i, i)
@@ -407,7 +410,7 @@ describeContract('a least-recently-used hash', (tested) => {
   })
 })
 
-describeContract('maps of maps', (tested) => {
+describeMaps('maps of maps', (tested) => {
   it.each(['array_of_maps', 'hash_of_maps'])('%s holds maps, and tells their ids', (type) => {
     const { choice } = tested.make()
     const inner = (maxEntries = 4): StandaloneMap<number, number> =>
@@ -440,7 +443,7 @@ describeContract('maps of maps', (tested) => {
   })
 })
 
-describeContract('mapped memory', (tested) => {
+describeMaps('mapped memory', (tested) => {
   it('is read and written without the kernel', () => {
     using map = make<number, number>(tested, {
       type: 'array',
@@ -470,7 +473,7 @@ describeContract('mapped memory', (tested) => {
   })
 })
 
-describeContract('a pin', (tested) => {
+describeMaps('a pin', (tested) => {
   it.skipIf(tested.name === 'native')('keeps a map alive until it is removed', () => {
     const { choice } = tested.make()
     const map = createMap<number, number>({ kernel: choice, type: 'array', value: 'u32', maxEntries: 2 })

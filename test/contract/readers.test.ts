@@ -29,7 +29,10 @@ function send(object: BpfObject, what: 'events' | 'logs', count: number, first =
 
 const range = (count: number, first = 0): number[] => Array.from({ length: count }, (_, i) => first + i)
 
-describeContract('several rings on one reader', (tested) => {
+/** bpf_loop(), which fills the rings, is in Linux since 5.17; `syscall` programs since 5.14. */
+const describeReaders: typeof describeContract = (title, tests) => describeContract(title, tests, '5.17')
+
+describeReaders('several rings on one reader', (tested) => {
   it('give events that tell their map', async () => {
     using object = load(tested)
     const { events, logs } = object.maps
@@ -95,7 +98,7 @@ describeContract('several rings on one reader', (tested) => {
   })
 })
 
-describeContract('available and flush()', (tested) => {
+describeReaders('available and flush()', (tested) => {
   it('tell and take what waits', () => {
     using object = load(tested)
     using reader = object.map('events').ringBuffer<Event>({ type: 'event', batchRecords: 16 })
@@ -139,7 +142,7 @@ describeContract('available and flush()', (tested) => {
   })
 })
 
-describeContract('a stream of a ring buffer', (tested) => {
+describeReaders('a stream of a ring buffer', (tested) => {
   it('gives events', async () => {
     using object = load(tested)
     const reader = object.map('events').ringBuffer<Event>({ type: 'event' })
@@ -223,7 +226,7 @@ describeContract('a stream of a ring buffer', (tested) => {
   })
 })
 
-describeContract('the drop counter of drops.h', (tested) => {
+describeReaders('the drop counter of drops.h', (tested) => {
   it.each([
     ['by the name of the ring', true],
     ['by its own name', 'events_drops'],
@@ -258,7 +261,7 @@ describeContract('the drop counter of drops.h', (tested) => {
   })
 })
 
-describeContract('a decoder', (tested) => {
+describeReaders('a decoder', (tested) => {
   it('passes a record over by returning undefined', async () => {
     using object = load(tested)
     send(object, 'events', 4)
@@ -274,7 +277,7 @@ describeContract('a decoder', (tested) => {
   })
 })
 
-describeContract('a reader', (tested) => {
+describeReaders('a reader', (tested) => {
   it('tells a listener that it was closed', async () => {
     using object = load(tested)
     const reader = object.map('events').ringBuffer()

@@ -29,7 +29,10 @@ function seen(object: BpfObject): readonly bigint[] {
   return [...new BigInt64Array((ctx ?? new Uint8Array(0)).slice().buffer)]
 }
 
-describeContract('settings of a map', (tested) => {
+/** The objects hold `syscall` programs, which are in Linux since 5.14. */
+const describeSettings: typeof describeContract = (title, tests) => describeContract(title, tests, '5.14')
+
+describeSettings('settings of a map', (tested) => {
   it('change type, sizes and flags before load()', () => {
     using spec = openSettings(tested.make())
     const table = map(spec, 'table')
@@ -148,7 +151,7 @@ describeContract('settings of a map', (tested) => {
   })
 })
 
-describeContract('settings of a program', (tested) => {
+describeSettings('settings of a program', (tested) => {
   it('give a type to a program whose section says none', () => {
     const spec = openSettings(tested.make())
     const untyped = program(spec, 'untyped')
@@ -223,7 +226,7 @@ describeContract('settings of a program', (tested) => {
   })
 })
 
-describeContract('custom sections of global data', (tested) => {
+describeSettings('custom sections of global data', (tested) => {
   it('are got and set, before load() and after it', () => {
     const spec = openSettings(tested.make())
     expect(spec.variables('.data.config')['limits']).toEqual({ low: 3, high: 30 })
@@ -241,7 +244,7 @@ describeContract('custom sections of global data', (tested) => {
   })
 })
 
-describeContract('kernel options', (tested) => {
+describeSettings('kernel options', (tested) => {
   it('come from a text of .config, of every kind', () => {
     const kconfig = [
       '# as in .config', 'CONFIG_ANSWER=0x2a', 'CONFIG_NEGATIVE=-3', 'CONFIG_FLAG=y', 'CONFIG_LETTER=m', 'CONFIG_MODULE=m',
@@ -290,7 +293,7 @@ describeContract('kernel options', (tested) => {
   })
 })
 
-describeContract('options of open()', (tested) => {
+describeSettings('options of open()', (tested) => {
   it('take type information from a file, a URL or bytes', () => {
     // The object's own will do: it has no CO-RE relocations that would miss anything.
     const btf = btfOf('contract')

@@ -9,7 +9,7 @@ import { nativeKernel } from '../../lib/native/kernel.js'
 import { open } from '../../lib/open.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeSince } from '../support/require-kernel.js'
 
 const CYCLES = Number(process.env['CYCLES'] ?? 100)
 /** What the heap may have grown by, garbage that waits for its collection included. */
@@ -46,6 +46,9 @@ function heldObjects(): readonly string[] {
     }
   })
 }
+
+/** The object holds `syscall` programs: Linux 5.14. */
+const describeNative = describeSince('5.14')
 
 describeNative('objects that were opened, loaded, attached, read and closed', { timeout: 60_000 + CYCLES * 1000 }, () => {
   it('leave file descriptors, maps, programs, links and memory where they were', async () => {

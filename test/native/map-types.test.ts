@@ -17,13 +17,16 @@ import { open } from '../../lib/open.js'
 import { openPidfd } from '../../lib/pidfd.js'
 import type { StandaloneMap } from '../../lib/standalone-map.js'
 import { code } from '../support/errors.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeSince } from '../support/require-kernel.js'
 
 function make<K = number, V = unknown>(options: CreateMapOptions): StandaloneMap<K, V> {
   return createMap<K, V>({ kernel: 'native', ...options })
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
+
+/** Cgroup storage, the youngest type but arenas: Linux 6.2. */
+const describeNative = describeSince('6.2')
 
 describeNative('every type of map', () => {
   it.each<[string, Partial<CreateMapOptions>]>([

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { open, type BpfObject } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeSince } from '../support/require-kernel.js'
 
 /** Programs run on the CPU where the test does; which one, changes. */
 interface PerfRecord {
@@ -22,6 +22,9 @@ function send(count: number, first = 0): void {
 }
 
 const range = (count: number, first = 0): number[] => Array.from({ length: count }, (_, i) => first + i)
+
+/** bpf_loop(), which fills the buffers: Linux 5.17. */
+const describeNative = describeSince('5.17')
 
 describeNative('a perf buffer', () => {
   it('emits records as typed events, with their CPU', async () => {

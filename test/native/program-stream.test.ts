@@ -4,12 +4,15 @@ import { open } from '../../lib/index.js'
 import { nativeKernel } from '../../lib/native/kernel.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
-import { describeNative, nativeIsAllowed } from '../support/require-kernel.js'
+import { describeSince, nativeIsAllowed } from '../support/require-kernel.js'
 
 const ENOMEM = -12
 const built = nativeIsAllowed() && nativeKernel().facts.features.programStreams
 const [major = 0, minor = 0] = release().split('.').map(Number)
 const kernelHasStreams = major > 6 || (major === 6 && minor >= 17)
+
+/** The object holds `syscall` programs: Linux 5.14. */
+const describeNative = describeSince('5.14')
 
 describeNative('program streams', () => {
   it.skipIf(built)('are refused by an addon whose libbpf is too old, which says so', () => {

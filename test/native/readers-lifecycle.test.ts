@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { describeNative } from '../support/require-kernel.js'
+import { describeSince } from '../support/require-kernel.js'
 
 const CHILD = fileURLToPath(new URL('readers-child.mjs', import.meta.url))
 
@@ -13,6 +13,9 @@ function run(scenario: string): Promise<{ readonly code: number | string; readon
     })
   })
 }
+
+/** User ring buffers: Linux 6.1. */
+const describeNative = describeSince('6.1')
 
 describeNative('perf buffers, user rings, and several rings on one reader', { timeout: 40_000 }, () => {
   it('end with their workers, which are terminated in mid-stream', async () => {

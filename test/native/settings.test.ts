@@ -10,7 +10,7 @@ import { open } from '../../lib/open.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
-import { describeNative, nativeIsAllowed } from '../support/require-kernel.js'
+import { describeSince, nativeIsAllowed } from '../support/require-kernel.js'
 
 function openSettings(options: OpenOptions = {}): OpenObject {
   const spec = open(objectPath('test/native_settings'), { kernel: 'native', ...options })
@@ -38,6 +38,9 @@ function program(spec: OpenObject, name: string): ProgramSettings {
 function has(feature: AddonFeature): boolean {
   return nativeIsAllowed() && nativeKernel().facts.features[feature]
 }
+
+/** The objects hold `syscall` programs: Linux 5.14. */
+const describeNative = describeSince('5.14')
 
 describeNative('settings of a map in Linux', () => {
   it('have pin paths from the source and the pin root', () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { open, TracePipe, type BpfError, type TraceMessage } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeSince } from '../support/require-kernel.js'
 
 /** Holds a mount namespace of its own in which tracefs is mounted: nothing of the machine's changes. */
 let holder: ChildProcess
@@ -26,6 +26,9 @@ function print(first: number, count: number): void {
   using object = open(objectPath('test/readers'), { kernel: 'native' }).load()
   object.program('print').run({ ctx: new Uint8Array(Uint32Array.of(first, count).buffer) })
 }
+
+/** The object holds `syscall` programs: Linux 5.14. */
+const describeNative = describeSince('5.14')
 
 describeNative('a trace pipe', () => {
   it('gives what programs print, taken apart', async () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { open, type BpfObject } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
-import { describeNative } from '../support/require-kernel.js'
+import { describeSince } from '../support/require-kernel.js'
 
 interface Command {
   readonly verb: number
@@ -20,6 +20,9 @@ const drain = (): number => object.program('drain').run().retval
 const sum = (): bigint => (object.bss as { sum: bigint }).sum
 const bytes = (verb: number, argument: number): Uint8Array =>
   new Uint8Array(Uint32Array.of(verb, argument).buffer)
+
+/** User ring buffers: Linux 6.1. */
+const describeNative = describeSince('6.1')
 
 describeNative('a user ring buffer', () => {
   it('takes typed records to the program', () => {
