@@ -37,6 +37,13 @@ const CAUSES: readonly Cause[] = [
       }),
   },
   {
+    pattern: /failed to open system Kconfig|error parsing system Kconfig/,
+    toError: (_, raw) =>
+      relocationError(raw, "its __kconfig externs need the kernel's configuration, which can't be read here", {
+        hint: "Linux has it in /proc/config.gz (CONFIG_IKCONFIG_PROC) or /boot/config-VERSION; or give the values: open(…, { kconfig: 'CONFIG_HZ=250\\n' })",
+      }),
+  },
+  {
     pattern: /extern \([^)]*\) '([^']*)'[^\n]*(?:not found|not resolved)[^\n]*/,
     toError: ([, name = ''], raw) =>
       relocationError(raw, `extern '${name}' is not in this kernel`, {

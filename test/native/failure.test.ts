@@ -75,6 +75,12 @@ describe('the error for a failed load', () => {
     expect(error.message).toContain(text)
   })
 
+  it("says what an object with kconfig externs needs where the kernel's configuration is nowhere", () => {
+    const error = failure({ log: 'libbpf: failed to open system Kconfig\n' })
+    expect(error.code).toBe('RELOCATION_FAILED')
+    expect(error.message).toMatch(/\/proc\/config\.gz.*kconfig:/)
+  })
+
   it('has a hint for a bare EINVAL', () => {
     expect(failure({}).hint).toContain('unknown to it')
   })
