@@ -39,13 +39,32 @@ async function run({ name, prepare }: Suite): Promise<boolean> {
       process.stderr.write(`${name}: ${bench.name} …\n`)
       const result = await runCase(name, bench, options.rounds)
       results.push(result)
-      if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
+      if (options.json) process.stdout.write(`${JSON.stringify(toJson(result))}\n`)
     }
   } finally {
     close()
   }
   if (!options.json) process.stdout.write(`${table(results)}\n${machine()}\n`)
   return results.every(({ pass }) => pass)
+}
+
+/** Flat: medians as plain numbers, their ranges beside them. */
+function toJson({ ours, reference, ...rest }: CaseResult): object {
+  const { suite: suiteName, case: name, unit, referenceName, ratio, target, pass, ...more } = rest
+  return {
+    suite: suiteName,
+    case: name,
+    unit,
+    ours: ours.median,
+    reference: reference?.median ?? null,
+    referenceName,
+    ratio,
+    target,
+    pass,
+    oursRange: [ours.min, ours.max],
+    referenceRange: reference === null ? null : [reference.min, reference.max],
+    ...more,
+  }
 }
 
 function table(results: readonly CaseResult[]): string {
@@ -76,7 +95,7 @@ function table(results: readonly CaseResult[]): string {
         : `${referenceName}: ${figure(reference.median)} (${figure(reference.min)}…${figure(reference.max)})`,
       figure(result.referenceCpuNs),
       figure(ratio),
-      result.target,
+      result.targetText,
       pass ? 'pass' : 'FAIL',
       Object.entries(notes)
         .map(([note, value]) => `${note} ${figure(value)}`)
