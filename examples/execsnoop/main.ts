@@ -27,9 +27,6 @@ async function main(): Promise<void> {
   using object = spec.load()
 
   const output = options.json ? new JsonLines(process.stdout) : new Table(process.stdout)
-  const { name, description } = object.kernel
-  output.begin({ name, description, ...(host.reason !== undefined && { reason: host.reason }) })
-
   const counts = { fork: 0, exec: 0, exit: 0 }
   using events = object.map('events').ringBuffer<RawEvent>({
     type: 'event',
@@ -47,6 +44,10 @@ async function main(): Promise<void> {
   const links = object.attach()
   // From here on forks follow by themselves: now the descendants that were there before.
   if (options.tree !== undefined) follow(object, host.descendants(options.tree))
+
+  // Everything is in place: the first line says so. No event can come before it, they wait for the event loop.
+  const { name, description } = object.kernel
+  output.begin({ name, description, ...(host.reason !== undefined && { reason: host.reason }) })
 
   await host.play(stop)
 

@@ -57,7 +57,7 @@ async function end(child: Running): Promise<Ended> {
   return { code, errors, lines: lines.map((line) => JSON.parse(line) as Line) }
 }
 
-/** Attached, once the first line is out and the next turn is over: nothing else can be seen from outside. */
+/** It comes when the programs are attached. */
 async function firstLine(child: Running): Promise<void> {
   await once(createInterface({ input: child.stdout }), 'line')
 }
@@ -74,7 +74,7 @@ describe('execsnoop without a kernel', () => {
   })
 
   it('shows forks, executions and exits of a seeded scenario', async () => {
-    const { lines, errors } = await end(start('--kernel', 'fallback', '--duration', '1.5', '--seed', '7'))
+    const { lines, errors } = await end(start('--kernel', 'fallback', '--duration', '2.5', '--seed', '7'))
     const events = lines.slice(1)
     expect(events.map(({ event }) => event).slice(0, 5)).toEqual(['fork', 'exec', 'fork', 'exec', 'exit'])
     expect(events[1]).toMatchObject({ comm: 'bash', filename: '/bin/bash', args: ['bash'] })
@@ -87,7 +87,7 @@ describe('execsnoop without a kernel', () => {
 
   it('plays the same scenario for the same seed', async () => {
     const [first, second] = await Promise.all(
-      [1, 2].map(() => end(start('--kernel', 'fallback', '--duration', '1', '--seed', '42'))),
+      [1, 2].map(() => end(start('--kernel', 'fallback', '--duration', '2.5', '--seed', '42'))),
     )
     const story = (ended: Ended | undefined) =>
       ended?.lines.slice(1, 6).map(({ event, pid, comm }) => [event, pid, comm])
@@ -104,7 +104,7 @@ describe('execsnoop without a kernel', () => {
 
   it('filters by user, by process and by duration', async () => {
     const [byUser, byPid, byDuration] = await Promise.all([
-      end(start('--kernel', 'fallback', '--duration', '1.5', '--uid', '0', '--seed', '8')),
+      end(start('--kernel', 'fallback', '--duration', '2.5', '--uid', '0', '--seed', '8')),
       end(start('--kernel', 'fallback', '--duration', '0.5', '--pid', '100')),
       end(start('--kernel', 'fallback', '--duration', '1.5', '--min-duration', '3600000')),
     ])
@@ -154,7 +154,6 @@ describeNative('execsnoop on Linux', () => {
     const child = start('--kernel', 'native', '--tree', String(tree.pid))
     const ended = end(child)
     await firstLine(child)
-    await new Promise((resolve) => setTimeout(resolve, 300))
     tree.stdin?.end('go\n')
     await once(tree, 'close')
     await new Promise((resolve) => setTimeout(resolve, 300))
