@@ -1,6 +1,6 @@
 /** Perf buffers: what programs send with bpf_perf_event_output(). */
 import { BpfError } from './errors.js'
-import { EventReader, type ReaderParts } from './event-reader.js'
+import { EventReader } from './event-reader.js'
 import { integer, type EventReaderOptions } from './reader-options.js'
 import type { KernelMap } from './kernel.js'
 import { BPF_MAP_TYPE, mapTypeName } from './linux/map-types.js'
@@ -40,13 +40,7 @@ const HEADER_BYTES = 12
  * Needs `CAP_PERFMON` (Linux 5.8; before that `CAP_SYS_ADMIN`), or a low enough kernel.perf_event_paranoid. New programs are
  * better off with a ring buffer (Linux 5.8).
  */
-export class PerfBuffer<T = unknown> extends EventReader<T> {
-  /** @internal */
-  // oxlint-disable-next-line typescript/no-useless-constructor -- makes the type of its parts its own
-  constructor(parts: ReaderParts<T>) {
-    super(parts)
-  }
-}
+export class PerfBuffer<T = unknown> extends EventReader<T> {}
 
 /** @internal */
 export function openPerfBuffer<T>(

@@ -1,8 +1,8 @@
 /** Ring buffers as events, iterables and batches. */
 import { dropCounter, type DropCounter, type DropSource, type SiblingMap } from './drop-counter.js'
 import { BpfError } from './errors.js'
-import { EventReader, type ReaderEvents, type ReaderParts } from './event-reader.js'
-import { type EventReaderOptions } from './reader-options.js'
+import { EventReader, type ReaderEvents } from './event-reader.js'
+import type { EventReaderOptions } from './reader-options.js'
 import type { KernelMap } from './kernel.js'
 import { BPF_MAP_TYPE, mapTypeName } from './linux/map-types.js'
 import type { ObjectFile } from './object-file/types.js'
@@ -31,13 +31,7 @@ const HEADER_BYTES = 8
  * Lifetime: open until `close()`, the end of a `using` block, an abort, or the end of a `for await` over it. While open it keeps the
  * event loop alive, unless `unref()`ed. Reading needs no capability once the map is open.
  */
-export class RingBuffer<T = unknown> extends EventReader<T> {
-  /** @internal */
-  // oxlint-disable-next-line typescript/no-useless-constructor -- makes the type of its parts its own
-  constructor(parts: ReaderParts<T>) {
-    super(parts)
-  }
-}
+export class RingBuffer<T = unknown> extends EventReader<T> {}
 
 /** What a map gives for its ring to be read. */
 export interface RingParts {
