@@ -1,15 +1,20 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 /** Set by .ci/run: where the numbers go, beside the report for people. */
 const jsonFile = process.env['VITEST_JSON']
 
 /** Set by scripts/test-vm.mjs: an emulated processor is 10 to 40 times slower. */
 const isEmulated = process.env['VM'] === '1'
-const slowness = isEmulated ? 20 : 1
+/** Set by scripts/test-sanitized.mjs: everything takes longer, and leaks are looked for after each file. */
+const isSanitized = process.env['SANITIZED'] === '1'
+const slowness = isEmulated ? 20 : isSanitized ? 4 : 1
 
 export default defineConfig({
   test: {
+    ...(isSanitized ? { setupFiles: ['test/support/find-leaks.ts'] } : {}),
     include: ['test/**/*.test.ts'],
+    // What may break a kernel stays out of this machine's.
+    exclude: isEmulated ? configDefaults.exclude : [...configDefaults.exclude, 'test/vm/**'],
     // A process per file: addons, kernel handles and crashes stay apart.
     pool: 'forks',
     // By default one core is vitest's own; there it has little to do beside the tests.

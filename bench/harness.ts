@@ -14,12 +14,15 @@ export interface Reference {
   measure(): Promise<Measurement>
 }
 
-/** What a case must reach. `ratio`: how many times as fast as the reference. Others bound a figure of ours. */
+/**
+ * What a case must reach. `ratio`: how many times as fast as the reference. `notAbove`: the median of a note is at most the reference's. Others
+ * bound a figure of ours.
+ */
 export type Target =
   | { readonly ratio: number }
   | { readonly atMost: number; readonly of: 'value' | 'cpuNs' }
   | { readonly all: readonly Target[] }
-  | { readonly note: string; readonly atMostNote: number }
+  | { readonly notAbove: string }
 
 export interface Case {
   readonly name: string
@@ -30,6 +33,8 @@ export interface Case {
   readonly target: Target
   /** Undefined where nothing does the same. */
   readonly reference?: Reference
+  /** Others that do the same: measured in the same rounds and shown, no target goes by them. */
+  readonly peers?: readonly Reference[]
   measure(): Promise<Measurement>
 }
 
@@ -43,6 +48,14 @@ export interface Summary {
   readonly median: number
   readonly min: number
   readonly max: number
+}
+
+export interface PeerResult {
+  readonly name: string
+  readonly value: Summary
+  readonly cpuNs: number | null
+  /** How many times as fast as the peer ours was in the same round: the median. */
+  readonly ratio: number
 }
 
 export interface CaseResult {
@@ -61,13 +74,17 @@ export interface CaseResult {
   /** The same in words, with everything else that must hold. */
   readonly targetText: string
   readonly pass: boolean
+  /** The largest of all rounds. */
   readonly notes: Readonly<Record<string, number>>
+  readonly referenceNotes: Readonly<Record<string, number>>
+  readonly peers: readonly PeerResult[]
 }
 
 /** Runs ours and the reference in turn, the one first in even rounds and the other in odd ones, after a round that doesn't count. */
 export async function runCase(suite: string, bench: Case, rounds: number): Promise<CaseResult> {
   const ours: Measurement[] = []
   const reference: Measurement[] = []
+  const peers = (bench.peers ?? []).map((peer) => ({ peer, measured: [] as Measurement[] }))
   for (let round = -1; round < rounds; round++) {
     const measureOurs = async (): Promise<void> => void ours.push(await bench.measure())
     const measureReference = async (): Promise<void> => {
@@ -78,13 +95,15 @@ export async function runCase(suite: string, bench: Case, rounds: number): Promi
       : [measureReference, measureOurs]) {
       await measure()
     }
+    for (const { peer, measured } of peers) measured.push(await peer.measure())
   }
-  ours.shift()
-  reference.shift()
-  const ratios = reference.map(({ value }, round) => {
-    const own = ours[round]?.value ?? NaN
-    return bench.lowerIsBetter ? value / own : own / value
-  })
+  for (const warmUp of [ours, reference, ...peers.map(({ measured }) => measured)]) warmUp.shift()
+  const ratiosTo = (others: readonly Measurement[]): readonly number[] =>
+    others.map(({ value }, round) => {
+      const own = ours[round]?.value ?? NaN
+      return bench.lowerIsBetter ? value / own : own / value
+    })
+  const ratios = ratiosTo(reference)
   const result = {
     suite,
     case: bench.name,
@@ -96,22 +115,32 @@ export async function runCase(suite: string, bench: Case, rounds: number): Promi
     referenceName: bench.reference?.name ?? null,
     ratio: ratios.length === 0 ? null : median(ratios),
     notes: worstNotes(ours),
+    referenceNotes: worstNotes(reference),
+    peers: peers.map(({ peer, measured }) => ({
+      name: peer.name,
+      value: summary(measured.map(({ value }) => value)),
+      cpuNs: medianCpu(measured),
+      ratio: median(ratiosTo(measured)),
+    })),
   }
+  const above = (note: string): number => medianNote(ours, note) - medianNote(reference, note)
   return {
     ...result,
     target: targetFigure(bench.target),
     targetText: describeTarget(bench.target),
-    pass: reached(bench.target, result),
+    pass: reached(bench.target, result, above),
   }
 }
 
+/** @param above by how much the median of a note is larger than the reference's */
 function reached(
   target: Target,
-  result: Pick<CaseResult, 'ratio' | 'ours' | 'oursCpuNs' | 'notes'>,
+  result: Pick<CaseResult, 'ratio' | 'ours' | 'oursCpuNs'>,
+  above: (note: string) => number,
 ): boolean {
-  if ('all' in target) return target.all.every((part) => reached(part, result))
+  if ('all' in target) return target.all.every((part) => reached(part, result, above))
   if ('ratio' in target) return result.ratio !== null && result.ratio >= target.ratio
-  if ('note' in target) return (result.notes[target.note] ?? Infinity) <= target.atMostNote
+  if ('notAbove' in target) return above(target.notAbove) <= 0
   const figure = target.of === 'value' ? result.ours.median : result.oursCpuNs
   return figure !== null && figure <= target.atMost
 }
@@ -119,13 +148,13 @@ function reached(
 function targetFigure(target: Target): number {
   if ('all' in target) return target.all[0] === undefined ? NaN : targetFigure(target.all[0])
   if ('ratio' in target) return target.ratio
-  return 'note' in target ? target.atMostNote : target.atMost
+  return 'notAbove' in target ? 0 : target.atMost
 }
 
 function describeTarget(target: Target): string {
   if ('all' in target) return target.all.map(describeTarget).join(', ')
   if ('ratio' in target) return `ratio ≥ ${target.ratio}`
-  if ('note' in target) return `${target.note} ≤ ${target.atMostNote}`
+  if ('notAbove' in target) return `${target.notAbove} ≤ the reference's`
   return target.of === 'value' ? `≤ ${target.atMost}` : `CPU ≤ ${target.atMost} ns`
 }
 
@@ -138,13 +167,17 @@ function medianCpu(measurements: readonly Measurement[]): number | null {
   return values.length === 0 ? null : median(values)
 }
 
-/** The largest of each: a note such as a number of drops must hold for every round. */
+/** The largest of each: a number of drops is of interest where it was worst. */
 function worstNotes(measurements: readonly Measurement[]): Record<string, number> {
   const worst: Record<string, number> = {}
   for (const { notes = {} } of measurements) {
     for (const [name, value] of Object.entries(notes)) worst[name] = Math.max(worst[name] ?? -Infinity, value)
   }
   return worst
+}
+
+function medianNote(measurements: readonly Measurement[], note: string): number {
+  return median(measurements.map(({ notes }) => notes?.[note] ?? NaN))
 }
 
 function median(values: readonly number[]): number {

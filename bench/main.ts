@@ -84,7 +84,7 @@ function table(results: readonly CaseResult[]): string {
     style: { head: [], border: [] },
   })
   for (const result of results) {
-    const { ours, reference, referenceName, ratio, pass, notes } = result
+    const { ours, reference, referenceName, ratio, pass, notes, referenceNotes } = result
     rows.push([
       result.case,
       result.unit,
@@ -98,9 +98,16 @@ function table(results: readonly CaseResult[]): string {
       result.targetText,
       pass ? 'pass' : 'FAIL',
       Object.entries(notes)
-        .map(([note, value]) => `${note} ${figure(value)}`)
+        .map(([note, value]) => {
+          const theirs = referenceNotes[note]
+          return `${note} ${figure(value)}${theirs === undefined ? '' : ` (${referenceName}: ${figure(theirs)})`}`
+        })
         .join(', '),
     ])
+    for (const peer of result.peers) {
+      const value = `${peer.name}: ${figure(peer.value.median)} (${figure(peer.value.min)}…${figure(peer.value.max)})`
+      rows.push(['', '', '', '', value, figure(peer.cpuNs), figure(peer.ratio), '', '', ''])
+    }
   }
   return rows.toString()
 }

@@ -37,6 +37,8 @@ export interface ReaderParts<T> {
   /** Smallest number of bytes that a record takes in the kernel beside its own. */
   readonly headerBytes: number
   readonly open: (sink: RecordSink, options: ReaderOptions) => KernelReader
+  /** What is to be given back when the reader is closed. */
+  readonly release?: () => void
 }
 
 /** How long an iteration may go on without giving way to timers and I/O. Milliseconds. */
@@ -61,6 +63,7 @@ export abstract class EventReader<T>
   #dropped: DropCounter | undefined
   readonly #headerBytes: number
   readonly #signal: AbortSignal | undefined
+  readonly #release: (() => void) | undefined
   readonly #onAbort = (): void => this.close()
   #drops = 0
   /** What `dropped` told last. */
@@ -85,11 +88,12 @@ export abstract class EventReader<T>
   #flushed = 0
 
   /** @internal */
-  constructor({ subject, options, decode, dropped, headerBytes, open }: ReaderParts<T>) {
+  constructor({ subject, options, decode, dropped, headerBytes, open, release }: ReaderParts<T>) {
     super()
     this.#subject = subject
     this.#decode = decode
     this.#dropped = dropped
+    this.#release = release
     this.#headerBytes = headerBytes
     this.#signal = abortSignal(options.signal)
     const limits = readerOptions(options)
@@ -239,6 +243,7 @@ export abstract class EventReader<T>
     this.#closed = true
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#reader.close()
+    this.#release?.()
     this.#wake?.()
     this.#reportCounted()
     this.emit('close')

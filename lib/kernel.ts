@@ -238,6 +238,8 @@ export interface MapDetails {
 /** A map that exists. */
 export interface KernelMap {
   readonly info: MapInfo
+  /** Within which `info.id` stands for one map: the same object for all maps of a kernel. */
+  readonly realm: object
   /**
    * A key of `info.keySize` and a value of `info.bufferSize` bytes, for whoever wants them between two calls. `lookup` and `update` with
    * exactly these two are the quickest.
@@ -302,6 +304,8 @@ export interface MapInfo {
 /** A program that was loaded. */
 export interface KernelProgram {
   readonly info: ProgramInfo
+  /** The file descriptor, which stays the kernel's; undefined in kernels without. */
+  readonly fd: number | undefined
   /** Attaches by the SEC() name. */
   attach(): KernelLink
   /** Runs it once or more on a given context: BPF_PROG_TEST_RUN. */
@@ -407,24 +411,28 @@ export interface PerfOptions extends ReaderOptions {
 
 /** Where a trace pipe reads. */
 export interface TraceOptions extends ReaderOptions {
-  /** Name of the tracing instance. It is made if it isn't there, and removed then by `close()`. */
-  readonly instance: string
+  /** Name of the tracing instance. It is made if it isn't there, and removed then by `close()`. Default: one of the reader's own. */
+  readonly instance?: string
   /** Where tracefs is mounted. */
   readonly tracefs: string
 }
 
-export interface KernelReader {
+/** Something that calls back from the event loop, which it keeps alive while it is open. */
+export interface KernelWatch {
+  pause(): void
+  resume(): void
+  ref(): void
+  unref(): void
+  close(): void
+}
+
+export interface KernelReader extends KernelWatch {
   /** Takes one batch now, if there is one; calls the sink before it returns. @returns records taken */
   consume(): number
   /** Bytes that wait, with the kernel's headers; undefined where nobody can tell. */
   available(): number | undefined
   /** Stops taking records; they pile up in the ring, whose producer drops what doesn't fit. */
   pause(): void
-  resume(): void
-  /** Keeps the event loop alive while open (as at the start). */
-  ref(): void
-  unref(): void
-  close(): void
 }
 
 /** The producer's side of a user ring buffer: BPF_MAP_TYPE_USER_RINGBUF, which a program drains with bpf_user_ringbuf_drain(). */
@@ -436,6 +444,11 @@ export interface KernelUserRing {
   discard(reservation: number): void
   /** Reserves, copies and commits. @returns false: there is no room */
   output(bytes: Uint8Array): boolean
+  /**
+   * Starts to watch for drains; paused until `resume()`. What happens while it is paused is told then.
+   * @param listener called when a program has taken records out, and now and then without a reason
+   */
+  watchDrains(listener: () => void): KernelWatch
   /** Discards what is reserved. */
   close(): void
 }

@@ -3,9 +3,11 @@ import { BtfBuilder } from './btf/builder.js'
 import { parseBtf } from './btf/parse.js'
 import { resolveType } from './btf/query.js'
 import { createCodec, type Codec } from './codec/index.js'
+import { integerReader, type ReadAt } from './entry-readers.js'
 import { BpfError } from './errors.js'
 import type { MapInfo } from './kernel.js'
 import { isPerCpu, mapTypeDefaults } from './linux/map-types.js'
+import type { EntryBlock } from './map-walk.js'
 import type { MapDefinition, ObjectFile } from './object-file/types.js'
 
 /** Where one value begins behind the other, in per-CPU values and in mapped memory. */
@@ -50,8 +52,28 @@ export class MapCodec<K, V> {
     return this.#perCpu ? undefined : this.#integerOf(this.#definition?.valueType)
   }
 
-  decodeKey(bytes: Uint8Array, offset = 0): K {
-    return this.key.decode(bytes, offset) as K
+  /** Of keys side by side. */
+  keyReader(bytes: Uint8Array): ReadAt<K> {
+    const { keySize } = this.#info
+    return (
+      (readerOf(this.#integerOf(this.#definition?.keyType), bytes, keySize) as ReadAt<K> | undefined) ??
+      ((i) => this.key.decode(bytes, i * keySize) as K)
+    )
+  }
+
+  /** Of values side by side. */
+  valueReader(bytes: Uint8Array): ReadAt<V> {
+    const { bufferSize } = this.#info
+    return (
+      (readerOf(this.integer, bytes, bufferSize) as ReadAt<V> | undefined) ??
+      ((i) => this.decodeValue(bytes, i * bufferSize))
+    )
+  }
+
+  readonly entryReader = ({ keys, values }: EntryBlock): ReadAt<[K, V]> => {
+    const key = this.keyReader(keys)
+    const value = this.valueReader(values)
+    return (i) => [key(i), value(i)]
   }
 
   /** The value at `offset`: an array of all CPUs' in a per-CPU map. */
@@ -131,6 +153,14 @@ export class MapCodec<K, V> {
     if (!(error instanceof BpfError && error.code === 'BAD_VALUE')) return error
     return new BpfError('BAD_VALUE', `map '${this.#info.name}', ${role}: ${error.message}`, { cause: error })
   }
+}
+
+function readerOf(
+  integer: { readonly size: number; readonly signed: boolean } | undefined,
+  bytes: Uint8Array,
+  stride: number,
+): ReadAt<number | bigint> | undefined {
+  return integer?.size === stride ? integerReader(bytes, integer.size, integer.signed) : undefined
 }
 
 function putU32(bytes: Uint8Array, at: number, value: number): void {

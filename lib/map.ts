@@ -1,13 +1,15 @@
 /** Maps: typed by BTF above the seam, bytes below it. */
 import { descriptorOf } from './descriptor-of.js'
 import { BpfError } from './errors.js'
+import type { ReadAt } from './entry-readers.js'
 import type { KernelMap, KernelProgram, MapDetails, MapInfo } from './kernel.js'
 import { BPF_UPDATE_FLAGS, isPerCpu, mapTypeDefaults, mapTypeName } from './linux/map-types.js'
 import { Link } from './link.js'
 import { BatchWriter } from './map-batch.js'
 import { MapCodec } from './map-codec.js'
+import { BlockIterator } from './map-entries.js'
 import { MapView } from './map-view.js'
-import { MapWalk, type EntryBlock, type WalkOperation } from './map-walk.js'
+import { MapWalk, type WalkOperation } from './map-walk.js'
 import type { MapDefinition, ObjectFile } from './object-file/types.js'
 import { maxOf, sumOf, type Summable } from './per-cpu.js'
 import { Program } from './program.js'
@@ -41,7 +43,7 @@ const NO_KEY = new Uint8Array(0)
  * Keys and values are what BTF says of them: numbers, bigint for 64 bits, strings for char arrays, plain objects for structs;
  * `Uint8Array`s of the exact size where the map has no types. Writing also takes a `Uint8Array` everywhere. A per-CPU value is an array with
  * an element for each possible CPU. Where Linux wants a file descriptor (inner maps, programs, sockets, cgroups), a `BpfMap`, a `Program`, a
- * Node socket, anything with an `fd`, or the number will do.
+ * Node socket, anything with an `fd`, or the number will do; so will a `Program` within the values of device and CPU maps.
  *
  * Lifetime: that of its object. After `object.close()` every method throws `CLOSED`.
  */
@@ -53,8 +55,11 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   readonly #walk: MapWalk
   readonly #writer: BatchWriter<K, V>
   readonly #takesDescriptors: boolean
+  readonly #holdsPrograms: boolean
   readonly #key: Uint8Array
   readonly #value: Uint8Array
+  /** What #value holds. */
+  readonly #readValue: ReadAt<V>
   #view: MapView<V> | undefined
 
   /**
@@ -73,10 +78,12 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
     this.#codec = new MapCodec<K, V>(map.info, file, definition)
     this.#walk = new MapWalk(map)
     this.#writer = new BatchWriter(map, this.#codec)
-    const { descriptors, needsTypes } = mapTypeDefaults(map.info.type)
+    const { descriptors, needsTypes, holdsPrograms } = mapTypeDefaults(map.info.type)
     this.#takesDescriptors = descriptors === true || needsTypes === true
+    this.#holdsPrograms = holdsPrograms === true
     this.#key = map.scratch.key
     this.#value = map.scratch.value
+    this.#readValue = this.#codec.valueReader(this.#value)
     Object.defineProperty(this, 'owner', { enumerable: false })
   }
 
@@ -115,7 +122,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   get(key: K, options?: GetOptions): V | undefined {
     this.#encodeKey(key)
     if (!this.#map.lookup(this.#key, this.#value, lockFlag(options))) return undefined
-    return this.#codec.decodeValue(this.#value)
+    return this.#readValue(0)
   }
 
   /** Makes or replaces an entry. @throws BpfError `E2BIG` when the map is full, `BAD_VALUE` for what doesn't fit its types */
@@ -140,7 +147,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   getAndDelete(key: K): V | undefined {
     this.#encodeKey(key)
     if (!this.#map.lookupAndDelete(this.#key, this.#value, 0)) return undefined
-    return this.#codec.decodeValue(this.#value)
+    return this.#readValue(0)
   }
 
   /**
@@ -165,32 +172,27 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
    *
    * @throws BpfError `ITERATION_ABORTED` if the map changes faster than it can be walked
    */
-  *entries(): Generator<[K, V], void, undefined> {
-    for (const block of this.#walk.blocks('lookup')) {
-      for (let i = 0; i < block.count; i++) yield this.#entry(block, i)
-    }
+  entries(): IterableIterator<[K, V], undefined, undefined> {
+    return new BlockIterator(this.#walk.blocks('lookup'), this.#codec.entryReader)
   }
 
-  *keys(): Generator<K, void, undefined> {
-    for (const { keys, count } of this.#walk.keyBlocks()) {
-      for (let i = 0; i < count; i++) yield this.#codec.decodeKey(keys, i * this.#info.keySize)
-    }
+  keys(): IterableIterator<K, undefined, undefined> {
+    return new BlockIterator(this.#walk.keyBlocks(), ({ keys }) => this.#codec.keyReader(keys))
   }
 
-  *values(): Generator<V, void, undefined> {
-    for (const { values, count } of this.#walk.blocks('lookup')) {
-      for (let i = 0; i < count; i++) yield this.#codec.decodeValue(values, i * this.#info.bufferSize)
-    }
+  values(): IterableIterator<V, undefined, undefined> {
+    return new BlockIterator(this.#walk.blocks('lookup'), ({ values }) => this.#codec.valueReader(values))
   }
 
-  [Symbol.iterator](): Generator<[K, V], void, undefined> {
+  [Symbol.iterator](): IterableIterator<[K, V], undefined, undefined> {
     return this.entries()
   }
 
   /** Like `entries()`, with the system calls on another thread: for maps whose reading takes milliseconds. */
   async *entriesAsync(): AsyncGenerator<[K, V], void, undefined> {
     for await (const block of this.#walk.blocksAsync('lookup')) {
-      for (let i = 0; i < block.count; i++) yield this.#entry(block, i)
+      const read = this.#codec.entryReader(block)
+      for (let i = 0; i < block.count; i++) yield read(i)
     }
   }
 
@@ -250,15 +252,13 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   /** The next value of a queue or stack, which stays there; undefined if it is empty. */
   peek(): V | undefined {
     this.#assertKeyless('peek')
-    return this.#map.lookup(NO_KEY, this.#value, 0) ? this.#codec.decodeValue(this.#value) : undefined
+    return this.#map.lookup(NO_KEY, this.#value, 0) ? this.#readValue(0) : undefined
   }
 
   /** Takes the next value of a queue or stack; undefined if it is empty. */
   pop(): V | undefined {
     this.#assertKeyless('pop')
-    return this.#map.lookupAndDelete(NO_KEY, this.#value, 0)
-      ? this.#codec.decodeValue(this.#value)
-      : undefined
+    return this.#map.lookupAndDelete(NO_KEY, this.#value, 0) ? this.#readValue(0) : undefined
   }
 
   /** Whether a bloom filter may hold a value: `false` is certain. */
@@ -327,7 +327,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   /**
    * Reads a ring-buffer map (`BPF_MAP_TYPE_RINGBUF`, Linux 5.8+); `ringBuffers()` reads several at once.
    *
-   * @throws BpfError `BAD_VALUE` if the map is of another type or the event type isn't in the object's BTF
+   * @throws BpfError `BAD_VALUE` if the map is of another type or the event type isn't in the object's BTF; `EBUSY` if it has a reader
    */
   ringBuffer<T = unknown>(options: RingBufferOptions<T> = {}): RingBuffer<T> {
     return openRingBuffer<T>(this.ringParts, options)
@@ -378,31 +378,29 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   #update(key: Uint8Array, value: unknown, flags: number): void {
     const handle = this.#takesDescriptors ? handleOf(value) : undefined
     if (handle !== undefined) return this.#map.updateHandle(key, handle, flags)
-    this.#codec.encodeValue(this.#takesDescriptors ? descriptorOf(value) : value, this.#value)
+    this.#codec.encodeValue(this.#plain(value), this.#value)
     this.#map.update(key, this.#value, flags)
+  }
+
+  /** What the codec understands: with numbers in place of things. */
+  #plain(value: unknown): unknown {
+    if (this.#takesDescriptors) return descriptorOf(value)
+    return this.#holdsPrograms ? withDescriptors(value) : value
   }
 
   #encodeKey(key: K): void {
     this.#codec.encodeKey(this.#takesDescriptors ? descriptorOf(key) : key, this.#key)
   }
 
-  #entry({ keys, values }: EntryBlock, i: number): [K, V] {
-    const { keySize, bufferSize } = this.#info
-    return [this.#codec.decodeKey(keys, i * keySize), this.#codec.decodeValue(values, i * bufferSize)]
-  }
-
   #collect(operation: WalkOperation): [K, V][] {
-    const entries: [K, V][] = []
-    for (const block of this.#walk.blocks(operation)) {
-      for (let i = 0; i < block.count; i++) entries.push(this.#entry(block, i))
-    }
-    return entries
+    return [...new BlockIterator(this.#walk.blocks(operation), this.#codec.entryReader)]
   }
 
   async #collectAsync(operation: WalkOperation): Promise<[K, V][]> {
     const entries: [K, V][] = []
     for await (const block of this.#walk.blocksAsync(operation)) {
-      for (let i = 0; i < block.count; i++) entries.push(this.#entry(block, i))
+      const read = this.#codec.entryReader(block)
+      for (let i = 0; i < block.count; i++) entries.push(read(i))
     }
     return entries
   }
@@ -434,6 +432,14 @@ export type ElementOf<V> = V extends readonly (infer T)[] ? T : unknown
 function handleOf(value: unknown): KernelMap | KernelProgram | undefined {
   if (value instanceof BpfMap) return value.kernelMap
   return value instanceof Program ? value.kernelProgram : undefined
+}
+
+/** A struct with file descriptors in place of programs. */
+function withDescriptors(value: unknown): unknown {
+  if (value instanceof Program) return value.fd
+  if (Array.isArray(value)) return value.map(withDescriptors)
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withDescriptors(member)]))
 }
 
 function lockFlag(options: GetOptions | undefined): number {

@@ -19,7 +19,7 @@ export interface OpenOptions {
   readonly pinRootPath?: string
   /**
    * Mount point of a BPF file system that hands out tokens, which stand for capabilities that this process lacks. Empty: take none. Default:
-   * the environment's `LIBBPF_BPF_TOKEN_PATH`, or none. Linux 6.9, libbpf 1.4.
+   * the environment's `LIBBPF_BPF_TOKEN_PATH`, or `/sys/fs/bpf` if that does. Linux 6.9, libbpf 1.4.
    */
   readonly bpfTokenPath?: string
   /** Log level of every program that isn't given another: see `ProgramSettings.logLevel`. */
@@ -42,7 +42,10 @@ export function open(source: ObjectSource, options: OpenOptions = {}): OpenObjec
   const file = readObject(source)
   const name = options.name ?? objectName(source)
   const settings: OpenObjectOptions = { name, ...readOptions(options) }
-  const kernel = selectKernel(options.kernel, file)
+  const kernel = selectKernel(options.kernel, {
+    programs: file.programs,
+    token: { path: options.bpfTokenPath },
+  })
   return new OpenObject({ name, file, kernel, object: kernel.openObject(file, settings) })
 }
 

@@ -32,6 +32,11 @@ export class Program {
     return this.#program.info.id
   }
 
+  /** Its file descriptor, to be handed to other processes or libraries; it stays the program's. Undefined in the fallback kernel. */
+  get fd(): number | undefined {
+    return this.#program.fd
+  }
+
   /** Tag of the instructions (8 bytes, hex), as `bpftool prog` prints it; empty in the fallback. */
   get tag(): string {
     return this.#program.info.tag

@@ -1,12 +1,13 @@
 /** Ring buffers as events, iterables and batches. */
 import { dropCounter, type DropCounter, type DropSource, type SiblingMap } from './drop-counter.js'
 import { BpfError } from './errors.js'
-import { EventReader, type ReaderEvents } from './event-reader.js'
+import { EventReader, type ReaderEvents, type ReaderParts } from './event-reader.js'
 import type { EventReaderOptions } from './reader-options.js'
 import type { KernelMap } from './kernel.js'
 import { BPF_MAP_TYPE, mapTypeName } from './linux/map-types.js'
 import type { ObjectFile } from './object-file/types.js'
 import { decoderFor, type DecoderOptions } from './record-decoder.js'
+import { claimRings } from './ring-claims.js'
 
 export interface RingBufferOptions<T> extends EventReaderOptions, DecoderOptions<T> {
   /**
@@ -30,6 +31,9 @@ const HEADER_BYTES = 8
  *
  * Lifetime: open until `close()`, the end of a `using` block, an abort, or the end of a `for await` over it. While open it keeps the
  * event loop alive, unless `unref()`ed. Reading needs no capability once the map is open.
+ *
+ * A ring has one reader: opening a second one throws `EBUSY` until the first is closed. Other processes and worker threads must see to it
+ * themselves.
  */
 export class RingBuffer<T = unknown> extends EventReader<T> {}
 
@@ -50,7 +54,7 @@ export function openRingBuffer<T>(ring: RingParts, options: RingBufferOptions<T>
     decode,
     dropped,
     headerBytes: HEADER_BYTES,
-    open: (sink, readerOptions) => map.openRing(sink, readerOptions),
+    ...claimed([map], (sink, readerOptions) => map.openRing(sink, readerOptions)),
   })
 }
 
@@ -76,7 +80,7 @@ export function openRingBuffers<T>(
     },
     dropped: sumOf(readers.map(({ dropped }) => dropped)),
     headerBytes: HEADER_BYTES,
-    open: (sink, readerOptions) => first.openRing(sink, readerOptions, others),
+    ...claimed([first, ...others], (sink, readerOptions) => first.openRing(sink, readerOptions, others)),
   })
 }
 
@@ -88,6 +92,26 @@ function readerOf<T>({ map, file, sibling }: RingParts, options: RingBufferOptio
   return {
     decode: decoderFor(subjectOf(map), file, options),
     dropped: dropCounter(options.dropped, name, sibling),
+  }
+}
+
+/** The rings are claimed for as long as their reader is open. */
+function claimed(
+  maps: readonly KernelMap[],
+  open: ReaderParts<unknown>['open'],
+): Required<Pick<ReaderParts<unknown>, 'open' | 'release'>> {
+  let release = (): void => {}
+  return {
+    open(sink, options) {
+      release = claimRings(maps)
+      try {
+        return open(sink, options)
+      } catch (error) {
+        release()
+        throw error
+      }
+    },
+    release: () => release(),
   }
 }
 

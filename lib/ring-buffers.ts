@@ -22,7 +22,7 @@ export interface RingChoice extends Pick<
  * send; records of different rings keep no order. In batches, `origins` has the index of each record's map.
  *
  * @param rings maps, or `{ map, type, … }` where each has options of its own
- * @throws BpfError `BAD_VALUE` if a map is no ring buffer, or of another kernel
+ * @throws BpfError `BAD_VALUE` if a map is no ring buffer, or of another kernel; `EBUSY` if one has a reader, or is given twice
  *
  * @example
  * const reader = ringBuffers([{ map: maps.events, type: 'event' }, { map: maps.logs, type: 'log_line' }])

@@ -4,6 +4,7 @@ import { createKernel } from './fallback/index.js'
 import type { Kernel } from './kernel.js'
 import { nativeKernel } from './native/kernel.js'
 import { whyNotAllowed } from './native/privileges.js'
+import { findsToken } from './native/token.js'
 import type { ObjectFile } from './object-file/types.js'
 
 /**
@@ -21,17 +22,23 @@ const NAMES = ['auto', 'native', 'fallback'] as const
 let sharedFallback: Kernel | undefined
 let warned = false
 
+/** What a kernel is wanted for. */
+export interface Purpose extends Pick<ObjectFile, 'programs'> {
+  /** Of an object, for which libbpf takes a token that stands for capabilities: from where, see `findsToken()`. */
+  readonly token?: { readonly path: string | undefined }
+}
+
 /** @throws BpfError `NO_NATIVE_KERNEL` naming what is missing */
-export function selectKernel(choice: KernelChoice | undefined, file: Pick<ObjectFile, 'programs'>): Kernel {
+export function selectKernel(choice: KernelChoice | undefined, purpose: Purpose): Kernel {
   if (typeof choice === 'object') return choice
   switch (named(choice)) {
     case 'fallback':
       return (sharedFallback ??= createKernel({ clock: 'real' }))
     case 'native':
-      return native(file)
+      return native(purpose)
     case 'auto':
       try {
-        return native(file)
+        return native(purpose)
       } catch (error) {
         if (!(error instanceof BpfError && error.code === 'NO_NATIVE_KERNEL')) throw error
         warnOfFallback(error.message)
@@ -53,9 +60,11 @@ function named(choice: string | undefined): (typeof NAMES)[number] {
   )
 }
 
-function native(file: Pick<ObjectFile, 'programs'>): Kernel {
+function native({ programs, token }: Purpose): Kernel {
   const kernel = nativeKernel()
-  const types = file.programs.flatMap(({ type, autoload }) => (autoload && type !== undefined ? [type] : []))
+  // What a token allows, its maker knows: load() will tell.
+  if (kernel.facts.features.token && token !== undefined && findsToken(token.path)) return kernel
+  const types = programs.flatMap(({ type, autoload }) => (autoload && type !== undefined ? [type] : []))
   const reason = whyNotAllowed(types)
   if (reason === undefined) return kernel
   throw new BpfError(

@@ -31,14 +31,13 @@ const LINE =
   /^\s*(.+)-(\d+)\s+(?:\(\s*[-\d]+\)\s+)?\[(\d+)\]\s+(\S+)\s+(\d+\.\d+): (?:bpf_trace_printk: )?(.*)$/s
 const LOST = /^CPU:(\d+) \[LOST (\d+) EVENTS\]$/
 
-let instances = 0
-
 /**
  * Reads what programs print with `bpf_printk()`, through a tracing instance of its own, so that other readers lose nothing: an
  * `EventEmitter` and an async iterable, as a ring buffer's reader is. What any program of the machine prints comes, from the moment it
  * is opened.
  *
- * Lifetime: until `close()`, which removes the instance; so does the process's end, unless it is killed.
+ * Lifetime: until `close()`, which removes the instance; so does the process's end, also by SIGTERM, SIGINT or SIGHUP. What one that was
+ * killed left is removed when the next trace pipe is opened.
  *
  * Needs Linux 5.9, tracefs, and the right to write there (root).
  *
@@ -50,9 +49,8 @@ let instances = 0
  */
 export class TracePipe extends EventReader<TraceMessage> {
   constructor(options: TracePipeOptions = {}) {
-    const { instance = `libbpf-node-${process.pid}-${++instances}`, tracefs = '/sys/kernel/tracing' } =
-      options
-    if (!/^[^/\0]+$/.test(instance) || instance === '.' || instance === '..') {
+    const { instance, tracefs = '/sys/kernel/tracing' } = options
+    if (instance !== undefined && (!/^[^/\0]+$/.test(instance) || instance === '.' || instance === '..')) {
       throw new BpfError('BAD_VALUE', `option instance is the name of a folder, not '${instance}'`)
     }
     const kernel = selectKernel(options.kernel, { programs: [] })
@@ -73,7 +71,8 @@ export class TracePipe extends EventReader<TraceMessage> {
         last = parseTraceLine(line) ?? (last === undefined ? undefined : { ...last, message: line })
         return last
       },
-      open: (sink, readerOptions) => kernel.openTrace(sink, { ...readerOptions, instance, tracefs }),
+      open: (sink, readerOptions) =>
+        kernel.openTrace(sink, { ...readerOptions, tracefs, ...(instance !== undefined && { instance }) }),
     })
     reportLost = (count) => this.reportDrops(count)
   }

@@ -1,5 +1,6 @@
 /** User ring buffers: records from here to a program. */
 import type { Codec } from './codec/index.js'
+import { DrainQueue, type WaitOptions } from './drain-queue.js'
 import { BpfError } from './errors.js'
 import { Handle } from './handle.js'
 import type { KernelMap, KernelUserRing } from './kernel.js'
@@ -21,6 +22,7 @@ export interface UserRingOptions {
  * @example
  * using commands = object.maps.commands.userRing<Command>({ type: 'command' })
  * if (!commands.output({ verb: 1, argument: 2 })) …   // full: let the program drain it
+ * await commands.outputAsync({ verb: 1, argument: 2 }) // waits until it has
  */
 export class UserRing<T = Uint8Array> extends Handle {
   readonly #subject: string
@@ -28,6 +30,7 @@ export class UserRing<T = Uint8Array> extends Handle {
   readonly #codec: Codec | undefined
   readonly #scratch: Uint8Array
   readonly #reserved = new Map<Uint8Array, number>()
+  readonly #waiting: DrainQueue
 
   /** @internal */
   constructor(map: KernelMap, file: ObjectFile, options: UserRingOptions) {
@@ -46,6 +49,7 @@ export class UserRing<T = Uint8Array> extends Handle {
     this.#ring = ring
     this.#codec = codec
     this.#scratch = new Uint8Array(codec?.size ?? 0)
+    this.#waiting = new DrainQueue((listener) => ring.watchDrains(listener), subject)
   }
 
   /**
@@ -57,6 +61,26 @@ export class UserRing<T = Uint8Array> extends Handle {
   output(record: T | Uint8Array): boolean {
     this.assertOpen()
     return this.#ring.output(this.#bytesOf(record))
+  }
+
+  /**
+   * Like `output()`, and waits for room where there is none: until a program has drained enough, off the event loop, which stays
+   * alive meanwhile. Those who wait are served in order; `output()` and `reserve()` may come before them. A program that drains with
+   * BPF_RB_NO_WAKEUP wakes nobody.
+   *
+   * @throws BpfError as `output()` does; `CLOSED` if the ring is closed meanwhile; the signal's reason
+   */
+  async outputAsync(record: T | Uint8Array, options: WaitOptions = {}): Promise<void> {
+    this.assertOpen()
+    // A copy: whose bytes they are may change them, and the next record takes the scratch memory.
+    const bytes = new Uint8Array(this.#bytesOf(record))
+    await this.#waiting.wait(() => this.#ring.output(bytes) || undefined, options)
+  }
+
+  /** Like `reserve()`, and waits for room as `outputAsync()` does. */
+  async reserveAsync(size: number, options: WaitOptions = {}): Promise<Uint8Array> {
+    this.assertOpen()
+    return this.#waiting.wait(() => this.reserve(size), options)
   }
 
   /**
@@ -90,6 +114,7 @@ export class UserRing<T = Uint8Array> extends Handle {
 
   override close(): void {
     super.close()
+    this.#waiting.close()
     for (const bytes of this.#reserved.keys()) detach(bytes)
     this.#reserved.clear()
   }

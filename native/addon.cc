@@ -6,6 +6,10 @@
 #include <cerrno>
 #include <cstdint>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "failure.h"
 #include "link.h"
 #include "log.h"
@@ -81,6 +85,11 @@ Napi::Value Probe(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), map ? 0 : errno);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+// What LeakSanitizer does as a process ends, for one that will be killed.
+void FindLeaks(const Napi::CallbackInfo&) { __lsan_do_recoverable_leak_check(); }
+#endif
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InstallLogCapture();
   auto* data = new AddonData;
@@ -103,6 +112,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openPidfd", Napi::Function::New<OpenPidfd>(env, "openPidfd"));
   exports.Set("openLines", Napi::Function::New<OpenLines>(env, "openLines"));
   exports.Set("openObject", Napi::Function::New<Object::Open>(env, "openObject"));
+#ifdef __SANITIZE_ADDRESS__
+  exports.Set("findLeaks", Napi::Function::New<FindLeaks>(env, "findLeaks"));
+#endif
   return exports;
 }
 

@@ -1,13 +1,40 @@
 // Where a source puts records, for JavaScript to see.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace bpfnode {
 
 constexpr size_t RoundUp8(size_t size) { return (size + 7) & ~size_t{7}; }
+
+// memcpy for records, most of which are short: a call for each would cost more than its copying.
+inline void CopyRecord(uint8_t* to, const uint8_t* from, size_t size) {
+  constexpr size_t kWords = 16;
+  constexpr size_t kShort = 256;
+  if (size < kWords || size > kShort) {
+    if (size > 0) memcpy(to, from, size);
+    return;
+  }
+  // The last step overlaps the one before it where the size is no multiple.
+  const size_t last = size - kWords;
+  for (size_t at = 0; at < last; at += kWords) memcpy(to + at, from + at, kWords);
+  memcpy(to + last, from + last, kWords);
+}
+
+// A ring is larger than the caches, and its records are read once, in order: waiting for memory is most of
+// the work. Asking for what comes some records later halves it. At a ring's end this asks for memory that
+// isn't there, which a prefetch may.
+inline void PrefetchBehind(const void* record) {
+  constexpr size_t kLine = 64;
+  constexpr size_t kAhead = 10 * kLine;
+  const auto* ahead = static_cast<const uint8_t*>(record) + kAhead;
+  __builtin_prefetch(ahead);
+  __builtin_prefetch(ahead + kLine);
+}
 
 // The memory belongs to ArrayBuffers; see Pump::Prepare().
 struct Batch {
@@ -39,9 +66,26 @@ struct Batch {
   [[nodiscard]] bool HasRoom() const { return Fits(8); }
 
   // For a record that fits.
-  void Append(const void* data, size_t size, uint32_t origin, uint64_t time);
+  void Append(const void* data, size_t size, uint32_t origin, uint64_t time) {
+    CopyRecord(bytes + used, static_cast<const uint8_t*>(data), size);
+    index[size_t{count} * 2] = static_cast<uint32_t>(used);
+    index[size_t{count} * 2 + 1] = static_cast<uint32_t>(size);
+    if (origins != nullptr) origins[count] = origin;
+    if (times != nullptr) times[count] = time;
+    ++count;
+    used = std::min(RoundUp8(used + size), capacity);
+  }
   // Appends a record, or keeps it as the carry. Answers whether a further one may find room.
-  bool Take(const void* data, size_t size, uint32_t origin = 0, uint64_t time = 0);
+  bool Take(const void* data, size_t size, uint32_t origin = 0, uint64_t time = 0) {
+    PrefetchBehind(data);
+    if (!Fits(size)) {
+      Carry(data, size, origin, time);
+      return false;
+    }
+    Append(data, size, origin, time);
+    return HasRoom();
+  }
+  void Carry(const void* data, size_t size, uint32_t origin, uint64_t time);
   void AppendCarry();
   void AddLost(uint32_t cpu, uint64_t number);
 };

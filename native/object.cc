@@ -426,6 +426,7 @@ Napi::Value Object::SetAttachTarget(const Napi::CallbackInfo& info) {
     }
   }
   LogCapture capture;
+  if (!own) state_->skeleton->WillReadKernelTypes();
   const int status = bpf_program__set_attach_target(program, own ? own.get() : 0, function->c_str());
   if (status == 0 && own) state_->skeleton->KeepUntilLoaded(std::move(own));
   return Answer(status, kCall, Subject(program), capture);

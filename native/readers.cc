@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "drain_source.h"
 #include "failure.h"
 #include "line_source.h"
 #include "overwritable_source.h"
@@ -79,6 +80,17 @@ Napi::Value OpenPerf(const Napi::CallbackInfo& info, int map_fd, const std::stri
   }
   if (!source) {
     Throw(env, {call, errno, subject, log});
+    return {};
+  }
+  return Pump::Create(info, *limits, std::move(source), subject);
+}
+
+Napi::Value OpenDrains(const Napi::CallbackInfo& info, int map_fd, const std::string& subject) {
+  const auto limits = Pump::Limits(info, "epoll_ctl");
+  if (!limits) return {};
+  std::unique_ptr<Source> source = DrainSource::Open(map_fd);
+  if (!source) {
+    Throw(info.Env(), {"epoll_ctl", errno, subject, {}});
     return {};
   }
   return Pump::Create(info, *limits, std::move(source), subject);

@@ -16,6 +16,9 @@ Napi::Value OpenRing(const Napi::CallbackInfo& info, int map_fd, const std::stri
 Napi::Value OpenPerf(const Napi::CallbackInfo& info, int map_fd, const std::string& subject,
                      bool overwritable);
 
+// (…): an empty record for each drain of a user ring buffer.
+Napi::Value OpenDrains(const Napi::CallbackInfo& info, int map_fd, const std::string& subject);
+
 // (…, fd, subject): lines of a file, which must not block. The descriptor is duplicated.
 Napi::Value OpenLines(const Napi::CallbackInfo& info);
 

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "log.h"
+
 namespace bpfnode {
 namespace {
 
@@ -95,10 +97,20 @@ std::shared_ptr<Skeleton> Skeleton::Open(const std::vector<uint8_t>& image, cons
 Skeleton::~Skeleton() {
   if (object_ == nullptr) return;
   bpf_object__detach_skeleton(&skeleton_);
+  if (holds_kernel_types_) FreeKernelTypes();
   bpf_object__close(object_);
 }
 
+// libbpf frees them (some 5 MB) at the end of a load, and older ones only there: so nothing is loaded.
+void Skeleton::FreeKernelTypes() {
+  const LogCapture unheard;
+  for (bpf_program* program : programs_) bpf_program__set_autoload(program, false);
+  for (bpf_map* map : maps_) bpf_map__set_autocreate(map, false);
+  bpf_object__load(object_);
+}
+
 int Skeleton::Load() {
+  holds_kernel_types_ = false;
   const int status = bpf_object__load_skeleton(&skeleton_);
   kept_.clear();
   return -status;

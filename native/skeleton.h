@@ -59,8 +59,13 @@ class Skeleton {
 
   // Keeps a descriptor open that libbpf was given and does not duplicate: until the object is loaded.
   void KeepUntilLoaded(UniqueFd fd) { kept_.push_back(std::move(fd)); }
+  // To be called before libbpf is made to read the types of the running kernel, save by Load(), which frees
+  // them.
+  void WillReadKernelTypes() { holds_kernel_types_ = true; }
 
  private:
+  void FreeKernelTypes();
+
   bpf_object_skeleton skeleton_ = {};
   bpf_object* object_ = nullptr;
   std::vector<bpf_map*> maps_;
@@ -69,6 +74,7 @@ class Skeleton {
   std::vector<bpf_prog_skeleton> entries_;
   std::vector<bpf_link*> links_;
   std::vector<UniqueFd> kept_;
+  bool holds_kernel_types_ = false;
 };
 
 }  // namespace bpfnode

@@ -9,6 +9,7 @@
 #include "arguments.h"
 #include "failure.h"
 #include "log.h"
+#include "readers.h"
 
 namespace bpfnode {
 namespace {
@@ -29,6 +30,7 @@ Napi::Function UserRing::Define(Napi::Env env) {
                          InstanceMethod<&UserRing::Submit>("submit"),
                          InstanceMethod<&UserRing::Discard>("discard"),
                          InstanceMethod<&UserRing::Output>("output"),
+                         InstanceMethod<&UserRing::OpenDrains>("openDrains"),
                          InstanceMethod<&UserRing::Close>("close"),
                      });
 }
@@ -152,6 +154,11 @@ Napi::Value UserRing::Output(const Napi::CallbackInfo& info) {
   if (bytes->size > 0) memcpy(sample, bytes->data, bytes->size);
   user_ring_buffer__submit(ring_.get(), sample);
   return Napi::Boolean::New(Env(), true);
+}
+
+Napi::Value UserRing::OpenDrains(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("epoll_ctl")) return {};
+  return bpfnode::OpenDrains(info, map_fd_.get(), subject_);
 }
 
 Napi::Value UserRing::Close(const Napi::CallbackInfo& info) {

@@ -43,6 +43,8 @@ class UserRing : public Napi::ObjectWrap<UserRing> {
   Napi::Value Discard(const Napi::CallbackInfo& info);
   // output(bytes): false where there is no room.
   Napi::Value Output(const Napi::CallbackInfo& info);
+  // The arguments of Pump::Limits(): a pump with an empty record for each drain.
+  Napi::Value OpenDrains(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
   bool RequireOpen(const char* call);

@@ -11,8 +11,11 @@
  * never installed. The last line for each kernel is `Linux <release>: N passed, N failed, N skipped`. The exit code is 0 if every
  * test passed or was skipped under every kernel, and no kernel complained.
  *
+ * LIBBPF_NODE_ADDON=prebuilds/linux-x64/libbpf-node.glibc.node tests the prebuilt addon, with its newer libbpf.
+ *
  * A test below its minimum kernel skips; at or above it, a missing feature fails (REQUIRE_KERNEL=1).
  */
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setUp } from './setup.mjs'
 import { DebianError } from './setup/debian.mjs'
@@ -59,7 +62,9 @@ async function test(emulator, kernel, checkout, { rest, timeoutMs }, signal) {
   const start = performance.now()
   console.log(`\n=== Linux ${kernel.release} (${kernel.version})`)
   const tests = rest.some((argument) => argument.startsWith('test/')) ? rest : [...DEFAULT_TESTS, ...rest]
-  const environment = ['REQUIRE_KERNEL=1', 'VM=1', 'LIBBPF_NODE_SETUP=0']
+  const environment = ['REQUIRE_KERNEL=1', 'VM=1', 'LIBBPF_NODE_SETUP=0', `KERNEL_CONFIG=${kernel.config}`]
+  const { LIBBPF_NODE_ADDON: addon } = process.env
+  if (addon !== undefined) environment.push(`LIBBPF_NODE_ADDON=${resolve(addon)}`)
   const command = [
     checkout,
     '/usr/bin/env',

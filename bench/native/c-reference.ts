@@ -6,7 +6,8 @@ import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-const FOLDER = `${ROOT}.cache/bench/`
+/** Where the bench keeps what it makes and fetches. */
+export const BENCH_CACHE = `${ROOT}.cache/bench/`
 
 export const FLOOD_OBJECT = `${ROOT}bpf/bench/ring_flood.bpf.o`
 
@@ -35,13 +36,7 @@ export interface RingProgram {
 }
 
 export async function compileRing(): Promise<RingProgram> {
-  mkdirSync(FOLDER, { recursive: true })
-  const binary = `${FOLDER}ring`
-  try {
-    await execute('cc', ['-O2', '-Wall', '-o', binary, `${ROOT}bench/native/ring.c`, '-lbpf'])
-  } catch (cause) {
-    throw new Error(`can't compile the reference; it needs a C compiler and libbpf-dev: ${(cause as Error).message}`, { cause })
-  }
+  const binary = await compile('ring')
   const report = async (...args: readonly string[]): Promise<RingReport> => {
     const { stdout } = await execute(binary, args)
     return JSON.parse(stdout) as RingReport
@@ -62,12 +57,17 @@ export async function compileRing(): Promise<RingProgram> {
 
 /** Compiles `bench/native/NAME.c`. @returns what runs it with arguments, and gives what it prints */
 export async function compileReference(name: string): Promise<(...args: readonly string[]) => Promise<string>> {
-  mkdirSync(FOLDER, { recursive: true })
-  const binary = `${FOLDER}${name}`
+  const binary = await compile(name)
+  return async (...args) => (await execute(binary, args)).stdout
+}
+
+async function compile(name: string): Promise<string> {
+  mkdirSync(BENCH_CACHE, { recursive: true })
+  const binary = `${BENCH_CACHE}${name}`
   try {
     await execute('cc', ['-O2', '-Wall', '-o', binary, `${ROOT}bench/native/${name}.c`, '-lbpf'])
   } catch (cause) {
     throw new Error(`can't compile the reference; it needs a C compiler and libbpf-dev: ${(cause as Error).message}`, { cause })
   }
-  return async (...args) => (await execute(binary, args)).stdout
+  return binary
 }

@@ -1,11 +1,14 @@
 /** Maps from Node against the same in C. */
 import { createMap, type StandaloneMap } from 'libbpf-node'
-import type { Case, Measurement } from '../harness.js'
+import type { Case, Measurement, Reference } from '../harness.js'
 import { compileReference } from './c-reference.js'
+import { loadPeer, peerMap, type PeerMap } from './npm-bpf.js'
 
 /** As in map.c. */
 const ENTRIES = 10_000
 const OPERATIONS = 200_000
+/** Entries of one batch of npm bpf: about as many as ours takes. */
+const PEER_BATCH = 4096
 const MAPPED_ENTRIES = 1024
 const MAPPED_READS = 5_000_000
 
@@ -18,7 +21,7 @@ interface MapReport {
 /** The cases, and what gives back their maps. */
 export async function mapCases(): Promise<{ readonly cases: readonly Case[]; close(): void }> {
   const run = await compileReference('map')
-  const reference = (what: string): Case['reference'] => ({
+  const reference = (what: string): Reference => ({
     name: 'C, libbpf',
     measure: async () => {
       const { operations, wallNs, cpuNs } = JSON.parse(await run(what, String(OPERATIONS))) as MapReport
@@ -40,11 +43,24 @@ export async function mapCases(): Promise<{ readonly cases: readonly Case[]; clo
     maxEntries: MAPPED_ENTRIES,
     flags: ['BPF_F_MMAPABLE'],
   })
+  const peer = await loadPeer()
+  const theirs = peer && peerMap(peer, ENTRIES)
+  const compared = (
+    name: string,
+    ratio: number,
+    what: string,
+    run: () => number,
+    runPeer: (map: PeerMap) => number,
+  ): Case => ({
+    ...nanoseconds(name, { ratio }, run),
+    reference: reference(what),
+    peers: theirs === undefined ? [] : [{ name: 'npm bpf', measure: timed(() => runPeer(theirs)) }],
+  })
   const cases = [
-    nanoseconds('map-lookup', { ratio: 0.85 }, () => lookup(hash), reference('lookup')),
-    nanoseconds('map-update', { ratio: 0.9 }, () => update(hash), reference('update')),
-    nanoseconds('map-batch', { ratio: 4 }, () => walk(hash), reference('walk')),
-    nanoseconds('mmap-read', { atMost: 10, of: 'value' }, () => readMapped(array), undefined),
+    compared('map-lookup', 0.85, 'lookup', () => lookup(hash), lookup),
+    compared('map-update', 0.9, 'update', () => update(hash), update),
+    compared('map-batch', 4, 'walk', () => walk(hash), walkPeer),
+    nanoseconds('mmap-read', { atMost: 10, of: 'value' }, () => readMapped(array)),
   ]
   return {
     cases,
@@ -57,13 +73,14 @@ export async function mapCases(): Promise<{ readonly cases: readonly Case[]; clo
 
 type Counts = StandaloneMap<number, bigint>
 
-function nanoseconds(
-  name: string,
-  target: Case['target'],
-  run: () => number,
-  reference: Case['reference'],
-): Case {
-  const measure = async (): Promise<Measurement> => {
+function nanoseconds(name: string, target: Case['target'], run: () => number): Case {
+  const unit = name === 'map-batch' ? 'ns/entry' : 'ns'
+  return { name, unit, lowerIsBetter: true, target, measure: timed(run) }
+}
+
+/** @param run gives the number of operations */
+function timed(run: () => number): () => Promise<Measurement> {
+  return async () => {
     const cpu = process.cpuUsage()
     const start = process.hrtime.bigint()
     const operations = run()
@@ -71,20 +88,26 @@ function nanoseconds(
     const { user, system } = process.cpuUsage(cpu)
     return { value: wallNs / operations, cpuNs: ((user + system) * 1000) / operations }
   }
-  const unit = name === 'map-batch' ? 'ns/entry' : 'ns'
-  return { name, unit, lowerIsBetter: true, target, measure, ...(reference && { reference }) }
 }
 
-function lookup(map: Counts): number {
+function lookup(map: Counts | PeerMap): number {
   let missed = 0
   for (let i = 0; i < OPERATIONS; i++) if (map.get(i % ENTRIES) === undefined) missed++
   if (missed > 0) throw new Error(`${missed} keys are missing`)
   return OPERATIONS
 }
 
-function update(map: Counts): number {
+function update(map: Counts | PeerMap): number {
   for (let i = 0; i < OPERATIONS; i++) map.set(i % ENTRIES, 5n)
   return OPERATIONS
+}
+
+function walkPeer(map: PeerMap): number {
+  let read = 0
+  while (read < OPERATIONS) {
+    for (const entries of map.getBatch(PEER_BATCH)) for (const [, value] of entries) if (value >= 0n) read++
+  }
+  return read
 }
 
 function walk(map: Counts): number {

@@ -36,7 +36,7 @@ function drain(object: BpfObject, ring: RingProgram): Case {
     name: 'ring-drain-64',
     unit: 'ns/record',
     lowerIsBetter: true,
-    target: { ratio: 0.2 },
+    target: { all: [{ ratio: 0.23 }, { atMost: 15, of: 'cpuNs' }] },
     measure: () => measureFills(object, {}, (reader) => {
       let taken = 0
       reader.on('batch', ({ count }) => (taken += count))
@@ -51,7 +51,7 @@ function decoded(object: BpfObject): Case {
     name: 'ring-decoded-64',
     unit: 'ns/record',
     lowerIsBetter: true,
-    target: { atMost: 150, of: 'cpuNs' },
+    target: { atMost: 110, of: 'cpuNs' },
     measure: () => measureFills(object, { type: 'record64' }, (reader) => {
       let taken = 0
       let last: unknown
@@ -128,7 +128,7 @@ function flood(
     name,
     unit: 'records/s',
     lowerIsBetter: false,
-    target: { all: [{ ratio: 0.95 }, { note: 'lost', atMostNote: 0 }] },
+    target: { all: [{ ratio: 0.95 }, { notAbove: 'lost' }] },
     measure: async () => delivered(await measureFlood(ring, program)),
     reference: { name: 'C, libbpf', measure: async () => delivered(await reference(FLOOD_MS)) },
   }

@@ -5,7 +5,13 @@
 #include <bpf/bpf_helpers.h>
 
 /* Of linux/bpf.h, as far as kernel_types.h doesn't have them. */
-enum { MAP_TYPE_HASH_OF_MAPS = 13, MAP_TYPE_QUEUE = 22, MAP_TYPE_STACK = 23, MAP_TYPE_BLOOM_FILTER = 30 };
+enum {
+  MAP_TYPE_ARRAY_OF_MAPS = 12,
+  MAP_TYPE_HASH_OF_MAPS = 13,
+  MAP_TYPE_QUEUE = 22,
+  MAP_TYPE_STACK = 23,
+  MAP_TYPE_BLOOM_FILTER = 30,
+};
 
 struct {
   __uint(type, MAP_TYPE_QUEUE);
@@ -39,6 +45,16 @@ struct {
   __array(values, struct inner);
 } outer SEC(".maps");
 
+struct inner first SEC(".maps");
+struct inner second SEC(".maps");
+
+struct {
+  __uint(type, MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, 4);
+  __type(key, u32);
+  __array(values, struct inner);
+} filled SEC(".maps") = {.values = {[1] = &first, [3] = &second}};
+
 struct words {
   u32 in;
   s32 status;
@@ -65,16 +81,22 @@ int look(struct words *args) {
   return bpf_map_peek_elem(&stack, &args->out);
 }
 
-/* Adds one to entry 1 of the inner map at key `in`. */
-SEC("syscall")
-int count(struct words *args) {
-  u32 key = args->in, slot = 1;
-  void *inner = bpf_map_lookup_elem(&outer, &key);
+static __always_inline int count_in(void *outer_map, u32 key) {
+  u32 slot = 1;
+  void *inner = bpf_map_lookup_elem(outer_map, &key);
   if (!inner) return 1;
   u64 *value = bpf_map_lookup_elem(inner, &slot);
   if (!value) return 2;
   __sync_fetch_and_add(value, 1);
   return 0;
 }
+
+/* Adds one to entry 1 of the inner map at key `in`. */
+SEC("syscall")
+int count(struct words *args) { return count_in(&outer, args->in); }
+
+/* The same in the map that the object fills. */
+SEC("syscall")
+int count_filled(struct words *args) { return count_in(&filled, args->in); }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,37 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
-/* The same as struct_ops.bpf.c, attached by a link: Linux 6.4, libbpf 1.2. */
-#include <linux/bpf.h>
-
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-
-#define TCP_CA_NAME_MAX 16
-
-struct sock {
-} __attribute__((preserve_access_index));
-
-struct tcp_congestion_ops {
-  __u32 (*ssthresh)(struct sock *sk);
-  void (*cong_avoid)(struct sock *sk, __u32 ack, __u32 acked);
-  __u32 (*undo_cwnd)(struct sock *sk);
-  char name[TCP_CA_NAME_MAX];
-};
-
-SEC("struct_ops/ssthresh")
-__u32 BPF_PROG(ssthresh, struct sock *sk) { return 2; }
-
-SEC("struct_ops/cong_avoid")
-void BPF_PROG(cong_avoid, struct sock *sk, __u32 ack, __u32 acked) {}
-
-SEC("struct_ops/undo_cwnd")
-__u32 BPF_PROG(undo_cwnd, struct sock *sk) { return 2; }
+/* Attached by a link: Linux 6.4, libbpf 1.2. */
+#include "idle_congestion_control.h"
 
 SEC(".struct_ops.link")
-struct tcp_congestion_ops linked_cc = {
-    .ssthresh = (void *)ssthresh,
-    .cong_avoid = (void *)cong_avoid,
-    .undo_cwnd = (void *)undo_cwnd,
-    .name = "bpfnode_link",
-};
-
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+struct tcp_congestion_ops linked_cc = IDLE_CONGESTION_CONTROL("bpfnode_link");

@@ -157,7 +157,7 @@ export class FallbackKernel implements Kernel {
         'BAD_VALUE',
         `struct() takes a name and values by member: struct('pt_regs', { di: 1 })`,
       )
-    return new KernelStruct(type, fields, this.#machine.changes)
+    return new KernelStruct(type, fields, this.#machine.changes, 'test')
   }
 
   /**

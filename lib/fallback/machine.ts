@@ -58,7 +58,7 @@ export class Machine {
     this.clock = new Clock(options.clock)
     this.random = new Random(options.seed)
     this.fuel = options.fuel
-    this.objects = new ObjectSpace(this.memory, undefined)
+    this.objects = new ObjectSpace(this.memory, undefined, undefined)
     this.tasks = new Tasks({
       changes: this.changes,
       now: () => this.clock.now(),

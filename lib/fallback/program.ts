@@ -172,6 +172,7 @@ export function isTypedTracepoint({ type, expectedAttachType }: ProgramDefinitio
 /** A program as the seam wants it. */
 export class FallbackProgram implements KernelProgram {
   readonly info: ProgramInfo
+  readonly fd = undefined
   readonly #machine: Machine
   readonly #tracepoints: Tracepoints<LoadedProgram>
   readonly #program: LoadedProgram

@@ -172,6 +172,8 @@ export interface MapTypeDefaults {
   readonly entries?: 'none' | 'cpus'
   /** Values that user space writes are file descriptors. What it reads, where it may, are ids (sockets: cookies). */
   readonly descriptors?: true
+  /** Values may be structs of which a member is a program's file descriptor. What user space reads there are ids. */
+  readonly holdsPrograms?: true
   /** Linux refuses the map without the types of keys and values. */
   readonly needsTypes?: true
 }
@@ -180,6 +182,8 @@ const INDEXED: MapTypeDefaults = { key: 'u32' }
 const DESCRIPTORS: MapTypeDefaults = { key: 'u32', value: 'u32', descriptors: true }
 /** Values of 8 bytes can be read: sockets' cookies. */
 const SOCKETS: MapTypeDefaults = { key: 'u32', value: 'u64', descriptors: true }
+/** An interface or a queue length; with 8 bytes, a program behind it. */
+const REDIRECTION: MapTypeDefaults = { key: 'u32', value: 'u32', holdsPrograms: true }
 const KEYLESS: MapTypeDefaults = { key: 'none' }
 const STORAGE: MapTypeDefaults = {
   key: 's32',
@@ -202,9 +206,9 @@ const DEFAULTS: ReadonlyMap<number, MapTypeDefaults> = new Map<number, MapTypeDe
   [BPF_MAP_TYPE.SOCKMAP, SOCKETS],
   [BPF_MAP_TYPE.SOCKHASH, { value: 'u64', descriptors: true }],
   [BPF_MAP_TYPE.REUSEPORT_SOCKARRAY, SOCKETS],
-  [BPF_MAP_TYPE.DEVMAP, { key: 'u32', value: 'u32' }],
-  [BPF_MAP_TYPE.DEVMAP_HASH, { key: 'u32', value: 'u32' }],
-  [BPF_MAP_TYPE.CPUMAP, { key: 'u32', value: 'u32' }],
+  [BPF_MAP_TYPE.DEVMAP, REDIRECTION],
+  [BPF_MAP_TYPE.DEVMAP_HASH, REDIRECTION],
+  [BPF_MAP_TYPE.CPUMAP, REDIRECTION],
   [BPF_MAP_TYPE.LPM_TRIE, { flags: BPF_MAP_FLAGS.BPF_F_NO_PREALLOC }],
   [BPF_MAP_TYPE.QUEUE, KEYLESS],
   [BPF_MAP_TYPE.STACK, KEYLESS],

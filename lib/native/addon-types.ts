@@ -321,6 +321,15 @@ export interface AddonUserRing {
   submit(reservation: number, bytes: Uint8Array): void
   discard(reservation: number): void
   output(bytes: Uint8Array): boolean
+  /** An empty record for each drain. */
+  openDrains(
+    deliver: BatchDelivery,
+    batchBytes: number,
+    batchRecords: number,
+    floodIntervalMs: number,
+    floodWakeups: number,
+    floodPeriodMs: number,
+  ): AddonReader
   close(): void
 }
 

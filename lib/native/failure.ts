@@ -97,6 +97,7 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EOPNOTSUPP: 'Maps of this type are not updated from user space',
     EEXIST: 'BPF_NOEXIST was asked for, and the key is there',
     ENOENT: 'BPF_EXIST was asked for, and the key is not there',
+    ENOMEM: 'The kernel has no memory for it; a CPU map says so too of a program that is not in SEC("xdp/cpumap")',
     EINVAL: 'The flags or the value do not suit maps of this type; BPF_F_LOCK wants a bpf_spin_lock in the value',
   },
   'bpf(BPF_MAP_LOOKUP_ELEM)': {
@@ -122,7 +123,7 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EOPNOTSUPP: 'This kernel has no maps of this type with these attributes',
   },
   'bpf(BPF_MAP_FREEZE)': {
-    EBUSY: 'Its memory is mapped for writing: freeze it before its memory is asked for',
+    EBUSY: 'Its memory is mapped for writing: freeze it before its memory is asked for. (Or it is frozen already, in Linux 6.1 and before)',
     EPERM: 'It is frozen already, or read-only for user space',
     ENOTSUPP: 'Maps of this type are not frozen',
   },

@@ -22,6 +22,7 @@ import type { AddonBatchOutcome, AddonMap, AddonScratch } from './addon-types.js
 import { toError } from './failure.js'
 import { NativeProgram } from './program.js'
 import { openPerf, openRing } from './reader.js'
+import { NativeUserRing } from './user-ring.js'
 
 /** See `enum class BatchOperation` in native/map_batch.h. */
 const BATCH_OPERATIONS: Readonly<Record<BatchOperation, { readonly number: number; readonly call: string }>> = {
@@ -31,9 +32,12 @@ const BATCH_OPERATIONS: Readonly<Record<BatchOperation, { readonly number: numbe
   delete: { number: 3, call: 'bpf(BPF_MAP_DELETE_BATCH)' },
 }
 const ENOENT = errno('ENOENT')
+/** There is one Linux. */
+const LINUX = {}
 
 export class NativeMap implements KernelMap {
   readonly info: MapInfo
+  readonly realm = LINUX
   readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
   readonly #handle: AddonMap
   readonly #key: Uint8Array
@@ -171,7 +175,7 @@ export class NativeMap implements KernelMap {
   }
 
   openUserRing(): KernelUserRing {
-    return this.#handle.openUserRing()
+    return new NativeUserRing(this.#handle.openUserRing())
   }
 
   attachStructOps(): KernelLink {

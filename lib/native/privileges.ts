@@ -142,7 +142,7 @@ function deniedAnyway({ probe, inUserNamespace }: Situation): { readonly reason:
   if (inUserNamespace) {
     return {
       reason: `bpf() is denied (${name}): the capabilities hold in a user namespace only`,
-      hint: 'bpf() wants CAP_BPF in the initial user namespace: run outside of it (rootless containers are inside of one)',
+      hint: 'bpf() wants CAP_BPF in the initial user namespace: run outside of it (rootless containers are inside of one), or have a BPF token delegated to it (bpfTokenPath)',
     }
   }
   return {

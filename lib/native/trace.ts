@@ -3,20 +3,22 @@
  *
  * Source: Documentation/trace/ftrace.rst, kernel/trace/bpf_trace.c.
  */
-import { closeSync, constants, existsSync, mkdirSync, openSync, rmdirSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync, rmdirSync, writeFileSync } from 'node:fs'
 import { BpfError, systemError } from '../errors.js'
 import type { KernelReader, RecordSink, TraceOptions } from '../kernel.js'
 import type { Addon } from './addon-types.js'
 import { pumpArguments } from './reader.js'
+import { beforeEnd, makeInstance, ownName, removeAbandoned } from './trace-instance.js'
 
 /** The event that bpf_trace_printk() fires. Linux 5.9. */
 const PRINTK_EVENT = 'events/bpf_trace/bpf_trace_printk/enable'
 
 export function openTrace(addon: Addon, sink: RecordSink, options: TraceOptions): KernelReader {
-  const { instance, tracefs } = options
+  const { tracefs, instance = ownName() } = options
   assertMounted(tracefs)
+  removeAbandoned(tracefs)
   const folder = `${tracefs}/instances/${instance}`
-  const ours = makeInstance(folder)
+  const ours = make(folder)
   const remove = (): void => {
     if (ours) rmdirSync(folder)
   }
@@ -41,13 +43,13 @@ export function openTrace(addon: Addon, sink: RecordSink, options: TraceOptions)
 class TraceReader implements KernelReader {
   readonly #reader: KernelReader
   readonly #remove: () => void
-  readonly #onExit = (): void => this.close()
+  readonly #forgetEnd: () => void
   #closed = false
 
   constructor(reader: KernelReader, remove: () => void) {
     this.#reader = reader
     this.#remove = remove
-    process.once('exit', this.#onExit)
+    this.#forgetEnd = beforeEnd(() => this.close())
   }
 
   consume(): number {
@@ -77,7 +79,7 @@ class TraceReader implements KernelReader {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    process.removeListener('exit', this.#onExit)
+    this.#forgetEnd()
     this.#reader.close()
     this.#remove()
   }
@@ -91,13 +93,11 @@ function assertMounted(tracefs: string): void {
   })
 }
 
-/** @returns whether it wasn't there before */
-function makeInstance(folder: string): boolean {
+/** As {@link makeInstance}, with its errors as ours. */
+function make(folder: string): boolean {
   try {
-    mkdirSync(folder)
-    return true
+    return makeInstance(folder)
   } catch (error) {
-    if (errorCode(error) === 'EEXIST') return false
     throw fileFailure(error, folder)
   }
 }

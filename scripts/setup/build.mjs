@@ -4,7 +4,7 @@ import { join, relative } from 'node:path'
 import { filesUnder, fingerprint, root, stat } from './project.mjs'
 import { runTool, say, seconds } from './run.mjs'
 
-const folders = ['lib', 'examples', 'bench']
+const folders = ['lib', 'examples', 'bench', 'fuzz']
 const configFiles = ['tsconfig.json', 'tsconfig.build.json', 'node_modules/typescript/package.json']
 
 const sources = () =>

@@ -3,10 +3,11 @@
  * `{ passed, failed, skipped, complaints }`, of which the first three are numbers of tests, and `complaints` lines of the
  * kernel's log that speak of a bug in it.
  *
- * Arguments go to vitest.
+ * Arguments go to vitest. KERNEL_CONFIG names the kernel's configuration, which goes where libbpf looks for it.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, readFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { join } from 'node:path'
 import { root } from '../setup/project.mjs'
 
@@ -52,6 +53,8 @@ function kernelComplaints() {
   return log.split('\n').filter((line) => COMPLAINT.test(line))
 }
 
+// To the memory above the host's files: gone with the machine.
+copyFileSync(process.env.KERNEL_CONFIG, `/boot/config-${release()}`)
 const code = await runVitest(process.argv.slice(2))
 appendFileSync(RESULTS, `${JSON.stringify({ ...countTests(), complaints: kernelComplaints() })}\n`)
 process.exitCode = code

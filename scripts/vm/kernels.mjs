@@ -23,7 +23,7 @@ export const kernelSuites = new Map([
  *
  * @param name           a key of {@link kernelSuites}
  * @param options.renew  whether to look for a newer package than the one that is there
- * @returns its release (`uname -r`), Debian version, the path of its image, and of the folder of its modules
+ * @returns its release (`uname -r`), Debian version, the paths of its image and its configuration, and of the folder of its modules
  * @throws {DebianError} if the mirror has no such kernel
  */
 export function provideKernel(name, { renew = false } = {}) {
@@ -82,13 +82,17 @@ function dependencies(apt, name) {
     .filter((entry) => entry !== undefined)
 }
 
-/** Where an unpacked kernel keeps its image and modules: in /boot and /lib, or since Linux 7 both in /usr. */
+/** Where an unpacked kernel keeps its image, configuration and modules: in /boot and /lib, or since Linux 7 all in /usr. */
 function locate(folder, release) {
   const root = join(vmFolder, folder)
   const modules = [`usr/lib/modules/${release}`, `lib/modules/${release}`].map((part) => join(root, part))
-  const images = [join(root, `boot/vmlinuz-${release}`), ...modules.map((part) => join(part, 'vmlinuz'))]
-  const found = { image: images.find(existsSync), modules: modules.find(existsSync) }
-  if (found.image === undefined || found.modules === undefined)
+  const files = (name) => [join(root, `boot/${name}-${release}`), ...modules.map((part) => join(part, name))]
+  const found = {
+    image: files('vmlinuz').find(existsSync),
+    config: files('config').find(existsSync),
+    modules: modules.find(existsSync),
+  }
+  if (Object.values(found).includes(undefined))
     throw new DebianError(
       `the package of Linux ${release} has an unknown layout: delete .cache/vm/${folder} and try again`,
     )

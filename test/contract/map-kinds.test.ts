@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import { createMap } from '../../lib/create-map.js'
 import { open } from '../../lib/open.js'
+import { code } from '../support/errors.js'
 import { describeContract, objectPath } from '../support/kernels.js'
 
 function words(input: number): Uint8Array {
@@ -26,5 +27,31 @@ describeMaps('a map of maps in an object', (tested) => {
     expect(outer.get(3)).toBe(inner.id)
     outer.delete(3)
     expect(count.run({ ctx: words(3) }).retval).toBe(1)
+  })
+
+  it('holds what its initializer names', () => {
+    using object = open(objectPath('test/map_kinds'), { kernel: tested.make().choice }).load()
+    const filled = object.map<number>('filled')
+    const ids = [0, 1, 2, 3].map((key) => filled.get(key))
+    expect(ids).toEqual([undefined, object.map('first').id, undefined, object.map('second').id])
+    const count = object.program('count_filled')
+    expect([0, 1, 3, 3].map((key) => count.run({ ctx: words(key) }).retval)).toEqual([1, 0, 0, 0])
+    expect(object.map<number, bigint>('first').get(1)).toBe(1n)
+    expect(object.map<number, bigint>('second').get(1)).toBe(2n)
+  })
+
+  it('is not loaded without a map that its initializer names', () => {
+    const spec = open(objectPath('test/map_kinds'), { kernel: tested.make().choice })
+    spec.maps['second']!.autocreate = false // the object has it
+    expect(code(() => spec.load())).toMatch(/^EBADF|^EINVAL/)
+  })
+
+  it('keeps what it holds where another map takes its place', () => {
+    const { choice } = tested.make()
+    using first = open(objectPath('test/map_kinds'), { kernel: choice }).load()
+    using spec = open(objectPath('test/map_kinds'), { kernel: choice })
+    spec.maps['filled']!.reuse(first.map('filled')) // the object has it
+    using object = spec.load()
+    expect(object.map('filled').get(1)).toBe(first.map('first').id)
   })
 })

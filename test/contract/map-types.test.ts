@@ -116,7 +116,8 @@ describeMaps('a map without an object', (tested) => {
     expect(map.info.frozen).toBe(true)
     expect(code(() => map.set(0, 8))).toBe('EPERM')
     expect(map.get(0)).toBe(7)
-    expect(code(() => map.freeze())).toBe('EPERM')
+    // Linux 6.1 takes the map for busy.
+    expect(code(() => map.freeze())).toMatch(/^(EPERM|EBUSY)$/)
   })
 })
 

@@ -285,4 +285,38 @@ describeReaders('a reader', (tested) => {
     reader.close()
     expect(await closed).toEqual([])
   })
+
+  it('is the only one of its ring, until it is closed', () => {
+    using object = load(tested)
+    const { events, logs } = object.maps
+    if (events === undefined || logs === undefined) throw new Error('no rings')
+    const first = events.ringBuffer()
+    expect(code(() => events.ringBuffer())).toBe('EBUSY')
+    expect(() => events.ringBuffer()).toThrow(/'events' has a reader already.*close\(\)/)
+    // Nothing is left of an attempt that failed.
+    expect(code(() => ringBuffers([logs, events]))).toBe('EBUSY')
+    expect(code(() => ringBuffers([logs, logs]))).toBe('EBUSY')
+    expect(code(() => logs.ringBuffer({ batchRecords: 0 }))).toBe('BAD_VALUE')
+    first.close()
+    first.close()
+    using _both = ringBuffers([logs, events])
+    expect(code(() => logs.ringBuffer())).toBe('EBUSY')
+    expect(code(() => events.ringBuffer())).toBe('EBUSY')
+  })
+
+  it('is none of the other objects of the same file', () => {
+    using object = load(tested)
+    using other = load(tested)
+    using first = object.map('events').ringBuffer()
+    using second = other.map('events').ringBuffer()
+    expect([first.closed, second.closed]).toEqual([false, false])
+  })
+
+  it('does not keep its ring when it is closed by a signal before it starts', () => {
+    using object = load(tested)
+    const events = object.map('events')
+    expect(events.ringBuffer({ signal: AbortSignal.abort() }).closed).toBe(true)
+    using again = events.ringBuffer()
+    expect(again.closed).toBe(false)
+  })
 })

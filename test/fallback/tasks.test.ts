@@ -98,6 +98,20 @@ describe('simulated tasks', () => {
     expect(child.parent).toBe(run.kernel.tasks.init)
   })
 
+  it('take arguments whose members exist, in the program or in Linux', () => {
+    using run = execsnoop()
+    const { kernel } = run
+    const fire = (bprm: Record<string, unknown>): unknown =>
+      kernel.fire('tp_btf/sched_process_exec', { p: kernel.tasks.current, bprm: bprm as never })
+    expect(fire({ filename: 'x', interp: 'y' })).toHaveLength(1)
+    expect(code(() => fire({ nosuch: 1 }))).toBe('BAD_VALUE')
+    expect(() => fire({ filenam: 'x' })).toThrow(
+      /linux_binprm\.filenam: there is no such member\. Did you mean 'filename'/,
+    )
+    const bprm = kernel.struct('linux_binprm', { nosuch: 1 })
+    expect(code(() => kernel.fire('tp_btf/sched_process_exec', { bprm }))).toBe('BAD_VALUE')
+  })
+
   it('are current as a test says', () => {
     const { kernel, spec } = openOn('test/fallback_core')
     using object = spec.load()

@@ -1,10 +1,12 @@
 /** Types of maps that the native kernel alone has, and what depends on Linux itself. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   createMap,
@@ -13,11 +15,15 @@ import {
   openPinnedMap,
   type CreateMapOptions,
 } from '../../lib/create-map.js'
+import { MAP_TYPES } from '../../lib/linux/map-types.js'
 import { open } from '../../lib/open.js'
 import { openPidfd } from '../../lib/pidfd.js'
+import type { Program } from '../../lib/program.js'
 import type { StandaloneMap } from '../../lib/standalone-map.js'
+import { cgroupRoot } from '../support/cgroups.js'
 import { code } from '../support/errors.js'
-import { describeSince } from '../support/require-kernel.js'
+import { patience } from '../support/patience.js'
+import { describeSince, linuxIsAtLeast, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 
 function make<K = number, V = unknown>(options: CreateMapOptions): StandaloneMap<K, V> {
   return createMap<K, V>({ kernel: 'native', ...options })
@@ -25,40 +31,56 @@ function make<K = number, V = unknown>(options: CreateMapOptions): StandaloneMap
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
-/** Cgroup storage, the youngest type but arenas: Linux 6.2. */
-const describeNative = describeSince('6.2')
+/** This process's descriptors for things of a kind, as /proc names it. */
+function ownDescriptors(kind: string): readonly number[] {
+  const kindOf = (fd: string): string => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return '' // the one that the folder was read through
+    }
+  }
+  return readdirSync('/proc/self/fd').filter((fd) => kindOf(fd) === kind).map(Number)
+}
+
+/** The objects hold `syscall` programs: Linux 5.14. */
+const describeNative = describeSince(SYSCALL_PROGRAMS)
+
+const TYPES: readonly (readonly [type: string, options: Partial<CreateMapOptions>])[] = [
+  ['hash', { key: 'u32', value: 'u32' }],
+  ['array', { value: 'u32' }],
+  ['prog_array', {}],
+  ['perf_event_array', { maxEntries: 2 }],
+  ['percpu_hash', { key: 'u32', value: 'u32' }],
+  ['percpu_array', { value: 'u32' }],
+  ['stack_trace', { value: 'u64[127]' }],
+  ['cgroup_array', {}],
+  ['lru_hash', { key: 'u32', value: 'u32' }],
+  ['lru_percpu_hash', { key: 'u32', value: 'u32', flags: ['BPF_F_NO_COMMON_LRU'] }],
+  ['lpm_trie', { key: { prefixlen: 'u32', data: 'u8[16]' }, value: 'u32' }],
+  ['devmap', {}],
+  ['devmap_hash', { value: 'u32[2]' }],
+  ['cpumap', { value: 'u32[2]', maxEntries: 1 }],
+  ['xskmap', {}],
+  ['sockmap', {}],
+  ['sockhash', { key: 'u64' }],
+  ['reuseport_sockarray', {}],
+  ['queue', { value: 'u32' }],
+  ['stack', { value: 'u32' }],
+  ['bloom_filter', { value: 'u32' }],
+  ['sk_storage', { value: 'u64', maxEntries: 0 }],
+  ['inode_storage', { value: 'u64', maxEntries: 0 }],
+  ['task_storage', { value: 'u64', maxEntries: 0 }],
+  ['cgrp_storage', { value: { packets: 'u64', bytes: 'u64' }, maxEntries: 0 }],
+  ['ringbuf', { maxEntries: 4096 }],
+  ['user_ringbuf', { maxEntries: 4096 }],
+  ['arena', { maxEntries: 4 }],
+]
 
 describeNative('every type of map', () => {
-  it.each<[string, Partial<CreateMapOptions>]>([
-    ['hash', { key: 'u32', value: 'u32' }],
-    ['array', { value: 'u32' }],
-    ['prog_array', {}],
-    ['perf_event_array', { maxEntries: 2 }],
-    ['percpu_hash', { key: 'u32', value: 'u32' }],
-    ['percpu_array', { value: 'u32' }],
-    ['stack_trace', { value: 'u64[127]' }],
-    ['cgroup_array', {}],
-    ['lru_hash', { key: 'u32', value: 'u32' }],
-    ['lru_percpu_hash', { key: 'u32', value: 'u32', flags: ['BPF_F_NO_COMMON_LRU'] }],
-    ['lpm_trie', { key: { prefixlen: 'u32', data: 'u8[16]' }, value: 'u32' }],
-    ['devmap', {}],
-    ['devmap_hash', { value: 'u32[2]' }],
-    ['cpumap', { value: 'u32[2]', maxEntries: 1 }],
-    ['xskmap', {}],
-    ['sockmap', {}],
-    ['sockhash', { key: 'u64' }],
-    ['reuseport_sockarray', {}],
-    ['queue', { value: 'u32' }],
-    ['stack', { value: 'u32' }],
-    ['bloom_filter', { value: 'u32' }],
-    ['sk_storage', { value: 'u64', maxEntries: 0 }],
-    ['inode_storage', { value: 'u64', maxEntries: 0 }],
-    ['task_storage', { value: 'u64', maxEntries: 0 }],
-    ['cgrp_storage', { value: { packets: 'u64', bytes: 'u64' }, maxEntries: 0 }],
-    ['ringbuf', { maxEntries: 4096 }],
-    ['user_ringbuf', { maxEntries: 4096 }],
-    ['arena', { maxEntries: 4 }],
-  ])('is created: %s', (type, options) => {
+  it.for(TYPES)('is created: %s', ([type, options], { skip }) => {
+    const since = MAP_TYPES.find(({ name }) => name === type)?.since ?? ''
+    skip(!linuxIsAtLeast(since), `needs Linux ${since}`)
     using map = make({ type, maxEntries: 4, ...options })
     expect(map.type).toBe(type)
     expect(map.info.memlock).toBeGreaterThanOrEqual(0)
@@ -86,23 +108,6 @@ describeNative('maps whose values are descriptors', () => {
     expect(map.delete(1)).toBe(true)
     expect(code(() => map.set(1, 0x7fff))).toBe('EBADF')
     expect(code(() => map.set(9, bump))).toBe('E2BIG')
-  })
-
-  it('a cgroup array and cgroup storage take an open folder', () => {
-    const fd = openSync('/sys/fs/cgroup/unified', 'r')
-    try {
-      using map = make({ type: 'cgroup_array', maxEntries: 2 })
-      map.set(0, { fd })
-      expect(code(() => map.get(0))).toMatch(/ENOTSUPP|EOPNOTSUPP/)
-      expect(map.delete(0)).toBe(true)
-      using storage = make<unknown, bigint>({ type: 'cgrp_storage', value: 'u64' })
-      expect(storage.get({ fd })).toBeUndefined()
-      storage.set({ fd }, 4n)
-      expect(storage.get(fd)).toBe(4n)
-      expect(storage.delete(fd)).toBe(true)
-    } finally {
-      closeSync(fd)
-    }
   })
 
   it('sockmap, sockhash and socket storage take sockets of Node', async () => {
@@ -151,6 +156,64 @@ describeNative('maps whose values are descriptors', () => {
     }
   })
 
+  it('an xskmap and a reuseport array take sockets that come from elsewhere', { timeout: patience(20_000) }, async () => {
+    // A process of its own inherits them: Node can't make such sockets, nor receive them.
+    const [helper, child] = ['../support/with-sockets.pl', 'inherited-sockets-child.mjs'].map((file) =>
+      fileURLToPath(new URL(file, import.meta.url)),
+    ) as [string, string]
+    const { stdout } = await promisify(execFile)('perl', [helper, process.execPath, child])
+    expect(JSON.parse(stdout)).toEqual({
+      xskmap: { replaced: 'ok', missing: 'ENOENT', deleted: true, deletedAgain: 'ENOENT', otherSocket: 'EOPNOTSUPP' },
+      reuseport: { isCookie: true, empty: true, deleted: true, deletedTwice: false, otherSocket: 'ENOTSUPP' },
+    })
+  })
+
+  it('a perf event array takes perf events', () => {
+    using source = make({ type: 'perf_event_array' })
+    // Its buffer opens one for each CPU.
+    using _buffer = source.perfBuffer()
+    const fd = ownDescriptors('anon_inode:[perf_event]')[0] ?? -1
+    using map = make({ type: 'perf_event_array', maxEntries: 2 })
+    expect(map.delete(1)).toBe(false)
+    map.set(1, { fd })
+    expect(code(() => map.get(1))).toMatch(/ENOTSUPP|EOPNOTSUPP/)
+    expect(map.delete(1)).toBe(true)
+    expect(map.delete(1)).toBe(false)
+    expect(code(() => map.set(0, { fd: 0x7fff }))).toBe('EBADF')
+  })
+
+  it('device and CPU maps take programs beside their numbers', () => {
+    using object = open(new URL('../../bpf/test/redirect.bpf.o', import.meta.url), { kernel: 'native' }).load()
+    const { on_device: onDevice, on_cpu: onCpu, plain } = object.programs as Record<string, Program>
+    if (onDevice === undefined || onCpu === undefined) throw new Error('no programs')
+    const lo = 1
+
+    using devices = make({ type: 'devmap', value: { ifindex: 'u32', program: 'u32' }, maxEntries: 4 })
+    devices.set(0, { ifindex: lo, program: onDevice }).set(1, { ifindex: lo, program: onDevice.fd })
+    expect(devices.get(0)).toEqual({ ifindex: lo, program: onDevice.id })
+    expect(devices.get(1)).toEqual(devices.get(0))
+    expect(devices.delete(0)).toBe(true)
+    expect(devices.get(0)).toBeUndefined()
+    expect(code(() => devices.set(0, { ifindex: lo, program: plain }))).toBe('EINVAL')
+    expect(code(() => devices.set(0, { ifindex: 0x7fff_ffff, program: 0 }))).toBe('EINVAL')
+
+    using pairs = make({ type: 'devmap', value: 'u32[2]', maxEntries: 1 })
+    pairs.set(0, [lo, onDevice])
+    expect(pairs.get(0)).toEqual([lo, onDevice.id])
+
+    const hash = object.map<number>('devices')
+    hash.set(77, { ifindex: lo, bpf_prog: { fd: onDevice } })
+    expect(hash.get(77)).toMatchObject({ ifindex: lo, bpf_prog: { id: onDevice.id } })
+    expect(hash.delete(77)).toBe(true)
+
+    const cpus = object.map<number>('cpus')
+    cpus.set(0, { qsize: 64, bpf_prog: { fd: onCpu } })
+    expect(cpus.get(0)).toMatchObject({ qsize: 64, bpf_prog: { id: onCpu.id } })
+    // Whatever keeps Linux from making the entry, it says so.
+    expect(code(() => cpus.set(0, { qsize: 64, bpf_prog: { fd: onDevice } }))).toBe('ENOMEM')
+    expect(cpus.delete(0)).toBe(true)
+  })
+
   it('a device map takes interfaces, a CPU map queue lengths', () => {
     using devices = make<number, number>({ type: 'devmap_hash', maxEntries: 4 })
     devices.set(7, 1).set(9, 1)
@@ -176,6 +239,25 @@ describeNative('maps whose values are descriptors', () => {
   })
 })
 
+describeSince('6.2')('a cgroup array and cgroup storage', () => {
+  it('take an open folder', () => {
+    const fd = openSync(cgroupRoot(), 'r')
+    try {
+      using map = make({ type: 'cgroup_array', maxEntries: 2 })
+      map.set(0, { fd })
+      expect(code(() => map.get(0))).toMatch(/ENOTSUPP|EOPNOTSUPP/)
+      expect(map.delete(0)).toBe(true)
+      using storage = make<unknown, bigint>({ type: 'cgrp_storage', value: 'u64' })
+      expect(storage.get({ fd })).toBeUndefined()
+      storage.set({ fd }, 4n)
+      expect(storage.get(fd)).toBe(4n)
+      expect(storage.delete(fd)).toBe(true)
+    } finally {
+      closeSync(fd)
+    }
+  })
+})
+
 describeNative('locked values', () => {
   it('are read and written under their spin lock', () => {
     using object = open(new URL('../../bpf/test/native_maps.bpf.o', import.meta.url), { kernel: 'native' }).load()
@@ -186,7 +268,7 @@ describeNative('locked values', () => {
   })
 })
 
-describeNative('an arena', () => {
+describeSince('6.9')('an arena', () => {
   it('is memory', () => {
     using map = make({ type: 'arena', maxEntries: 4 })
     const bytes = map.memory

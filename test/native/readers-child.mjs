@@ -6,46 +6,24 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
-import { open, ringBuffers } from '../../dist/lib/index.js'
-
-const load = (name) =>
-  open(new URL(`../../bpf/test/${name}.bpf.o`, import.meta.url), { kernel: 'native' }).load()
-const u64 = (...values) => new Uint8Array(BigUint64Array.from(values.map(BigInt)).buffer)
-const u32 = (...values) => new Uint8Array(Uint32Array.from(values).buffer)
-
-/** Streams that never end: each batch makes the next one. */
-function streams(onBatch = () => {}) {
-  const perfObject = load('native_readers')
-  const perf = perfObject.map('perf').perfBuffer({ batchRecords: 8 })
-  const sendPerf = () => perfObject.program('send').run({ ctx: u64(0, 20) })
-  const ringObject = load('readers')
-  const rings = ringBuffers([ringObject.map('events'), ringObject.map('logs')], { batchRecords: 8 })
-  const sendRings = () => {
-    ringObject.program('send_events').run({ ctx: u32(0, 10) })
-    ringObject.program('send_logs').run({ ctx: u32(0, 10) })
-  }
-  const commands = perfObject.map('commands').userRing()
-  commands.reserve(8)
-  let batches = 0
-  perf.on('batch', () => {
-    sendPerf()
-    onBatch(++batches)
-  })
-  rings.on('batch', () => {
-    sendRings()
-    onBatch(++batches)
-  })
-  sendPerf()
-  sendRings()
-}
+import { ringBuffers } from '../../dist/lib/index.js'
+import { attachOnExec, held, load, streams, u64 } from './streams.mjs'
 
 const scenarios = {
   async terminate() {
+    let attached = 0
     for (let i = 0; i < 20; i++) {
       const worker = new Worker(new URL(import.meta.url))
-      await new Promise((resolve) => worker.on('exit', resolve).on('message', () => void worker.terminate()))
+      await new Promise((resolve) =>
+        worker.on('exit', resolve).on('message', (links) => {
+          attached += links
+          void worker.terminate()
+        }),
+      )
     }
-    console.log('20 workers ended')
+    await sleep(10)
+    const left = ['map_id', 'prog_id', 'link_id'].flatMap((kind) => held(kind))
+    console.log(`20 workers ended, ${attached} links were attached, ${left.length} maps, programs and links are left`)
   },
   exit() {
     streams((batches) => batches === 10 && process.exit(7))
@@ -106,6 +84,7 @@ const scenarios = {
 
 if (isMainThread) await scenarios[process.argv[2]]()
 else {
+  attachOnExec()
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, not a window
-  streams((batches) => batches === 10 && parentPort.postMessage('up'))
+  streams((batches) => batches === 10 && parentPort.postMessage(held('link_id').length))
 }

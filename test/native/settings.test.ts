@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { createKernel } from '../../lib/fallback/index.js'
 import { BpfError, type MapSettings, type OpenObject, type OpenOptions, type ProgramSettings } from '../../lib/index.js'
-import type { AddonFeature } from '../../lib/native/addon-types.js'
 import { nativeKernel } from '../../lib/native/kernel.js'
 import { open } from '../../lib/open.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
-import { describeSince, nativeIsAllowed } from '../support/require-kernel.js'
+import { patience } from '../support/patience.js'
+import { addonHas, describeSince } from '../support/require-kernel.js'
 
 function openSettings(options: OpenOptions = {}): OpenObject {
   const spec = open(objectPath('test/native_settings'), { kernel: 'native', ...options })
@@ -34,11 +34,6 @@ function program(spec: OpenObject, name: string): ProgramSettings {
   return spec.programs[name] as ProgramSettings // an unknown name has thrown
 }
 
-/** Whether the addon was built with what a test needs. */
-function has(feature: AddonFeature): boolean {
-  return nativeIsAllowed() && nativeKernel().facts.features[feature]
-}
-
 /** The objects hold `syscall` programs: Linux 5.14. */
 const describeNative = describeSince('5.14')
 
@@ -55,7 +50,7 @@ describeNative('settings of a map in Linux', () => {
     expect(object.map('pinned').id).toBeGreaterThan(0)
   })
 
-  it('pin by name under the pin root, and find what is pinned there', { timeout: 30_000 }, () => {
+  it('pin by name under the pin root, and find what is pinned there', { timeout: patience(30_000) }, () => {
     // In a mount namespace of its own: nothing is mounted or pinned for anybody else.
     const child = fileURLToPath(new URL('pin-by-name-child.mjs', import.meta.url))
     const { stdout, stderr } = spawnSync(
@@ -196,7 +191,7 @@ describeNative('struct_ops', () => {
     expect(thrownBy(() => second.attach())).toMatchObject({ code: 'EEXIST', call: 'bpf_map__attach_struct_ops' })
   })
 
-  it.runIf(has('token'))('are not attached where they are not created (libbpf 1.4)', () => {
+  it.runIf(addonHas('token'))('are not attached where they are not created (libbpf 1.4)', () => {
     using spec = open(objectPath('test/struct_ops'), { kernel: 'native' })
     map(spec, 'idle_cc').autocreate = false
     for (const name of Object.keys(spec.programs)) program(spec, name).autoload = false
@@ -204,7 +199,7 @@ describeNative('struct_ops', () => {
     expect(object.attach().attached).toEqual([])
   })
 
-  it.skipIf(has('token'))('are created always before libbpf 1.4, which would crash', () => {
+  it.skipIf(addonHas('token'))('are created always before libbpf 1.4, which would crash', () => {
     using spec = open(objectPath('test/struct_ops'), { kernel: 'native' })
     expect(code(() => (map(spec, 'idle_cc').autocreate = false))).toBe('UNSUPPORTED')
   })
@@ -215,13 +210,7 @@ describeNative('struct_ops', () => {
     expect(code(() => (map(spec, 'idle_cc').type = 'hash'))).toBe('EINVAL')
   })
 
-  it.runIf(has('structOpsLink'))('attach by a link (libbpf 1.2)', () => {
-    using object = open(objectPath('test/struct_ops_link'), { kernel: 'native' }).load()
-    using links = object.attach()
-    expect(links.attached[0]?.id).toBeGreaterThan(0)
-  })
-
-  it.skipIf(has('structOpsLink'))('say what attaching by a link takes', () => {
+  it.skipIf(addonHas('structOpsLink'))('say what attaching by a link takes', () => {
     const opening = (): OpenObject => open(objectPath('test/struct_ops_link'), { kernel: 'native' })
     expect(thrownBy(opening).message).toContain('libbpf 1.2')
   })
@@ -229,5 +218,13 @@ describeNative('struct_ops', () => {
   it('refuse maps of other types', () => {
     using object = openCommon().load()
     expect(code(() => object.map('table').attachStructOps())).toBe('BAD_VALUE')
+  })
+})
+
+describeSince('6.4')('struct_ops by a link', () => {
+  it.runIf(addonHas('structOpsLink'))('are attached with their object (libbpf 1.2)', () => {
+    using object = open(objectPath('test/struct_ops_link'), { kernel: 'native' }).load()
+    using links = object.attach()
+    expect(links.attached[0]?.id).toBeGreaterThan(0)
   })
 })

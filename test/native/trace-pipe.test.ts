@@ -1,26 +1,18 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { open, TracePipe, type BpfError, type TraceMessage } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
 import { describeSince } from '../support/require-kernel.js'
+import { mountTracefs, type Tracefs } from '../support/tracefs.js'
 
-/** Holds a mount namespace of its own in which tracefs is mounted: nothing of the machine's changes. */
-let holder: ChildProcess
+let mounted: Tracefs
 let tracefs: string
 beforeAll(async () => {
-  const script = 'mount -t tracefs tracefs /sys/kernel/tracing && echo mounted && exec cat'
-  holder = spawn('unshare', ['-m', '--propagation', 'private', 'sh', '-c', script])
-  tracefs = `/proc/${holder.pid}/root/sys/kernel/tracing`
-  const { stdout } = holder
-  if (stdout !== null) await Promise.race([once(stdout, 'data'), once(holder, 'exit')])
+  mounted = await mountTracefs()
+  tracefs = mounted.path
 })
-afterAll(async () => {
-  holder.stdin?.end()
-  if (holder.exitCode === null) await once(holder, 'exit')
-})
+afterAll(() => mounted.close())
 
 function print(first: number, count: number): void {
   using object = open(objectPath('test/readers'), { kernel: 'native' }).load()

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { open, type BpfObject } from '../../lib/index.js'
+import { open, type BpfObject, type UserRing } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
 import { describeSince } from '../support/require-kernel.js'
@@ -107,5 +107,96 @@ describeNative('a user ring buffer', () => {
     expect(code(() => object.map('perf').userRing())).toBe('BAD_VALUE')
     using untyped = object.map('commands').userRing()
     expect(code(() => untyped.output({} as Uint8Array))).toBe('BAD_VALUE')
+  })
+})
+
+describeNative('waiting for room in a user ring buffer', () => {
+  const RECORD = 8
+  let ring: UserRing
+  beforeEach(() => {
+    ring = object.map('commands').userRing()
+    while (ring.output(bytes(1, 1)));
+  })
+  afterEach(() => ring.close())
+
+  const drainAll = (): void => {
+    while (drain() > 0);
+  }
+
+  it('takes no time where there is room', async () => {
+    drainAll()
+    await ring.outputAsync(bytes(1, 1))
+    expect(await ring.reserveAsync(RECORD)).toHaveLength(RECORD)
+  })
+
+  it('ends when the program has drained, and lets the event loop run meanwhile', async () => {
+    const before = sum()
+    const waiting = ring.outputAsync(bytes(1, 1000))
+    setTimeout(drainAll, 20)
+    await waiting
+    drainAll()
+    expect(sum() - before).toBe(256n + 1000n)
+    // Again, from the start: nothing of the first wait is left over.
+    while (ring.output(bytes(1, 1)));
+    const view = ring.reserveAsync(RECORD)
+    setTimeout(drainAll, 20)
+    ring.discard(await view)
+  })
+
+  it('ends in order', async () => {
+    const order: number[] = []
+    const waits = [1, 2, 3].map((number) =>
+      ring.outputAsync(bytes(number, 0)).then(() => order.push(number)),
+    )
+    drainAll()
+    await Promise.all(waits)
+    expect(order).toEqual([1, 2, 3])
+    drainAll()
+    expect((object.bss as { last_verb: number }).last_verb).toBe(3)
+  })
+
+  it('takes a value of the type, as it was when it was given', async () => {
+    using typed = object.map('commands').userRing<Command>({ type: 'command' })
+    const record = bytes(1, 7)
+    const before = sum()
+    const waits = [typed.outputAsync({ verb: 1, argument: 5 }), typed.outputAsync(record)]
+    record.fill(0xff)
+    drainAll()
+    await Promise.all(waits)
+    drainAll()
+    expect(sum() - before).toBe(256n + 12n)
+  })
+
+  it('is aborted, and those behind go on', async () => {
+    const reason = new Error('enough')
+    const abort = new AbortController()
+    const large = ring.reserveAsync(2048, { signal: abort.signal })
+    const small = ring.outputAsync(bytes(1, 1))
+    abort.abort(reason)
+    await expect(large).rejects.toBe(reason)
+    drainAll()
+    await small
+    await expect(ring.outputAsync(bytes(1, 1), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+  })
+
+  it('ends with the ring', async () => {
+    const waits = [ring.outputAsync(bytes(1, 1)), ring.reserveAsync(RECORD)]
+    ring.close()
+    for (const wait of waits) await expect(wait).rejects.toMatchObject({ code: 'CLOSED' })
+    await expect(ring.outputAsync(bytes(1, 1))).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
+  it('is in vain for what never fits, also behind others', async () => {
+    const first = ring.outputAsync(bytes(1, 1))
+    const never = ring.outputAsync(new Uint8Array(8192))
+    drainAll()
+    await first
+    await expect(never).rejects.toMatchObject({ code: 'E2BIG' })
+    await expect(ring.reserveAsync(8192)).rejects.toMatchObject({ code: 'E2BIG' })
+  })
+
+  it('refuses what is no signal', async () => {
+    const signal = 'now' as unknown as AbortSignal
+    await expect(ring.outputAsync(bytes(1, 1), { signal })).rejects.toMatchObject({ code: 'BAD_VALUE' })
   })
 })

@@ -4,6 +4,8 @@ import { describe, type TestOptions } from 'vitest'
 import { BPF_PROG_TYPE } from '../../lib/linux/program-types.js'
 import { isOlderThan } from '../../lib/linux/release.js'
 import { loadAddon } from '../../lib/native/addon.js'
+import type { AddonFeature } from '../../lib/native/addon-types.js'
+import { nativeKernel } from '../../lib/native/kernel.js'
 import { checkPrivileges } from '../../lib/native/privileges.js'
 
 /** Whether tests of the native kernel are to run: it is there, or it must be. */
@@ -12,6 +14,11 @@ export function nativeIsAllowed(): boolean {
     process.env['REQUIRE_KERNEL'] === '1' ||
     ('addon' in loadAddon() && checkPrivileges([BPF_PROG_TYPE.TRACING]).allowed)
   )
+}
+
+/** Whether the addon was built with a libbpf that has what a test needs. */
+export function addonHas(feature: AddonFeature): boolean {
+  return nativeIsAllowed() && nativeKernel().facts.features[feature]
 }
 
 /** The Linux version that brought programs of type `syscall`, which tests run on demand. */

@@ -80,7 +80,7 @@ function prepare(
     if (value instanceof Task) return { struct: value.struct }
     if (value instanceof KernelStruct) return { struct: value }
     if (typeof value === 'object' && kind.struct !== '')
-      return { struct: new KernelStruct(kind.struct, value, machine.changes) }
+      return { struct: new KernelStruct(kind.struct, value, machine.changes, 'test') }
   }
   throw new BpfError(
     'BAD_VALUE',

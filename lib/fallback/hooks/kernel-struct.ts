@@ -9,7 +9,10 @@
 export type FieldValue =
   number | bigint | boolean | string | null | Uint8Array | KernelStruct | readonly FieldValue[] | FieldValues
 
-/** Values by the kernel's member names. Members that a target lacks are left out; those that aren't given are zero. */
+/**
+ * Values by the kernel's member names; those that aren't given are zero. Members that Linux has and a target lacks are left out; one that
+ * neither is known to have is refused, where a test made the object.
+ */
 export interface FieldValues {
   readonly [member: string]: FieldValue
 }
@@ -24,11 +27,15 @@ export class KernelStruct {
   #fields: FieldValues
   #version: number
 
-  /** @param type name of the struct: `task_struct` */
+  /**
+   * @param type name of the struct: `task_struct`
+   * @param origin what the simulation fills in is right; what a test does may have a wrong name
+   */
   constructor(
     readonly type: string,
     fields: FieldValues,
     readonly changes: ChangeCounter,
+    readonly origin: 'simulation' | 'test' = 'simulation',
   ) {
     this.#fields = fields
     this.#version = ++changes.value

@@ -4,6 +4,8 @@
 import { findType, resolveType, sizeOf, typeById, typeName, type BtfComposite } from '../../btf/query.js'
 import type { Btf, BtfMember, TypeId } from '../../btf/types.js'
 import { BpfError } from '../../errors.js'
+import { isStructMember } from '../../linux/struct-members.js'
+import { didYouMean } from '../../nearest.js'
 import { essentialName } from '../loader/core/names.js'
 import { Access, KERNEL_HI, type Memory } from '../memory.js'
 import { KernelStruct, type FieldValue, type FieldValues } from './kernel-struct.js'
@@ -26,14 +28,19 @@ const encoder = new TextEncoder()
 export class ObjectSpace {
   readonly #memory: Memory
   readonly #btf: Btf | undefined
+  readonly #programBtf: Btf | undefined
   readonly #placed = new Map<KernelStruct, Placed>()
   #seen = 0
   #sweepAt = FIRST_SWEEP
 
-  /** @param btf undefined: programs without type information can hold pointers, but read nothing through them */
-  constructor(memory: Memory, btf: Btf | undefined) {
+  /**
+   * @param btf of the target; undefined: programs without type information can hold pointers, but read nothing through them
+   * @param programBtf of the programs: they may know members that the target lacks
+   */
+  constructor(memory: Memory, btf: Btf | undefined, programBtf: Btf | undefined) {
     this.#memory = memory
     this.#btf = btf
+    this.#programBtf = programBtf
   }
 
   /** Low half of the object's address here; it stays the same until `forget`. */
@@ -101,7 +108,9 @@ export class ObjectSpace {
     const { size } = placed.type.type
     const texts: number[] = []
     const bytes = new Uint8Array(size)
-    const writer = new Writer(this.#btf, bytes, {
+    const isKnown = (struct: string, member: string): boolean =>
+      object.origin === 'simulation' || isStructMember(struct, member) || this.#programsKnow(struct, member)
+    const writer = new Writer(this.#btf, bytes, isKnown, {
       object: (pointee) => this.addressOf(pointee),
       text: (text) => {
         const address = this.#text(text)
@@ -114,6 +123,16 @@ export class ObjectSpace {
     this.#memory.u8.set(bytes, placed.address)
     for (const text of placed.texts) this.#memory.free(text)
     placed.texts = texts
+  }
+
+  /** Whether a struct of that name, or a flavour of it, has the member in the programs' own types. */
+  #programsKnow(struct: string, name: string): boolean {
+    return (this.#programBtf?.types ?? []).some(
+      (type) =>
+        isComposite(type) &&
+        essentialName(type.name) === struct &&
+        type.members.some((member) => member.name === name),
+    )
   }
 
   #text(text: string): number {
@@ -134,22 +153,48 @@ class Writer {
   readonly #btf: Btf
   readonly #bytes: Uint8Array
   readonly #view: DataView
+  readonly #isKnown: (struct: string, member: string) => boolean
   readonly #pointees: Pointees
 
-  constructor(btf: Btf, bytes: Uint8Array, pointees: Pointees) {
+  /** @param isKnown whether a member that the target lacks may be left out */
+  constructor(
+    btf: Btf,
+    bytes: Uint8Array,
+    isKnown: (struct: string, member: string) => boolean,
+    pointees: Pointees,
+  ) {
     this.#btf = btf
     this.#bytes = bytes
+    this.#isKnown = isKnown
     this.#view = new DataView(bytes.buffer)
     this.#pointees = pointees
   }
 
+  /** @throws BpfError `BAD_VALUE` for a member that doesn't exist, or a value that doesn't fit */
   composite(type: BtfComposite, fields: FieldValues, bitOffset: number, path: string): void {
+    const members = new Set<string>()
+    this.#fill(type, fields, bitOffset, path, members)
+    for (const name of Object.keys(fields)) {
+      if (members.has(name) || this.#isKnown(essentialName(type.name), name)) continue
+      throw badField(`${path}.${name}`, 'there is no such member', didYouMean(name, members))
+    }
+  }
+
+  /** @param members gets the names of all members, those of anonymous structs and unions among them */
+  #fill(
+    type: BtfComposite,
+    fields: FieldValues,
+    bitOffset: number,
+    path: string,
+    members: Set<string>,
+  ): void {
     for (const member of type.members) {
       if (member.name === '') {
         const inner = resolveType(this.#btf, member.type)
-        if (isComposite(inner)) this.composite(inner, fields, bitOffset + member.bitOffset, path)
+        if (isComposite(inner)) this.#fill(inner, fields, bitOffset + member.bitOffset, path, members)
         continue
       }
+      members.add(member.name)
       const value = fields[member.name]
       if (value !== undefined)
         this.#member(member, value, bitOffset + member.bitOffset, `${path}.${member.name}`)
@@ -288,6 +333,10 @@ function describe(value: FieldValue): string {
   return typeof value === 'object' ? 'an object' : `${typeof value} ${JSON.stringify(value)}`
 }
 
-function badField(path: string, problem: string): BpfError {
-  return new BpfError('BAD_VALUE', `simulated kernel object: ${path}: ${problem}`)
+function badField(path: string, problem: string, hint?: string): BpfError {
+  return new BpfError(
+    'BAD_VALUE',
+    `simulated kernel object: ${path}: ${problem}`,
+    hint === undefined ? {} : { hint },
+  )
 }

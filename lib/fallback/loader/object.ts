@@ -1,6 +1,6 @@
 /** An object from open to close: configured, then loaded. */
 import { parseBtf } from '../../btf/parse.js'
-import { BpfError, unsupported } from '../../errors.js'
+import { BpfError, systemError, unsupported } from '../../errors.js'
 import type {
   Attachment,
   KernelMap,
@@ -18,6 +18,7 @@ import type { GlobalData, MapDefinition, ObjectFile } from '../../object-file/ty
 import { ObjectSpace } from '../hooks/layout.js'
 import type { TracepointArgument, Tracepoints } from '../hooks/tracepoints.js'
 import type { Machine } from '../machine.js'
+import { EBADF } from '../errors.js'
 import { FallbackMap } from '../maps/kernel-map.js'
 import { LoadedMap } from '../maps/loaded-map.js'
 import { FallbackProgram, isTypedTracepoint, LoadedProgram, SharedSpace } from '../program.js'
@@ -178,12 +179,11 @@ export class FallbackObject implements KernelObject {
       const map = reused?.retain() ?? createFrom(machine, spec, definition.inner)
       created.set(definition.name, map)
       this.#maps.set(definition.name, new FallbackMap(machine.memory, map))
-      if (definition.slots.length > 0)
-        throw new BpfError(
-          'UNSUPPORTED',
-          `UNSUPPORTED: initial contents of map '${definition.name}' in the fallback kernel`,
-        )
       if (definition.data !== undefined && reused === undefined) this.#fill(map, definition, definition.data)
+    }
+    for (const { definition, reused } of this.#mapSettings.values()) {
+      const map = created.get(definition.name)
+      if (map !== undefined && reused === undefined) fillSlots(map, definition, created)
     }
     return created
   }
@@ -203,7 +203,7 @@ export class FallbackObject implements KernelObject {
     const { machine, environment, tracepoints } = this.#host
     const file = this.#file
     const target = this.#target ?? this.#host.targetFor(file)
-    const space = new SharedSpace(new ObjectSpace(machine.memory, target?.btf))
+    const space = new SharedSpace(new ObjectSpace(machine.memory, target?.btf, file.btf))
     const tracepoint = (name: string): readonly TracepointArgument[] | undefined =>
       tracepoints.has(name) ? tracepoints.argumentsOf(name) : undefined
     try {
@@ -266,6 +266,24 @@ function named<T>(what: string, name: string, items: ReadonlyMap<string, T>, obj
 function found<T>(value: T | undefined, problem: string): T {
   if (value === undefined) throw new BpfError('NOT_FOUND', problem)
   return value
+}
+
+/** Puts maps into a map of maps, as its initializer says. */
+function fillSlots(
+  map: LoadedMap,
+  { name, slots }: MapDefinition,
+  created: ReadonlyMap<string, LoadedMap>,
+): void {
+  for (const { index, symbol } of slots) {
+    const value = created.get(symbol)
+    if (map.storage.updateMap === undefined)
+      throw unsupported(`initial contents of map '${name}' in the fallback kernel: it is no map of maps`)
+    const key = new Uint8Array(Uint32Array.of(index).buffer)
+    // A map that wasn't created has no file descriptor.
+    const error = value === undefined ? EBADF : map.storage.updateMap(key, 0, value, 0)
+    if (error !== 0)
+      throw systemError('bpf(BPF_MAP_UPDATE_ELEM)', -error, `map '${name}', slot ${index} ('${symbol}')`)
+  }
 }
 
 /** A map of maps takes a map like those that it will hold; it isn't needed any more when the map exists. */

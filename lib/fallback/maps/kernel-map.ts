@@ -37,6 +37,7 @@ const BATCH_CALLS: Readonly<Record<BatchOperation, string>> = {
 
 export class FallbackMap implements KernelMap {
   readonly info: MapInfo
+  readonly realm: object
   readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
   readonly #memory: Memory
   readonly #map: LoadedMap
@@ -45,6 +46,7 @@ export class FallbackMap implements KernelMap {
   /** Takes over one hold on the map. */
   constructor(memory: Memory, map: LoadedMap) {
     this.#memory = memory
+    this.realm = memory
     this.#map = map
     const { name, type, keySize, valueSize, maxEntries, flags } = map.storage.attributes
     this.info = {

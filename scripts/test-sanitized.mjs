@@ -1,0 +1,60 @@
+/**
+ * `npm run test:sanitized`: the tests of the native kernel with an addon that was compiled with AddressSanitizer (and LeakSanitizer) and
+ * UndefinedBehaviorSanitizer. Arguments go to vitest; without a path among them: test/contract, test/native and test/fuzz.
+ *
+ * It fails if a test fails, or if any process (children and workers included) reports something that isn't Node's own. What the kernel writes
+ * into our buffers no sanitizer sees: system calls other than libc's wrappers are opaque to it.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { sanitizedEnvironment } from './sanitized/environment.mjs'
+import { readReports } from './sanitized/reports.mjs'
+import { setUp } from './setup.mjs'
+import { cacheFolder, root } from './setup/project.mjs'
+
+const DEFAULT_TESTS = ['test/contract', 'test/native', 'test/fuzz']
+const buildFolder = join(cacheFolder, 'sanitized')
+const reportFolder = join(cacheFolder, 'sanitizer-reports')
+
+/** Beside build/, where another process may be using the addon meanwhile. @returns the addon's path, or undefined if it doesn't compile */
+function buildAddon() {
+  const cmake = join(root, 'node_modules/.bin/cmake-js')
+  const definitions = ['--CDBPF_STATIC_PREFIX=OFF', '--CDBPF_SANITIZE=address,undefined']
+  const { status, stdout, stderr } = spawnSync(cmake, ['compile', '-O', buildFolder, ...definitions], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  if (status === 0) return join(buildFolder, 'Release/libbpf_node.node')
+  process.stderr.write(`${stdout}${stderr}\n`)
+  return undefined
+}
+
+function runTests(args, environment) {
+  const paths = args.some((argument) => argument.startsWith('test/')) ? [] : DEFAULT_TESTS
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  // Two at a time: most of the time goes into waiting for the kernel.
+  const child = spawn(process.execPath, [vitest, 'run', '--maxWorkers=2', ...paths, ...args], {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    stdio: 'inherit',
+  })
+  return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)))
+}
+
+async function main(args) {
+  if (!(await setUp())) return false
+  const addon = buildAddon()
+  if (addon === undefined) return false
+  rmSync(reportFolder, { recursive: true, force: true })
+  mkdirSync(reportFolder, { recursive: true })
+  // Some tests drop their privileges.
+  chmodSync(reportFolder, 0o1777)
+  const code = await runTests(args, sanitizedEnvironment(addon, reportFolder))
+  const { processes, complaints } = readReports(reportFolder)
+  for (const complaint of complaints) console.error(`\n${complaint}`)
+  console.log(`\nsanitizers: ${complaints.length} reports of ours, in ${processes} processes that had any`)
+  return code === 0 && complaints.length === 0
+}
+
+process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1

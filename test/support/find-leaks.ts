@@ -1,0 +1,14 @@
+/**
+ * Set-up of each test file when the addon has sanitizers: LeakSanitizer searches as a process ends, but vitest kills its processes.
+ */
+import { afterAll } from 'vitest'
+import { loadAddon } from '../../lib/native/addon.js'
+
+afterAll(() => {
+  const load = loadAddon()
+  if (!('addon' in load)) throw new Error(load.reason)
+  const findLeaks: unknown = Reflect.get(load.addon, 'findLeaks')
+  if (typeof findLeaks !== 'function')
+    throw new Error('this addon has no sanitizers: run npm run test:sanitized')
+  findLeaks()
+})
