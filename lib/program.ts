@@ -2,7 +2,12 @@
 import type { KernelProgram, RunOptions, RunResult } from './kernel.js'
 import { Link } from './link.js'
 import { programTypeName } from './linux/program-types.js'
-import { readProgramStream } from './program-stream.js'
+import {
+  openProgramStream,
+  readProgramStream,
+  type ProgramStream,
+  type ProgramStreamOptions,
+} from './program-stream.js'
 
 /** A program that the kernel accepted. It lives as long as its object, or a link to it, is open. */
 export class Program {
@@ -76,6 +81,11 @@ export class Program {
    */
   stream(name: 'stdout' | 'stderr'): string {
     return readProgramStream(this.#program, name)
+  }
+
+  /** Reads the same line by line, as the program writes it: see {@link ProgramStream}. @throws as `stream()` does */
+  streamReader(name: 'stdout' | 'stderr', options: ProgramStreamOptions = {}): ProgramStream {
+    return openProgramStream(this.#program, name, options)
   }
 
   /** @internal */

@@ -5,15 +5,16 @@
  * It fails if a test fails, or if any process (children and workers included) reports something that isn't Node's own. What the kernel writes
  * into our buffers no sanitizer sees: system calls other than libc's wrappers are opaque to it.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { sanitizedEnvironment } from './sanitized/environment.mjs'
 import { readReports } from './sanitized/reports.mjs'
 import { setUp } from './setup.mjs'
 import { cacheFolder, root } from './setup/project.mjs'
+import { KERNEL_TESTS, runVitest, withTests } from './setup/run-vitest.mjs'
 
-const DEFAULT_TESTS = ['test/contract', 'test/native', 'test/fuzz']
+const DEFAULT_TESTS = [...KERNEL_TESTS, 'test/fuzz']
 const buildFolder = join(cacheFolder, 'sanitized')
 const reportFolder = join(cacheFolder, 'sanitizer-reports')
 
@@ -30,18 +31,6 @@ function buildAddon() {
   return undefined
 }
 
-function runTests(args, environment) {
-  const paths = args.some((argument) => argument.startsWith('test/')) ? [] : DEFAULT_TESTS
-  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  // Two at a time: most of the time goes into waiting for the kernel.
-  const child = spawn(process.execPath, [vitest, 'run', '--maxWorkers=2', ...paths, ...args], {
-    cwd: root,
-    env: { ...process.env, ...environment },
-    stdio: 'inherit',
-  })
-  return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)))
-}
-
 async function main(args) {
   if (!(await setUp())) return false
   const addon = buildAddon()
@@ -50,7 +39,10 @@ async function main(args) {
   mkdirSync(reportFolder, { recursive: true })
   // Some tests drop their privileges.
   chmodSync(reportFolder, 0o1777)
-  const code = await runTests(args, sanitizedEnvironment(addon, reportFolder))
+  // Two at a time: most of the time goes into waiting for the kernel.
+  const code = await runVitest(['--maxWorkers=2', ...withTests(args, DEFAULT_TESTS)], {
+    env: sanitizedEnvironment(addon, reportFolder),
+  })
   const { processes, complaints } = readReports(reportFolder)
   for (const complaint of complaints) console.error(`\n${complaint}`)
   console.log(`\nsanitizers: ${complaints.length} reports of ours, in ${processes} processes that had any`)

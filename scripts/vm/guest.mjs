@@ -1,52 +1,17 @@
 /**
- * Runs in a virtual machine: vitest, then a look at the kernel's log. Writes a JSON object to /dev/ttyS1:
- * `{ passed, failed, skipped, complaints }`, of which the first three are numbers of tests, and `complaints` lines of the
- * kernel's log that speak of a bug in it.
+ * Runs in a virtual machine: vitest, then a look at the kernel's log. Writes a JSON object to /dev/ttyS1: `{ files, complaints }`, the
+ * tests as of condense(), and lines of the kernel's log that speak of a bug in it.
  *
  * Arguments go to vitest. KERNEL_CONFIG names the kernel's configuration, which goes where libbpf looks for it.
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { appendFileSync, copyFileSync, readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, copyFileSync } from 'node:fs'
 import { release } from 'node:os'
-import { join } from 'node:path'
-import { root } from '../setup/project.mjs'
+import { runAndCondense } from './run-tests.mjs'
 
 const RESULTS = '/dev/ttyS1'
-const REPORT = '/tmp/vitest-report.json'
 /** What the kernel says when it finds itself at fault. */
 const COMPLAINT = /BUG:|WARNING:|Oops|general protection|refcount_t:|unregister_netdevice/
-
-function runVitest(args) {
-  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  return new Promise((resolve) => {
-    // Through pipes: to a terminal vitest would draw its progress again and again.
-    const child = spawn(process.execPath, [vitest, 'run', ...args], {
-      cwd: root,
-      env: { ...process.env, VITEST_JSON: REPORT, CI: 'true', NO_COLOR: '1' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    child.stdout.pipe(process.stdout, { end: false })
-    child.stderr.pipe(process.stderr, { end: false })
-    child.on('close', (code) => resolve(code ?? 1))
-  })
-}
-
-/** The numbers in vitest's report. A file that doesn't even load counts as one failed test. */
-function countTests() {
-  try {
-    const report = JSON.parse(readFileSync(REPORT, 'utf8'))
-    const broken = report.testResults.filter(
-      (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
-    )
-    return {
-      passed: report.numPassedTests,
-      failed: report.numFailedTests + broken.length,
-      skipped: report.numPendingTests + report.numTodoTests,
-    }
-  } catch {
-    return { passed: 0, failed: 1, skipped: 0 }
-  }
-}
 
 function kernelComplaints() {
   const log = spawnSync('dmesg', [], { encoding: 'utf8' }).stdout ?? ''
@@ -55,6 +20,6 @@ function kernelComplaints() {
 
 // To the memory above the host's files: gone with the machine.
 copyFileSync(process.env.KERNEL_CONFIG, `/boot/config-${release()}`)
-const code = await runVitest(process.argv.slice(2))
-appendFileSync(RESULTS, `${JSON.stringify({ ...countTests(), complaints: kernelComplaints() })}\n`)
+const { code, files } = await runAndCondense(process.argv.slice(2))
+appendFileSync(RESULTS, `${JSON.stringify({ files, complaints: kernelComplaints() })}\n`)
 process.exitCode = code

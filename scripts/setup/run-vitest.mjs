@@ -1,0 +1,37 @@
+/** Running vitest on the checkout, with its arguments. */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { root } from './project.mjs'
+
+/** What depends on the kernel, or on the addon. */
+export const KERNEL_TESTS = ['test/contract', 'test/native']
+
+/** The arguments, with `tests` before them if they name none. */
+export function withTests(args, tests) {
+  return args.some((argument) => argument.startsWith('test/')) ? args : [...tests, ...args]
+}
+
+/**
+ * One run of vitest, in a process of its own.
+ *
+ * @param env      added to this process's environment
+ * @param isPiped  whether its output comes through pipes: to a terminal vitest draws its progress again and again
+ * @param command  of vitest: `run` or `list`
+ * @returns its exit code
+ */
+export function runVitest(args, { env = {}, isPiped = false, command = 'run' } = {}) {
+  const child = spawn(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), command, ...args], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: isPiped ? ['ignore', 'pipe', 'pipe'] : 'inherit',
+  })
+  child.stdout?.pipe(process.stdout, { end: false })
+  child.stderr?.pipe(process.stderr, { end: false })
+  // A terminal's Ctrl-C reaches vitest by itself; a signal to this process alone must be passed on.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 1)))
+  })
+}
