@@ -11,7 +11,10 @@ const slowness = isEmulated ? 20 : isSanitized ? 4 : 1
 
 export default defineConfig({
   test: {
-    ...(isSanitized ? { setupFiles: ['test/support/find-leaks.ts'] } : {}),
+    setupFiles: [
+      ...(slowness > 1 ? ['test/support/patient-waits.ts'] : []),
+      ...(isSanitized ? ['test/support/find-leaks.ts'] : []),
+    ],
     include: ['test/**/*.test.ts'],
     // What may break a kernel stays out of this machine's.
     exclude: isEmulated ? configDefaults.exclude : [...configDefaults.exclude, 'test/vm/**'],

@@ -2,111 +2,140 @@
  * `npm run test:vm`: runs the tests of the native kernel under other Linux kernels, each in a virtual machine.
  *
  *   node scripts/test-vm.mjs [--kernel NAME]… [--renew] [--timeout MINUTES] [vitest arguments …]
+ *   node scripts/test-vm.mjs --table
  *
- *   --kernel NAME      5.10, 6.1, 6.12 or newest; may be repeated; all of them by default
+ *   --kernel NAME      5.10, 6.1, 6.12 or newest, or host: this machine's own, without a virtual one; may be repeated.
+ *                      By default all that are virtual
  *   --renew            looks for newer packages of kernels that have been downloaded before
  *   --timeout MINUTES  for each kernel; 40 by default
+ *   --table            runs nothing: writes the tables in docs/kernels.md anew, from what the last runs on each kernel found
  *
  * Needs root on Debian 12 (x86-64), a C compiler, and the network once: some 150 MB of packages, which are kept in .cache/vm and
- * never installed. The last line for each kernel is `Linux <release>: N passed, N failed, N skipped`. The exit code is 0 if every
- * test passed or was skipped under every kernel, and no kernel complained.
+ * never installed. For each kernel the last line is `N passed, N failed, N skipped`; after several there is a line for each, and the sum.
+ * The exit code is 0 if every test passed or was skipped under every kernel, and no kernel complained.
  *
  * LIBBPF_NODE_ADDON=prebuilds/linux-x64/libbpf-node.glibc.node tests the prebuilt addon, with its newer libbpf.
  *
  * A test below its minimum kernel skips; at or above it, a missing feature fails (REQUIRE_KERNEL=1).
  */
+import { rmSync } from 'node:fs'
+import { release } from 'node:os'
 import { resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { setUp } from './setup.mjs'
 import { DebianError } from './setup/debian.mjs'
 import { seconds } from './setup/run.mjs'
+import { KERNEL_TESTS, withTests } from './setup/run-vitest.mjs'
 import { say } from './vm/cache.mjs'
 import { provideEmulator } from './vm/emulator.mjs'
-import { kernelSuites, provideKernel } from './vm/kernels.mjs'
+import { provideKernel } from './vm/kernels.mjs'
 import { runInMachine } from './vm/machine.mjs'
-import { takeSnapshot } from './vm/snapshot.mjs'
+import { HOST, parseOptions } from './vm/options.mjs'
+import { condense, count, numbersOf, remember } from './vm/results.mjs'
+import { runAndCondense } from './vm/run-tests.mjs'
+import { takeSnapshot, warmUp } from './vm/snapshot.mjs'
+import { writeTables } from './vm/table.mjs'
 
-/** What depends on the kernel. */
-const DEFAULT_TESTS = ['test/contract', 'test/native']
+const ENVIRONMENT = { REQUIRE_KERNEL: '1', LIBBPF_NODE_SETUP: '0' }
 
-function parseArguments(args) {
-  const { values, tokens } = parseArgs({
-    args,
-    options: {
-      kernel: { type: 'string', multiple: true },
-      renew: { type: 'boolean', default: false },
-      timeout: { type: 'string', default: '40' },
-    },
-    strict: false,
-    tokens: true,
-  })
-  const names = values.kernel ?? [...kernelSuites.keys()]
-  for (const name of names) {
-    if (!kernelSuites.has(name))
-      throw new DebianError(`no kernel '${name}': there are ${[...kernelSuites.keys()].join(', ')}`)
-  }
-  const minutes = Number(values.timeout)
-  if (!(minutes > 0)) throw new DebianError(`--timeout takes a number of minutes, not '${values.timeout}'`)
-  // What isn't ours is vitest's.
-  const own = new Set(['kernel', 'renew', 'timeout'])
-  const rest = tokens.flatMap((token) => {
-    if (token.kind === 'positional') return [token.value]
-    if (token.kind !== 'option' || own.has(token.name)) return []
-    return token.inlineValue === true ? [`${token.rawName}=${token.value}`] : [token.rawName]
-  })
-  return { names, renew: values.renew, timeoutMs: minutes * 60_000, rest }
+/** What all runs of this process share: made when the first virtual machine is wanted. */
+function makeLaboratory(tests) {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    throw new DebianError('virtual machines need Linux on x86-64')
+  if (process.getuid() !== 0)
+    throw new DebianError('virtual machines need root: they share its files, in a mount namespace')
+  const emulator = provideEmulator()
+  const checkout = takeSnapshot()
+  warmUp(checkout, tests, ENVIRONMENT)
+  return { emulator, checkout }
 }
 
-/** Runs the tests under one kernel. @returns what is to be said at the end, and whether all is well */
-async function test(emulator, kernel, checkout, { rest, timeoutMs }, signal) {
-  const start = performance.now()
-  console.log(`\n=== Linux ${kernel.release} (${kernel.version})`)
-  const tests = rest.some((argument) => argument.startsWith('test/')) ? rest : [...DEFAULT_TESTS, ...rest]
-  const environment = ['REQUIRE_KERNEL=1', 'VM=1', 'LIBBPF_NODE_SETUP=0', `KERNEL_CONFIG=${kernel.config}`]
+/** Runs the tests in a virtual machine. @returns as runAndCondense() does, and what the kernel complains of */
+async function runVirtually({ emulator, checkout }, kernel, tests, { timeoutMs }, signal) {
   const { LIBBPF_NODE_ADDON: addon } = process.env
-  if (addon !== undefined) environment.push(`LIBBPF_NODE_ADDON=${resolve(addon)}`)
+  const environment = {
+    ...ENVIRONMENT,
+    VM: '1',
+    KERNEL_CONFIG: kernel.config,
+    ...(addon === undefined ? {} : { LIBBPF_NODE_ADDON: resolve(addon) }),
+  }
   const command = [
     checkout,
     '/usr/bin/env',
-    ...environment,
+    ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     process.execPath,
     'scripts/vm/guest.mjs',
     ...tests,
   ]
   const { code, results } = await runInMachine(emulator, kernel, command, { timeoutMs, signal })
-  const { passed, failed, skipped, complaints } = JSON.parse(
-    results.at(-1) ?? '{"passed":0,"failed":1,"skipped":0,"complaints":[]}',
-  )
+  if (code === undefined) console.log('the machine ended without a result: it panicked, or was too slow')
+  const { files, complaints } =
+    results.length === 0 ? { files: condense(), complaints: [] } : JSON.parse(results.at(-1))
+  return { code, files, complaints }
+}
+
+/** Runs the tests on this machine. @returns as {@link runVirtually} does */
+async function runHere(tests) {
+  Object.assign(process.env, ENVIRONMENT)
+  return { ...(await runAndCondense(tests)), complaints: [] }
+}
+
+/** Tells what a run found. @returns the numbers of its tests, and whether all is well */
+function tell({ code, files, complaints }, start) {
+  const numbers = count(files)
   for (const line of complaints) console.log(`the kernel complains: ${line}`)
-  if (code === undefined)
-    console.log(`the machine ended without a result after ${seconds(start)}: it panicked, or was too slow`)
-  say(`Linux ${kernel.release} took ${seconds(start)}`)
-  return {
-    line: `Linux ${kernel.release}: ${passed} passed, ${failed} failed, ${skipped} skipped`,
-    isWell: code === 0 && failed === 0 && complaints.length === 0,
+  console.log(`took ${seconds(start)}\n${numbersOf(numbers)}`)
+  return { numbers, isWell: code === 0 && numbers.failed === 0 && complaints.length === 0 }
+}
+
+async function testKernels({ names, rest, ...options }, signal) {
+  const tests = withTests(rest, KERNEL_TESTS)
+  // What can't be had is known before anything runs.
+  const kernels = names.map((name) =>
+    name === HOST ? { name, release: release(), version: 'this machine' } : provideKernel(name, options),
+  )
+  const outcomes = []
+  let laboratory
+  try {
+    for (const kernel of kernels) {
+      if (signal.aborted) break
+      if (kernel.name !== HOST) laboratory ??= makeLaboratory(tests)
+      console.log(`\n=== Linux ${kernel.release} (${kernel.version})`)
+      const start = performance.now()
+      const run =
+        kernel.name === HOST
+          ? await runHere(tests)
+          : await runVirtually(laboratory, kernel, tests, options, signal)
+      // Filters skip tests that would run.
+      if (run.code !== undefined && rest.every((argument) => argument.startsWith('test/')))
+        remember(kernel, run.files, rest.length === 0)
+      outcomes.push({ kernel, ...tell(run, start) })
+    }
+  } finally {
+    if (laboratory !== undefined) rmSync(laboratory.checkout, { recursive: true, force: true })
   }
+  return outcomes
 }
 
 async function main() {
-  const options = parseArguments(process.argv.slice(2))
-  if (process.platform !== 'linux' || process.arch !== 'x64')
-    throw new DebianError('virtual machines need Linux on x86-64')
-  if (process.getuid() !== 0)
-    throw new DebianError('virtual machines need root: they share its files, in a mount namespace')
+  const options = parseOptions(process.argv.slice(2))
+  if (options.table) {
+    await writeTables()
+    return true
+  }
   if (!(await setUp())) throw new DebianError('the checkout is not ready')
-  const emulator = provideEmulator()
-  const checkout = takeSnapshot()
   const interrupted = new AbortController()
   process.once('SIGINT', () => interrupted.abort())
   process.once('SIGTERM', () => interrupted.abort())
-  const outcomes = []
-  for (const name of options.names) {
-    if (interrupted.signal.aborted) break
-    const kernel = provideKernel(name, options)
-    outcomes.push(await test(emulator, kernel, checkout, options, interrupted.signal))
-    console.log(outcomes.at(-1).line)
+  const outcomes = await testKernels(options, interrupted.signal)
+  if (outcomes.length > 1) {
+    const sum = { passed: 0, failed: 0, skipped: 0 }
+    console.log()
+    for (const { kernel, numbers } of outcomes) {
+      for (const state of Object.keys(sum)) sum[state] += numbers[state]
+      console.log(`Linux ${kernel.release}: ${numbersOf(numbers)}`)
+    }
+    console.log(numbersOf(sum))
   }
-  if (outcomes.length > 1) console.log(`\n${outcomes.map(({ line }) => line).join('\n')}`)
   return !interrupted.signal.aborted && outcomes.every(({ isWell }) => isWell)
 }
 
@@ -114,6 +143,6 @@ try {
   process.exitCode = (await main()) ? 0 : 1
 } catch (error) {
   if (!(error instanceof DebianError)) throw error
-  console.error(`test-vm: ${error.message}`)
+  say(error.message)
   process.exitCode = 1
 }

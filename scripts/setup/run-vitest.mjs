@@ -16,11 +16,10 @@ export function withTests(args, tests) {
  *
  * @param env      added to this process's environment
  * @param isPiped  whether its output comes through pipes: to a terminal vitest draws its progress again and again
- * @param command  of vitest: `run` or `list`
  * @returns its exit code
  */
-export function runVitest(args, { env = {}, isPiped = false, command = 'run' } = {}) {
-  const child = spawn(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), command, ...args], {
+export function runVitest(args, { env = {}, isPiped = false } = {}) {
+  const child = spawn(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: isPiped ? ['ignore', 'pipe', 'pipe'] : 'inherit',

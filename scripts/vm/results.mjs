@@ -60,13 +60,18 @@ export function recall(name) {
   }
 }
 
-/** Remembers a run. Files that were run before on the same kernel, and now weren't, stay. */
-export function remember({ name, release, version }, files) {
+/**
+ * Remembers a run.
+ *
+ * @param kernel   its `name`, `release` and `version`
+ * @param isWhole  whether that was every test; if not, files that were run before on the same kernel, and now weren't, stay
+ */
+export function remember({ name, release, version }, files, isWhole) {
   const before = recall(name)
-  const isSame = before?.release === release && before.version === version
+  const stays = !isWhole && before?.release === release && before.version === version
   const day = new Date().toISOString().slice(0, 10)
   const now = Object.fromEntries(Object.entries(files).map(([file, tests]) => [file, { day, tests }]))
+  const all = { release, version, files: { ...(stays ? before.files : {}), ...now } }
   mkdirSync(folder, { recursive: true })
-  const all = { release, version, files: { ...(isSame ? before.files : {}), ...now } }
   writeFileSync(join(folder, `${name}.json`), JSON.stringify(all))
 }

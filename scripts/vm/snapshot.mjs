@@ -1,4 +1,5 @@
 /** The checkout as it is when the tests start: what is edited on the host meanwhile must not reach them in pieces. */
+import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../setup/project.mjs'
@@ -24,6 +25,23 @@ export function takeSnapshot() {
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   return copy
+}
+
+/**
+ * Has vitest compile what the tests import, into a cache in the copy (vitest.config.ts): a machine, whose processor is emulated,
+ * would need minutes for that. It fails nowhere: what isn't there is compiled later.
+ *
+ * @param copy         from {@link takeSnapshot}
+ * @param tests        arguments of vitest
+ * @param environment  of the tests
+ */
+export function warmUp(copy, tests, environment) {
+  const vitest = join(copy, 'node_modules/vitest/vitest.mjs')
+  spawnSync(process.execPath, [vitest, 'list', ...tests], {
+    cwd: copy,
+    env: { ...process.env, ...environment, VM: '1' },
+    stdio: 'ignore',
+  })
 }
 
 function removeOldCopies() {

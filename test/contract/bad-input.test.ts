@@ -5,6 +5,7 @@ import { open } from '../../lib/open.js'
 import { code } from '../support/errors.js'
 import { SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 import { describeContract, objectPath, type TestedKernel } from '../support/kernels.js'
+import { isVirtual } from '../support/this-machine.js'
 
 const image = readFileSync(objectPath('test/contract'))
 
@@ -45,8 +46,9 @@ describeContract('a bad object', (tested) => {
   it('is refused or used, whichever bit is wrong, and never crashes anything', () => {
     const { choice } = tested.make()
     let refused = 0
-    // A bounded, fixed walk over the headers, symbols and BTF: every 7th byte, one bit each.
-    for (let offset = 0; offset < image.length; offset += 7) {
+    // A bounded, fixed walk over the headers, symbols and BTF: every 7th byte, one bit each. What opens an object is the same in a
+    // virtual machine, only slow.
+    for (let offset = 0; offset < image.length; offset += isVirtual ? 71 : 7) {
       const bytes = patched(offset, (image[offset] ?? 0) ^ (1 << (offset % 8)))
       try {
         open(bytes, { kernel: choice }).close()

@@ -7,6 +7,7 @@ import type { Kernel } from '../../lib/kernel.js'
 import { open } from '../../lib/open.js'
 import type { OpenObject } from '../../lib/open-object.js'
 import { describeSince, linuxIsAtLeast, SYSCALL_PROGRAMS } from './require-kernel.js'
+import { isVirtual } from './this-machine.js'
 
 export interface TestedKernel {
   readonly name: 'native' | 'fallback'
@@ -59,7 +60,7 @@ const fallback: TestedKernel = {
 }
 
 /** None in a virtual machine: there the question is what its kernel does. */
-const simulated = process.env['VM'] === '1' ? [] : [fallback]
+const simulated = isVirtual ? [] : [fallback]
 
 /**
  * Declares the tests once for each kernel. Native ones are skipped without privileges, unless REQUIRE_KERNEL=1 makes them fail.

@@ -1,0 +1,103 @@
+/** The tables of docs/kernels.md, from what is remembered of the last runs on each kernel. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { format, resolveConfig } from 'prettier'
+import { DebianError } from '../setup/debian.mjs'
+import { root } from '../setup/project.mjs'
+import { ATTACH_TYPES } from './attach-types.mjs'
+import { say } from './cache.mjs'
+import { kernelSuites } from './kernels.mjs'
+import { HOST } from './options.mjs'
+import { count, recall } from './results.mjs'
+
+const document = join(root, 'docs/kernels.md')
+
+/** Why a suite was skipped stands at the end of its title: `kprobe [needs CONFIG_KPROBES]`. */
+const NOTE = / \[((?:needs|runs) [^\]]*)\]$/
+
+/**
+ * Writes both tables between the marks in the document, `<!-- runs -->` and `<!-- attach types -->`, each up to `<!-- end -->`.
+ *
+ * @throws {DebianError} if nothing has been run
+ */
+export async function writeTables() {
+  const runs = [...kernelSuites.keys(), HOST].flatMap((name) => {
+    const run = recall(name)
+    return run === undefined ? [] : [{ name, ...run, tests: namedTests(run.files) }]
+  })
+  if (runs.length === 0) throw new DebianError('there are no results yet: npm run test:vm')
+  let text = readFileSync(document, 'utf8')
+  text = replaceBlock(text, 'runs', runsTable(runs))
+  text = replaceBlock(text, 'attach types', attachTable(runs))
+  writeFileSync(document, await format(text, { ...(await resolveConfig(document)), filepath: document }))
+  say(`docs/kernels.md: ${ATTACH_TYPES.size} attach types, ${runs.length} kernels`)
+  const untested = [...ATTACH_TYPES].filter(([, patterns]) =>
+    runs.every(({ tests }) => matching(tests, patterns).length === 0),
+  )
+  if (untested.length > 0) say(`no test of ${untested.map(([type]) => type).join(', ')}`)
+}
+
+/** The tests of test/native, by the names that {@link ATTACH_TYPES} knows them by, with their states and why they were skipped. */
+function namedTests(files) {
+  return Object.entries(files)
+    .filter(([file]) => file.startsWith('test/native/'))
+    .flatMap(([file, { tests }]) =>
+      tests.map(([state, ...titles]) => ({
+        state,
+        name: [basename(file, '.test.ts'), ...titles.map((title) => title.replace(NOTE, ''))].join(' > '),
+        reason: titles.map((title) => NOTE.exec(title)?.[1]).find((note) => note !== undefined),
+      })),
+    )
+}
+
+function runsTable(runs) {
+  const rows = runs.map(({ name, release, version, files }) => {
+    const { passed, failed, skipped } = count(testsByFile(files))
+    const oldest = Object.values(files).reduce((day, file) => (file.day < day ? file.day : day), '9999')
+    return [name, name === HOST ? shortRelease(release) : release, version, passed, failed, skipped, oldest]
+  })
+  return table(['`--kernel`', 'Linux', 'package', 'passed', 'failed', 'skipped', 'run since'], rows)
+}
+
+/** `6.12.95` of `6.12.95+deb12-cloud-amd64`. */
+const shortRelease = (release) => /^[\d.]+/.exec(release)?.[0] ?? release
+
+const testsByFile = (files) =>
+  Object.fromEntries(Object.entries(files).map(([file, { tests }]) => [file, tests]))
+
+function attachTable(runs) {
+  const heads = runs.map(({ name, release }) => `${shortRelease(release)}${name === HOST ? ' (host)' : ''}`)
+  const rows = [...ATTACH_TYPES].map(([type, patterns]) => [
+    type,
+    ...runs.map(({ tests }) => cell(matching(tests, patterns))),
+  ])
+  return table(['attach type', ...heads], rows)
+}
+
+const matching = (tests, patterns) => tests.filter(({ name }) => patterns.some((one) => one.test(name)))
+
+/** What the tests of an attach type say of it on a kernel. */
+function cell(tests) {
+  const numbers = { passed: 0, failed: 0, skipped: 0 }
+  for (const { state } of tests) numbers[state]++
+  if (tests.length === 0) return 'no test'
+  if (numbers.failed > 0) return `**${numbers.failed} failed**`
+  if (numbers.passed > 0) return `yes (${numbers.passed})`
+  const reasons = new Set(tests.flatMap(({ reason }) => reason ?? []))
+  return (
+    [...reasons].map((reason) => reason.replace(/^runs in virtual machines.*/, 'in VMs only')).join(', ') ||
+    'skipped'
+  )
+}
+
+function table(heads, rows) {
+  return [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+function replaceBlock(text, name, content) {
+  const start = `<!-- ${name} -->`
+  const from = text.indexOf(start)
+  const to = text.indexOf('<!-- end -->', from)
+  if (from < 0 || to < 0) throw new DebianError(`docs/kernels.md has no place for its table of ${name}`)
+  return `${text.slice(0, from + start.length)}\n\n${content}\n\n${text.slice(to)}`
+}
