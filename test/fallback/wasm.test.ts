@@ -294,4 +294,34 @@ describe('sizes', () => {
     engine.run(0)
     expect(resultOf(engine)).toBe(BigInt(code.slice(1, -1).reduce((sum, { imm }) => sum + imm, 0)))
   })
+
+  it('splits functions that are too large, and loops over their parts', () => {
+    const length = 130_000
+    const body = Array.from({ length }, (_, i) => bpf.alu64('add', i % 5, 1))
+    const code = [
+      bpf.mov64r(6, 1),
+      ...[0, 1, 2, 3, 4].map((r) => bpf.mov64(r, r)),
+      bpf.mov64(9, 3),
+      ...body,
+      bpf.storer(64, 10, -8, 0),
+      bpf.alu64('sub', 9, 1),
+      bpf.jump('jeq', 9, 0, 1),
+      bpf.ja32(-length - 4),
+      bpf.load(64, 7, 10, -8),
+      bpf.mayGoto(0),
+      bpf.callLocal(3),
+      bpf.alu64r('add', 0, 7),
+      bpf.storer(64, 6, 0, 1),
+      bpf.exit(),
+      bpf.mov64(0, 1000),
+      bpf.exit(),
+    ]
+    expectAlike(code)
+    expect(runBpf(code, new Uint8Array(8), { engine: 'wasm' }).r0).toBe(1000n + (3n * BigInt(length)) / 5n)
+  })
+
+  it('stops a loop over parts when fuel runs out', () => {
+    const code = [...Array.from({ length: 100_000 }, () => bpf.alu64('add', 0, 1)), bpf.ja32(-100_001)]
+    expect(() => runBpf(code, new Uint8Array(), { engine: 'wasm' })).toThrow('ran out of fuel after 1000000')
+  })
 })

@@ -9,6 +9,7 @@ import type { CodeBuffer } from './code-buffer.js'
 import { dispatched } from './dispatch.js'
 import type { ReducibleGraph } from './dispatch.js'
 import { Facts } from './facts.js'
+import { HANDOVER } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
 import type { ProgramFunction } from './functions.js'
 import type { HashLookups } from './hash-lookup.js'
@@ -16,14 +17,15 @@ import { IMPORT } from './imports.js'
 import { Intrinsics } from './intrinsics.js'
 import type { IntrinsicTables } from './intrinsic-tables.js'
 import { Locals } from './locals.js'
-import { WASM } from './opcodes.js'
+import { TYPE, WASM } from './opcodes.js'
 import { Arithmetic } from './select-alu.js'
 import { Calls } from './select-calls.js'
 import type { CallTargets } from './select-calls.js'
 import { MemoryAccess } from './select-memory.js'
 import { FLOW, isCall, isPacketLoad } from './slots.js'
 import type { Slots } from './slots.js'
-import { STATE } from './state.js'
+import type { Part } from './split.js'
+import { GLOBALS, STATE } from './state.js'
 import { emitStructured } from './structure.js'
 import type { BlockEmitter } from './structure.js'
 import type { TrapMap } from './trap-map.js'
@@ -49,8 +51,53 @@ export interface CompileContext {
 
 const FRAME_POINTER = 10
 
-export function compileFunction(context: CompileContext, fn: ProgramFunction): void {
-  new FunctionCompiler(context, fn).run()
+/** @param part of a function that was split: (entry i32, depth i32) -> i32, see split.ts */
+export function compileFunction(context: CompileContext, fn: ProgramFunction, part?: Part): void {
+  new FunctionCompiler(context, fn, part).run()
+}
+
+/** A function that was split: calls one part after the other. @param firstPart index of the first one in the module */
+export function compileSplitFunction(
+  { out }: CompileContext,
+  { parameters }: ProgramFunction,
+  parts: readonly Part[],
+  firstPart: number,
+): void {
+  const locals = new Locals(parameters, 0)
+  const body = out.openSized()
+  locals.declare(out)
+  for (let r = 1; r <= 5; r++) {
+    out.get(locals.registers[r] ?? 0)
+    out.opIndex(WASM.GLOBAL_SET, r)
+  }
+  out.i64(MAY_GOTO_ITERATIONS)
+  out.opIndex(WASM.GLOBAL_SET, GLOBALS.LOOPS)
+  out.open(WASM.LOOP, TYPE.EMPTY)
+  parts.forEach(({ firstEntry }, i) => {
+    const behind = parts[i + 1]?.firstEntry
+    if (behind !== undefined) {
+      out.get(locals.index)
+      out.i32(behind)
+      out.op(WASM.I32_LT_S)
+      out.open(WASM.IF, TYPE.EMPTY)
+    }
+    out.get(locals.index)
+    out.i32(firstEntry)
+    out.op(WASM.I32_SUB)
+    out.get(locals.depth)
+    out.opIndex(WASM.CALL, firstPart + i)
+    out.tee(locals.index)
+    out.i32(0)
+    out.op(WASM.I32_GE_S)
+    out.opIndex(WASM.BR_IF, behind === undefined ? 0 : 1)
+    out.opIndex(WASM.GLOBAL_GET, 0)
+    out.op(WASM.RETURN)
+    if (behind !== undefined) out.op(WASM.END)
+  })
+  out.op(WASM.END)
+  out.op(WASM.UNREACHABLE)
+  out.op(WASM.END)
+  out.closeSized(body)
 }
 
 class FunctionCompiler implements BlockEmitter {
@@ -68,16 +115,19 @@ class FunctionCompiler implements BlockEmitter {
   readonly #calls: Calls
   /** What a straight function takes, its caller has paid. */
   readonly #countsFuel: boolean
+  readonly #isPart: boolean
 
-  constructor(context: CompileContext, fn: ProgramFunction) {
+  constructor(context: CompileContext, fn: ProgramFunction, part: Part | undefined) {
+    this.#isPart = part !== undefined
     const { slots, out, state, isUnbounded, usesShadow } = context
     this.#context = context
     this.#fn = fn
-    this.#reducible = dispatched(fn.graph)
+    this.#reducible = dispatched(part?.graph ?? fn.graph)
     this.#graph = this.#reducible.graph
     this.#slots = slots
     this.#out = out
-    this.#locals = new Locals(fn.parameters, this.#graph.dispatchers.size)
+    const dispatchers = this.#graph.dispatchers.size
+    this.#locals = this.#isPart ? Locals.ofPart(dispatchers) : new Locals(fn.parameters, dispatchers)
     this.#facts = new Facts(slots, !fn.writesFramePointer, (address) => context.intrinsics?.regionAt(address))
     const { checkFunctions, isProven, badLoadsReadZero } = context
     this.#checks = new Checks(out, this.#locals, this.#facts, checkFunctions, isProven, badLoadsReadZero)
@@ -94,7 +144,7 @@ class FunctionCompiler implements BlockEmitter {
       context.hashes,
     )
     this.#countsFuel = isUnbounded && !fn.isStraight
-    const setup = { state, countsFuel: this.#countsFuel, usesShadow }
+    const setup = { state, countsFuel: this.#countsFuel, isPart: this.#isPart, usesShadow }
     this.#calls = new Calls(
       slots,
       out,
@@ -139,6 +189,7 @@ class FunctionCompiler implements BlockEmitter {
   }
 
   leave(block: number): void {
+    if (this.#graph.flow[block] === HANDOVER) return this.#handOver(this.#graph.start[block] ?? 0)
     if (this.#graph.flow[block] === FLOW.EXIT)
       return this.#calls.leave(() => this.#out.get(this.#locals.registers[0] ?? 0))
     this.#out.i32((this.#graph.end[block] ?? 0) - 1)
@@ -147,7 +198,25 @@ class FunctionCompiler implements BlockEmitter {
   }
 
   chosen(ordinal: number): void {
-    this.#out.get(this.#locals.choices + ordinal)
+    // The first dispatcher of a part is where it starts.
+    this.#out.get(this.#isPart && ordinal === 0 ? this.#locals.entry : this.#locals.choices + ordinal)
+  }
+
+  /** To another part: registers wait in globals. */
+  #handOver(entry: number): void {
+    const out = this.#out
+    for (let r = 0; r < GLOBALS.REGISTERS; r++) {
+      out.get(this.#locals.registers[r] ?? 0)
+      out.opIndex(WASM.GLOBAL_SET, r)
+    }
+    if (this.#fn.usesMayGoto) {
+      out.get(this.#locals.loops)
+      out.op(WASM.I64_EXTEND_I32_S)
+      out.opIndex(WASM.GLOBAL_SET, GLOBALS.LOOPS)
+    }
+    if (this.#countsFuel) this.#calls.storeFuel()
+    out.i32(entry)
+    out.op(WASM.RETURN)
   }
 
   #enter(): void {
@@ -167,8 +236,17 @@ class FunctionCompiler implements BlockEmitter {
       out.op(WASM.I64_ADD)
       out.set(registers[FRAME_POINTER] ?? 0)
     }
+    if (this.#isPart) {
+      for (let r = 0; r < GLOBALS.REGISTERS; r++) {
+        out.opIndex(WASM.GLOBAL_GET, r)
+        out.set(registers[r] ?? 0)
+      }
+    }
     if (this.#fn.usesMayGoto) {
-      out.i32(MAY_GOTO_ITERATIONS)
+      if (this.#isPart) {
+        out.opIndex(WASM.GLOBAL_GET, GLOBALS.LOOPS)
+        out.op(WASM.I32_WRAP_I64)
+      } else out.i32(MAY_GOTO_ITERATIONS)
       out.set(loops)
     }
     if (this.#countsFuel) this.#calls.loadFuel()

@@ -2,9 +2,11 @@
  * Irreducible graphs: loops that can be entered at more than one block. All edges to the entries of such a loop go through a dispatcher
  * then, which is its only entry and leads to where its predecessor said. Compilers hardly make such loops; `goto` can.
  */
-import { dominatorTree, findLoops, reverse } from './dominators.js'
-import type { DominatorTree, Edges, Loops } from './dominators.js'
-import { DISPATCH, inOrder, NONE, successors } from './flow-graph.js'
+import { dominatorTree, findLoops } from './dominators.js'
+import type { DominatorTree, Loops } from './dominators.js'
+import { NONE, reverse } from './edges.js'
+import type { Edges } from './edges.js'
+import { DISPATCH, inOrder, successors } from './flow-graph.js'
 import type { FlowGraph, RawGraph } from './flow-graph.js'
 import { FLOW } from './slots.js'
 

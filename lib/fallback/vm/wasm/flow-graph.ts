@@ -5,12 +5,10 @@
  * retreating one. Everything is linear in the function's size, and nothing is recursive: programs of a million
  * instructions are compiled too.
  */
-import type { Edges } from './dominators.js'
+import { NONE } from './edges.js'
+import type { Edges } from './edges.js'
 import { FLOW } from './slots.js'
 import type { Slots } from './slots.js'
-
-/** Where there is no block. */
-export const NONE = -1
 
 /** Longer blocks are cut, so that a part of a large function can become a function of its own. */
 const LONGEST_BLOCK = 4096
@@ -47,6 +45,8 @@ export interface Choice {
 
 /** Flow of a block without slots that goes where its predecessor said. */
 export const DISPATCH = 5
+/** Flow of a block without slots at which control goes to another part of the function: see split.ts. */
+export const HANDOVER = 6
 
 /** Scratch space for the graphs of a program's functions, one after the other. */
 export class FlowGraphs {

@@ -34,10 +34,19 @@ export class Locals {
   readonly #narrowCount: number
   readonly #wideCount: number
 
+  /** i32, the first parameter of a part: where it starts. */
+  readonly entry: number
+
+  /** @param isPart of a function that was split: it is passed where to start, and no registers */
+  static ofPart(dispatchers: number): Locals {
+    return new Locals(0, dispatchers, true)
+  }
+
   /** @param parameters mask of the registers that are passed, in ascending order; @param dispatchers how many the function has */
-  constructor(parameters: number, dispatchers: number) {
+  constructor(parameters: number, dispatchers: number, isPart = false) {
     const registers: number[] = []
-    let next = 0
+    let next = isPart ? 1 : 0
+    this.entry = 0
     for (let r = 0; r < REGISTERS; r++) if (((parameters >> r) & 1) === 1) registers[r] = next++
     this.depth = next++
     const first = next

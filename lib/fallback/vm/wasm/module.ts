@@ -2,7 +2,7 @@
 import type { ExecutableProgram } from '../types.js'
 import { emitSlowCheck } from './checks.js'
 import { CodeBuffer } from './code-buffer.js'
-import { compileFunction } from './compile-function.js'
+import { compileFunction, compileSplitFunction } from './compile-function.js'
 import { shapeOf } from './functions.js'
 import type { ProgramFunction } from './functions.js'
 import { HashLookups } from './hash-lookup.js'
@@ -11,7 +11,8 @@ import type { IntrinsicTables } from './intrinsic-tables.js'
 import { countOf } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
 import { Slots } from './slots.js'
-import { STATE } from './state.js'
+import { split } from './split.js'
+import { GLOBALS, STATE } from './state.js'
 import { TrapMap } from './trap-map.js'
 
 /** Largest body of a function that V8 takes: kV8MaxWasmFunctionSize. Other engines take as much. */
@@ -44,7 +45,7 @@ export interface CompiledProgram {
 }
 
 /** Section ids. */
-const SECTION = { TYPE: 1, IMPORT: 2, FUNCTION: 3, EXPORT: 7, CODE: 10 } as const
+const SECTION = { TYPE: 1, IMPORT: 2, FUNCTION: 3, GLOBAL: 6, EXPORT: 7, CODE: 10 } as const
 const FUNCTION_KIND = 0
 const MEMORY_KIND = 2
 const MAGIC = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
@@ -70,7 +71,11 @@ export function compileProgram(
   // Behind the imports: the slow check, the functions, their entries for JavaScript, look-ups.
   const slowCheck = imports
   const firstFunction = slowCheck + 1
-  const hashes = new HashLookups(firstFunction + 2 * functions.length)
+  const parts = functions.map((fn) => split(fn.graph, fn.length))
+  const partCount = parts.reduce((sum, list) => sum + (list?.length ?? 0), 0)
+  const firstPart = firstFunction + functions.length
+  const firstEntry = firstPart + partCount
+  const hashes = new HashLookups(firstEntry + functions.length)
   const out = new CodeBuffer(1024 + BYTES_PER_SLOT * slots.count)
   const traps = new TrapMap()
   const context = {
@@ -92,17 +97,28 @@ export function compileProgram(
     badLoadsReadZero: program.faultingLoadsReadZero,
   }
   emitSlowCheck(out, IMPORT.FAULT)
-  for (const fn of functions) {
+  const fits = (compile: () => void): boolean => {
     const before = out.position
-    compileFunction(context, fn)
-    if (out.position - before > LARGEST_FUNCTION) return undefined
+    compile()
+    return out.position - before <= LARGEST_FUNCTION
   }
+  let nextPart = firstPart
+  for (const [i, fn] of functions.entries()) {
+    const list = parts[i]
+    if (list !== undefined) {
+      compileSplitFunction(context, fn, list, nextPart)
+      nextPart += list.length
+    } else if (!fits(() => compileFunction(context, fn))) return undefined
+  }
+  for (const [i, fn] of functions.entries())
+    for (const part of parts[i] ?? []) if (!fits(() => compileFunction(context, fn, part))) return undefined
   functions.forEach((fn, i) => emitEntry(out, fn, firstFunction + i, options.state))
   hashes.emit(out)
 
   const defined = [
     types.of([TYPE.I64, TYPE.I32, TYPE.I32, TYPE.I32], TYPE.I32),
     ...functions.map((fn) => types.of([...repeat(TYPE.I64, countOf(fn.parameters)), TYPE.I32], TYPE.I64)),
+    ...repeat(0, partCount).map(() => types.of([TYPE.I32, TYPE.I32], TYPE.I32)),
     ...functions.map(() => types.of(repeat(TYPE.I32, ENTRY_PARAMETERS), undefined)),
     ...repeat(0, hashes.count).map(() => types.of([TYPE.I32], TYPE.I32)),
   ]
@@ -120,12 +136,13 @@ export function compileProgram(
     head.unsigned(defined.length)
     for (const type of defined) head.unsigned(type)
   })
+  if (partCount > 0) section(head, SECTION.GLOBAL, () => emitGlobals(head))
   section(head, SECTION.EXPORT, () => {
     head.unsigned(functions.length)
     functions.forEach((fn, i) => {
       head.text(entryName(fn.start))
       head.byte(FUNCTION_KIND)
-      head.unsigned(firstFunction + functions.length + i)
+      head.unsigned(firstEntry + i)
     })
   })
   const code = out.finish()
@@ -187,6 +204,17 @@ function emitImports(head: CodeBuffer, types: readonly number[], helpers: readon
   head.byte(1)
   head.unsigned(0)
   head.unsigned(MOST_PAGES)
+}
+
+/** Registers that wait between parts of a function: mutable, 0 at first. */
+function emitGlobals(head: CodeBuffer): void {
+  head.unsigned(GLOBALS.COUNT)
+  for (let i = 0; i < GLOBALS.COUNT; i++) {
+    head.byte(TYPE.I64)
+    head.byte(1)
+    head.i64(0)
+    head.byte(WASM.END)
+  }
 }
 
 function importName(index: number, helpers: readonly number[]): string {

@@ -19,6 +19,8 @@ export const WASM = {
   LOCAL_GET: 0x20,
   LOCAL_SET: 0x21,
   LOCAL_TEE: 0x22,
+  GLOBAL_GET: 0x23,
+  GLOBAL_SET: 0x24,
   I32_LOAD: 0x28,
   I64_LOAD: 0x29,
   I32_LOAD8_U: 0x2d,

@@ -13,7 +13,7 @@ import type { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
 import { CALL_REGISTER_OPCODE } from './slots.js'
 import type { Slots } from './slots.js'
-import { STATE } from './state.js'
+import { RETURNED, STATE } from './state.js'
 
 const LOOP = 181
 /** BPF_MAX_LOOPS */
@@ -38,6 +38,8 @@ export interface CallSetup {
   /** Address of the engine's block: see state.ts. */
   readonly state: number
   readonly countsFuel: boolean
+  /** The function is a part of one that was split. */
+  readonly isPart: boolean
   /** Whether the function looks at the shadow. */
   readonly usesShadow: boolean
 }
@@ -111,6 +113,10 @@ export class Calls {
     const out = this.#out
     if (this.#setup.countsFuel) this.storeFuel()
     value()
+    if (this.#setup.isPart) {
+      out.opIndex(WASM.GLOBAL_SET, 0)
+      out.i32(RETURNED)
+    }
     out.op(WASM.RETURN)
   }
 

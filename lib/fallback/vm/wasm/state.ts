@@ -20,3 +20,9 @@ export const STATE = {
 const FRAMES = MAX_CALL_FRAMES * MAX_NESTED_RUNS
 
 export const STATE_SIZE = STATE.TOPS + 4 * FRAMES
+
+/** What a part of a function answers where the whole function returns, r0 in the first global. Else the entry that follows. */
+export const RETURNED = -1
+
+/** Globals of the module, where registers wait between parts of a function: r0…r9, and what is left of may_goto's count. */
+export const GLOBALS = { COUNT: 11, REGISTERS: 10, LOOPS: 10 } as const

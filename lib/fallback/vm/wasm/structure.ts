@@ -6,8 +6,10 @@
  */
 import type { CodeBuffer } from './code-buffer.js'
 import type { ReducibleGraph } from './dispatch.js'
-import type { DominatorTree, Edges, Loops } from './dominators.js'
-import { DISPATCH, NONE } from './flow-graph.js'
+import type { DominatorTree, Loops } from './dominators.js'
+import { NONE } from './edges.js'
+import type { Edges } from './edges.js'
+import { DISPATCH, HANDOVER } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
 import { TYPE, WASM } from './opcodes.js'
 import { FLOW } from './slots.js'
@@ -152,6 +154,7 @@ class Structurer {
     switch (flow[block]) {
       case FLOW.EXIT:
       case FLOW.TRAP:
+      case HANDOVER:
         return this.#blocks.leave(block)
       case DISPATCH:
         return this.#dispatch(block)
