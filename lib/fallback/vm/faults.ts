@@ -1,5 +1,6 @@
 /** The errors of a running program, as every engine words them. */
-import { BpfError, unsupported } from '../../errors.js'
+import { unsupported } from '../../errors.js'
+import type { BpfError } from '../../errors.js'
 import { decode } from '../../isa/instruction.js'
 import type { Instruction } from '../../isa/instruction.js'
 import { CLASS } from '../../isa/opcodes.js'

@@ -214,7 +214,11 @@ class FunctionCompiler implements BlockEmitter {
       out.op(WASM.I64_EXTEND_I32_S)
       out.opIndex(WASM.GLOBAL_SET, GLOBALS.LOOPS)
     }
-    if (this.#countsFuel) this.#calls.storeFuel()
+    if (this.#countsFuel) {
+      // A loop over several parts has no head in any.
+      this.#calls.checkFuel(this.#fn.start)
+      this.#calls.storeFuel()
+    }
     out.i32(entry)
     out.op(WASM.RETURN)
   }

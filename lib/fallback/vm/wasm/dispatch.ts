@@ -35,7 +35,7 @@ export function dispatched(graph: FlowGraph): ReducibleGraph {
 
 interface IrreducibleLoop {
   readonly entries: readonly number[]
-  isMember(block: number): boolean
+  readonly isMember: (block: number) => boolean
 }
 
 /** A loop that has several entries, an outer one before those in it, which are found when it has got its dispatcher. */

@@ -52,7 +52,7 @@ export function createWasmEngine(
       helpers: new Set(helpers.keys()),
       intrinsics,
       arityOf: arityIn(environment),
-      isProven: known?.isProven ?? (() => false),
+      isProven: (slot) => known?.isProven(slot) === true,
       usesShadow: known?.provesAll !== true,
       isUnbounded: known?.terminates !== true,
     })
@@ -283,7 +283,7 @@ class WasmEngine implements Engine {
       const helper = this.#environment.helpers.get(id)
       if (helper !== undefined) functions[`h${id}`] = bridge(this, helper, arity(id), this.#words)
     }
-    return { k: functions as Readonly<Record<string, WasmFunction | WasmMemory>> }
+    return { k: functions }
   }
 
   /** What the checks in the module don't let pass: rules that only the shadow's own code knows, and faults. */
