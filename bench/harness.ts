@@ -153,7 +153,7 @@ function targetFigure(target: Target): number {
 
 function describeTarget(target: Target): string {
   if ('all' in target) return target.all.map(describeTarget).join(', ')
-  if ('ratio' in target) return `ratio ≥ ${target.ratio}`
+  if ('ratio' in target) return `ratio ≥ ${Number(target.ratio.toFixed(3))}`
   if ('notAbove' in target) return `${target.notAbove} ≤ the reference's`
   return target.of === 'value' ? `≤ ${target.atMost}` : `CPU ≤ ${target.atMost} ns`
 }

@@ -10,6 +10,7 @@ export type LibraryErrorCode =
   | 'BAD_OBJECT' // the bytes are not a well-formed BPF object
   | 'BAD_BTF' // the type information in the object is malformed
   | 'NO_BTF' // the operation needs type information that the object lacks: compile with -g
+  | 'BAD_ASSEMBLY' // text that is no BPF assembly: line, column and what was expected are in the error
   | 'BAD_VALUE' // a key, value or option has the wrong type, size or range
   | 'BAD_PHASE' // the operation belongs to another phase: open, loaded, attached
   | 'CLOSED' // the handle was closed
@@ -45,6 +46,16 @@ export interface VerifierReport {
   readonly source?: SourcePosition
 }
 
+/** Where a program did what only an unverified program can do. */
+export interface TrapReport {
+  readonly program: string
+  /** Index of the instruction (8-byte slots). */
+  readonly insn: number
+  readonly source?: SourcePosition
+  /** The address that was accessed, where it was an access. */
+  readonly address?: bigint
+}
+
 export interface BpfErrorDetails {
   /** A positive errno, where a system call or a kernel decided. */
   readonly errno?: number
@@ -53,6 +64,7 @@ export interface BpfErrorDetails {
   /** What to do about it. Printed behind the message. */
   readonly hint?: string
   readonly verifier?: VerifierReport
+  readonly trap?: TrapReport
   readonly cause?: unknown
 }
 
@@ -65,6 +77,8 @@ export class BpfError extends Error {
   readonly call?: string
   readonly hint?: string
   readonly verifier?: VerifierReport
+  /** Of code `TRAP`, where an instruction is to blame. */
+  readonly trap?: TrapReport
 
   constructor(code: BpfErrorCode, message: string, details: BpfErrorDetails = {}) {
     super(details.hint === undefined ? message : `${message}. ${details.hint}`, { cause: details.cause })
@@ -73,6 +87,7 @@ export class BpfError extends Error {
     if (details.call !== undefined) this.call = details.call
     if (details.hint !== undefined) this.hint = details.hint
     if (details.verifier !== undefined) this.verifier = details.verifier
+    if (details.trap !== undefined) this.trap = details.trap
   }
 }
 

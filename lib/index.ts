@@ -1,6 +1,6 @@
 /** libbpf-node: eBPF for Node.js. */
 export { BpfError } from './errors.js'
-export type { BpfErrorCode, LibraryErrorCode, SourcePosition, VerifierReport } from './errors.js'
+export type { BpfErrorCode, LibraryErrorCode, SourcePosition, TrapReport, VerifierReport } from './errors.js'
 export type { Kernel, RecordBatch, RunOptions, RunResult } from './kernel.js'
 export { Link, Links } from './link.js'
 export type { SkippedProgram } from './link.js'

@@ -1,6 +1,6 @@
 /**
- * The public API as one file, docs/api/public-api.txt: every declaration that `import 'libbpf-node'` and `import 'libbpf-node/fallback'` give,
- * and every one that these name. A change of surface shows in the diff, and is a deliberate act.
+ * The public API as one file, docs/api/public-api.txt: every declaration that the package's entries give, and every one that these
+ * name. A change of surface shows in the diff, and is a deliberate act.
  *
  *   node scripts/generate-api.mjs           writes it
  *   node scripts/generate-api.mjs --check   fails if it isn't what the sources say
@@ -18,6 +18,7 @@ const GOLDEN = join(root, 'docs/api/public-api.txt')
 const ENTRIES = [
   ['libbpf-node', 'lib/index.d.ts'],
   ['libbpf-node/fallback', 'lib/fallback/index.d.ts'],
+  ['libbpf-node/isa', 'lib/isa/index.d.ts'],
 ]
 
 const isNode = (value) => typeof value === 'object' && value !== null && typeof value.type === 'string'

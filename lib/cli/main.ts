@@ -4,16 +4,18 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { BpfError } from '../errors.js'
 import { inspectCommand } from './inspect.js'
+import { runCommand } from './run.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string
 }
 
 const program = new Command('libbpf-node')
-  .description('eBPF objects, inspected without a kernel')
+  .description('eBPF objects and programs, without a kernel')
   .version(version)
   .showHelpAfterError()
   .addCommand(inspectCommand())
+  .addCommand(runCommand())
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

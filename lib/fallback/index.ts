@@ -3,6 +3,21 @@ import { FallbackKernel, type FallbackOptions } from './kernel.js'
 
 export { FallbackKernel } from './kernel.js'
 export type { FallbackOptions, FireResult } from './kernel.js'
+export { Coverage } from './debug/coverage.js'
+export type { LineCoverage } from './debug/coverage.js'
+export { Debugger } from './debug/debugger.js'
+export type {
+  Removable,
+  StopAction,
+  StopHandler,
+  TracedInstruction,
+  TracedLine,
+  TraceSink,
+} from './debug/debugger.js'
+export type { ListedInstruction, Place } from './debug/listing.js'
+export { Stop } from './debug/stop.js'
+export type { StackFrame } from './debug/stop.js'
+export type { EngineName } from './vm/types.js'
 export type { Clock, ClockMode } from './hooks/clock.js'
 export type { ArgumentValue, TracepointArguments } from './hooks/context.js'
 export type { FieldValue, FieldValues, KernelStruct } from './hooks/kernel-struct.js'

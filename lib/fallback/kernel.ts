@@ -15,6 +15,7 @@ import type {
 import { didYouMean } from '../nearest.js'
 import type { ObjectFile } from '../object-file/types.js'
 import { describe } from './describe.js'
+import { Debugger } from './debug/debugger.js'
 import { createHelpers } from './helpers/index.js'
 import type { Clock, ClockMode } from './hooks/clock.js'
 import { prepareArguments, withContext, type TracepointArguments } from './hooks/context.js'
@@ -24,11 +25,16 @@ import { Tracepoints } from './hooks/tracepoints.js'
 import { TargetTypes } from './loader/core/match.js'
 import { FallbackObject, type ObjectHost } from './loader/object.js'
 import { Machine } from './machine.js'
+import { valueAccess } from './maps/types.js'
 import { createKernelMap, openKernelMap } from './maps/open.js'
 import { RingReader } from './maps/ring-reader.js'
 import type { LoadedProgram } from './program.js'
 import type { TraceLog } from './trace-log.js'
+import { createTailCall } from './tail-call.js'
 import { TraceSource } from './trace-source.js'
+import { ENGINE_NAMES } from './vm/engine.js'
+import type { EngineEnvironment, EngineName } from './vm/types.js'
+import type { IntrinsicTables } from './vm/wasm/intrinsic-tables.js'
 
 export interface FallbackOptions {
   /** Possible CPUs. Default 1. */
@@ -44,6 +50,17 @@ export interface FallbackOptions {
   readonly btf?: 'own' | Uint8Array
   /** Instructions after which a program is stopped with a trap. Default 100 million. */
   readonly fuel?: number
+  /**
+   * What runs programs: the interpreter; a compiler to WebAssembly; or `'auto'` (default), the compiler where WebAssembly may be compiled and the
+   * program isn't too large for it, else the interpreter. They differ in speed alone.
+   */
+  readonly engine?: EngineName
+  /**
+   * Whether programs are verified when they are loaded. Default true. With `false` they run as they are, in a sandbox: every access is
+   * checked and every loop counted, so that what a verifier would have found is a `TRAP` where it happens, which names the instruction, its
+   * source line and the address. Nothing runs for ever, and nothing outside of the program's own memory is touched.
+   */
+  readonly verify?: boolean
   /**
    * Bytes of the simulated kernel's memory: maps, tasks, stacks. What doesn't fit is `ENOMEM`. From 128 KiB to 4 GiB - 64 KiB, in steps of
    * 64 KiB; default 1 GiB, of which only what is used is taken.
@@ -61,7 +78,7 @@ export interface FireResult {
 const MAX_CPUS = 8192
 const MIN_MEMORY = 128 << 10
 const MAX_MEMORY = 2 ** 32 - 65536
-const OPTIONS: readonly string[] = ['cpus', 'clock', 'seed', 'btf', 'fuel', 'memoryBytes']
+const OPTIONS: readonly string[] = ['cpus', 'clock', 'seed', 'btf', 'fuel', 'engine', 'verify', 'memoryBytes']
 const DEFAULT_FUEL = 100_000_000
 /** Names in front of a tracepoint's own, with the spellings that libbpf knows. */
 const PREFIXES: readonly string[] = ['tp_btf', 'raw_tp', 'raw_tracepoint']
@@ -85,12 +102,22 @@ export class FallbackKernel implements Kernel {
   readonly #machine: Machine
   readonly #host: ObjectHost
 
-  /** @throws BpfError `BAD_VALUE` for an option out of range, `BAD_BTF` */
-  constructor(options: FallbackOptions = {}) {
+  /**
+   * @param parts what takes the place of the kernel's own parts: not for users
+   * @throws BpfError `BAD_VALUE` for an option out of range, `BAD_BTF`
+   */
+  constructor(options: FallbackOptions = {}, parts: Pick<EngineEnvironment, 'proof'> = {}) {
     checkOptions(options)
-    const { clock = 'manual', btf = 'own', memoryBytes } = options
+    const { clock = 'manual', btf = 'own', engine = 'auto', verify = true, memoryBytes } = options
     if (clock !== 'manual' && clock !== 'real')
       throw new BpfError('BAD_VALUE', `option clock is 'manual' or 'real', not '${String(clock)}'`)
+    if (!ENGINE_NAMES.includes(engine))
+      throw new BpfError(
+        'BAD_VALUE',
+        `option engine is one of ${ENGINE_NAMES.join(', ')}, not ${describe(engine)}`,
+      )
+    if (typeof verify !== 'boolean')
+      throw new BpfError('BAD_VALUE', `option verify is true or false, not ${describe(verify)}`)
     this.possibleCpus = integer('cpus', options.cpus ?? 1, 1, MAX_CPUS)
     const fuel = integer('fuel', options.fuel ?? DEFAULT_FUEL, 1, Number.MAX_SAFE_INTEGER)
     const seed = integer('seed', options.seed ?? 1, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
@@ -110,7 +137,16 @@ export class FallbackKernel implements Kernel {
     const target = targets(btf)
     this.#host = {
       machine: this.#machine,
-      environment: { memory, fuel, helpers: createHelpers(this.#machine) },
+      environment: {
+        memory,
+        fuel,
+        engine,
+        sandboxed: !verify,
+        helpers: createHelpers(this.#machine),
+        tailCall: createTailCall(this.#machine),
+        intrinsics: intrinsicsOf(this.#machine),
+        ...(parts.proof !== undefined && { proof: parts.proof }),
+      },
       tracepoints: this.tracepoints,
       targetFor: target,
     }
@@ -161,6 +197,25 @@ export class FallbackKernel implements Kernel {
   }
 
   /**
+   * Opens a debugger of a program of this kernel. The program runs in the interpreter until it is closed.
+   *
+   * @throws BpfError `BAD_VALUE` for a program of another kernel or one that isn't loaded any more, `EBUSY` where it has a debugger
+   *
+   * @example
+   * using debug = kernel.debug(object.program('handle_exec'))
+   * debug.breakpoint({ line: 42 }, (stop) => console.log(stop.text, stop.registers))
+   */
+  debug(program: { readonly id: number; readonly name: string }): Debugger {
+    const loaded = this.#machine.programs.get(program?.id)
+    if (loaded === undefined || loaded.name !== program.name)
+      throw new BpfError(
+        'BAD_VALUE',
+        `debug() takes a loaded program of this kernel, not ${describe(program)}`,
+      )
+    return new Debugger(loaded)
+  }
+
+  /**
    * Fires a tracepoint: everything that is attached to it runs, `tp_btf` and `raw_tp` programs alike, in the order in which it was
    * attached, with the current task and CPU.
    *
@@ -205,6 +260,24 @@ export class FallbackKernel implements Kernel {
       const retval = withContext(machine, space, prepared, (context) => program.execute(context))
       return { program: program.name, retval }
     })
+  }
+}
+
+/** What compiled programs find in the machine's memory. */
+function intrinsicsOf({ clock, maps }: Machine): IntrinsicTables {
+  return {
+    keepsWords: true,
+    keepsClock: clock.mode === 'manual',
+    mapAt: (address) => maps.get(address)?.storage.layout,
+    regionAt(address) {
+      for (const { storage } of maps.values()) {
+        const { direct, attributes } = storage
+        if (direct === undefined || address < direct.address || address >= direct.address + direct.size)
+          continue
+        return { address: direct.address, size: attributes.valueSize, access: valueAccess(attributes.flags) }
+      }
+      return undefined
+    },
   }
 }
 

@@ -5,8 +5,10 @@ import { ObjectSpace } from './hooks/layout.js'
 import { Tasks } from './hooks/tasks.js'
 import type { Task } from './hooks/task.js'
 import { UserMemory } from './hooks/user-memory.js'
+import { KERNEL_WORD } from './kernel-words.js'
 import type { LoadedMap } from './maps/loaded-map.js'
 import { Memory } from './memory.js'
+import type { Debuggee } from './debug/debugger.js'
 import { Random } from './random.js'
 import { Reservations } from './reservations.js'
 import { TraceLog } from './trace-log.js'
@@ -23,10 +25,25 @@ export interface MachineOptions {
   fire(tracepoint: string, args: readonly unknown[]): void
 }
 
-/** Processors of the machine. */
-export interface Cpus {
+/** Processors of the machine. Which one runs is a word of the kernel's memory too, for compiled programs. */
+export class Cpus {
   readonly possible: number
-  current: number
+  readonly #memory: Memory
+  #current = 0
+
+  constructor(possible: number, memory: Memory) {
+    this.possible = possible
+    this.#memory = memory
+  }
+
+  get current(): number {
+    return this.#current
+  }
+
+  set current(cpu: number) {
+    this.#current = cpu
+    this.#memory.i32[KERNEL_WORD.CPU >> 2] = cpu
+  }
 }
 
 export class Machine {
@@ -46,6 +63,10 @@ export class Machine {
   objects: ObjectSpace
   /** Records that programs have to commit before they end. */
   readonly reservations = new Reservations()
+  /** Programs that are loaded, by id. */
+  readonly programs = new Map<number, Debuggee>()
+  /** Tail calls of the run that is going on. */
+  tailCalls = 0
   /** Programs that run now, one inside the other: a listener may fire a tracepoint. */
   running = 0
   #nextMapId = 1
@@ -54,9 +75,9 @@ export class Machine {
 
   constructor(options: MachineOptions) {
     this.memory = new Memory(options.memoryBytes === undefined ? {} : { maximumBytes: options.memoryBytes })
-    this.cpus = { possible: options.cpus, current: 0 }
-    this.clock = new Clock(options.clock)
-    this.random = new Random(options.seed)
+    this.cpus = new Cpus(options.cpus, this.memory)
+    this.clock = new Clock(options.clock, this.memory)
+    this.random = new Random(options.seed, this.memory)
     this.fuel = options.fuel
     this.objects = new ObjectSpace(this.memory, undefined, undefined)
     this.tasks = new Tasks({

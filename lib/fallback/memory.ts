@@ -6,11 +6,12 @@
  */
 import { BpfError } from '../errors.js'
 import { errnoText } from '../linux/errno.js'
-import { Access, ShadowMap } from './shadow.js'
+import { KERNEL_WORD } from './kernel-words.js'
+import { Access, GRANULE, ShadowMap } from './shadow.js'
 import { createWasmMemory } from './web-assembly.js'
 import type { WasmMemory } from './web-assembly.js'
 
-export { Access, SHADOW_READ_WRITE } from './shadow.js'
+export { Access, SHADOW_READABLE, SHADOW_READ_MASK, SHADOW_READ_WRITE } from './shadow.js'
 
 /** High half of kernel addresses; the low half is the offset in the linear memory. */
 export const KERNEL_HI = 0xffff8880 | 0
@@ -57,8 +58,10 @@ export class Memory {
   #u8: Uint8Array
   #i32: Int32Array
   #view: DataView
-  /** Everything from here on was never handed out. */
+  /** Everything from here to the end was never handed out. */
   #frontier = NULL_PAGE
+  /** Here the shadow starts: it is the last part of the memory, so that compiled programs can look at it too. */
+  #end = 0
   readonly #blocks = new Map<number, Block>()
   /** Free blocks by length, oldest first: late reuse catches more uses after free. */
   readonly #free = new Map<number, FreeList>()
@@ -66,18 +69,18 @@ export class Memory {
 
   constructor(options: MemoryOptions = {}) {
     const maximum = wholePages(Math.min(options.maximumBytes ?? 1 << 30, LARGEST), Math.floor)
-    const initial = wholePages(Math.min(options.initialBytes ?? 1 << 20, maximum), Math.ceil)
+    const initial = withShadow(Math.min(options.initialBytes ?? 1 << 20, maximum))
     if (maximum < 2 * WASM_PAGE)
       throw new BpfError(
         'BAD_VALUE',
         `the simulated kernel's memory has at least ${2 * WASM_PAGE} bytes, not ${maximum}`,
       )
     this.#maximum = maximum
-    this.wasm = createWasmMemory(initial / WASM_PAGE, maximum / WASM_PAGE)
-    this.#shadow = new ShadowMap(initial)
+    this.wasm = createWasmMemory(initial / WASM_PAGE, withShadow(maximum) / WASM_PAGE)
     this.#u8 = new Uint8Array(this.wasm.buffer)
     this.#i32 = new Int32Array(this.wasm.buffer)
     this.#view = new DataView(this.wasm.buffer)
+    this.#shadow = new ShadowMap(this.#placeShadow())
   }
 
   /** The bytes. Like `i32`, `view` and `shadow`, to be read again after anything that may allocate. */
@@ -140,7 +143,7 @@ export class Memory {
 
   /** Sets the rights to bytes, exactly. */
   protect(address: number, size: number, access: Access): void {
-    if (address < NULL_PAGE || size < 0 || address + size > this.#u8.length)
+    if (address < NULL_PAGE || size < 0 || address + size > this.#end)
       throw new BpfError(
         'BAD_VALUE',
         `cannot protect ${size} bytes at 0x${address.toString(16)}: outside of memory`,
@@ -199,7 +202,7 @@ export class Memory {
       this.#freeBytes -= length
       return reused
     }
-    if (this.#frontier + length <= this.#u8.length || this.#grow(length)) {
+    if (this.#frontier + length <= this.#end || this.#grow(length)) {
       const start = this.#frontier
       this.#frontier += length
       return start
@@ -251,18 +254,33 @@ export class Memory {
   #grow(length: number): boolean {
     const current = this.#u8.length
     const needed = this.#frontier + length
-    if (needed > this.#maximum) return false
-    const wanted = wholePages(Math.min(this.#maximum, Math.max(needed, current * 1.5)), Math.ceil)
+    const most = withShadow(this.#maximum)
+    if (needed > Math.min(this.#maximum, most - most / GRANULE)) return false
+    const wanted = Math.min(most, withShadow(Math.max(needed, this.#end * 1.5)))
+    const before = { start: this.#end, length: this.#u8.length - this.#end }
     try {
       this.wasm.grow((wanted - current) / WASM_PAGE)
     } catch {
       return false
     }
-    this.#shadow.grow(wanted)
     this.#u8 = new Uint8Array(this.wasm.buffer)
     this.#i32 = new Int32Array(this.wasm.buffer)
     this.#view = new DataView(this.wasm.buffer)
+    const shadow = this.#placeShadow()
+    // The new place may overlap the old one.
+    this.#u8.copyWithin(this.#end, before.start, before.start + before.length)
+    shadow.fill(0, before.length)
+    this.#shadow.bytes = shadow
     return true
+  }
+
+  /** Gives the last part of the memory to the shadow, and says so to compiled programs. */
+  #placeShadow(): Uint8Array {
+    const granules = this.#u8.length / GRANULE
+    this.#end = this.#u8.length - granules
+    this.#i32[KERNEL_WORD.SHADOW >> 2] = this.#end
+    this.#i32[KERNEL_WORD.GRANULES >> 2] = granules
+    return this.#u8.subarray(this.#end)
   }
 }
 
@@ -295,6 +313,11 @@ class FreeList {
 function blockLength(size: number): number {
   const step = size <= FINE_CLASSES ? 16 : 2 ** (Math.floor(Math.log2(size)) - 3)
   return Math.ceil(size / step) * step
+}
+
+/** Whole pages that hold so many bytes and their shadow: an eighth of it all. */
+function withShadow(bytes: number): number {
+  return Math.min(LARGEST, wholePages((bytes / (GRANULE - 1)) * GRANULE, Math.ceil))
 }
 
 function wholePages(bytes: number, round: (pages: number) => number): number {

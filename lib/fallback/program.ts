@@ -5,22 +5,29 @@ import { BPF_ATTACH_TYPE } from '../linux/attach-types.js'
 import { BPF_PROG_TYPE, programTypeName } from '../linux/program-types.js'
 import { whyNotAttachable } from '../linux/sections.js'
 import type { ProgramDefinition } from '../object-file/types.js'
+import type { Debuggee } from './debug/debugger.js'
 import { describe } from './describe.js'
 import { EINVAL } from './errors.js'
 import type { ObjectSpace } from './hooks/layout.js'
 import { MAX_ARGUMENTS, type Tracepoints } from './hooks/tracepoints.js'
 import type { Machine } from './machine.js'
-import { Access } from './memory.js'
+import type { HeldProgram } from './maps/types.js'
+import { Access, type Memory } from './memory.js'
 import type { PreparedProgram } from './loader/load-program.js'
+import { createInterpreter, Interpreter } from './vm/interpreter.js'
+import type { Registers } from './vm/types.js'
 
 /** A program in the kernel. It lives as long as its object or a link holds it. */
-export class LoadedProgram {
+export class LoadedProgram implements HeldProgram, Debuggee {
   readonly id: number
   readonly definition: ProgramDefinition
   readonly space: SharedSpace
   readonly #machine: Machine
   readonly #prepared: PreparedProgram
   #holders = 1
+  /** Runs the program while a debugger looks. */
+  #interpreter: Interpreter | undefined
+  #isDebugged = false
 
   /** Takes a hold on the maps that the program refers to. */
   constructor(
@@ -35,6 +42,7 @@ export class LoadedProgram {
     this.#machine = machine
     this.#prepared = prepared
     for (const map of prepared.maps) map.retain()
+    machine.programs.set(this.id, this)
   }
 
   get name(): string {
@@ -50,7 +58,54 @@ export class LoadedProgram {
    */
   execute(context: number): number {
     const machine = this.#machine
-    const { engine } = this.#prepared
+    const outerTailCalls = machine.tailCalls
+    machine.tailCalls = 0
+    try {
+      return (this.#run(context).lo[0] ?? 0) >>> 0
+    } finally {
+      machine.tailCalls = outerTailCalls
+    }
+  }
+
+  continueWith(context: number, registers: Registers): void {
+    const { lo, hi } = this.#run(context)
+    registers.lo[0] = lo[0] ?? 0
+    registers.hi[0] = hi[0] ?? 0
+  }
+
+  /** @throws BpfError `EBUSY` while another debugger looks */
+  interpret(): Interpreter {
+    if (this.#isDebugged)
+      throw new BpfError('EBUSY', `program '${this.name}' has a debugger already`, {
+        errno: 16,
+        hint: 'Close that first',
+      })
+    this.#isDebugged = true
+    this.retain()
+    return this.#runner
+  }
+
+  stopInterpreting(): void {
+    this.#isDebugged = false
+    this.release()
+  }
+
+  get #runner(): Interpreter {
+    const { engine, environment } = this.#prepared
+    this.#interpreter ??=
+      engine instanceof Interpreter ? engine : createInterpreter(engine.program, environment)
+    return this.#interpreter
+  }
+
+  get kind(): string {
+    const { type, expectedAttachType } = this.definition
+    return `${type} ${expectedAttachType}`
+  }
+
+  /** @returns the registers as it left them */
+  #run(context: number): Registers {
+    const machine = this.#machine
+    const engine = this.#isDebugged ? this.#runner : this.#prepared.engine
     const outer = machine.objects
     const { space } = this.space
     machine.objects = space
@@ -63,7 +118,7 @@ export class LoadedProgram {
     try {
       engine.run(context)
       if (reservations.count > reservedBefore) throw this.#leak(reservations.newest)
-      return (engine.registers.lo[0] ?? 0) >>> 0
+      return engine.registers
     } finally {
       // Whatever ended the program: a record that stays reserved would hold up the ring buffer for ever.
       reservations.discardDownTo(reservedBefore)
@@ -95,7 +150,9 @@ export class LoadedProgram {
 
   release(): void {
     if (--this.#holders > 0) return
+    this.#machine.programs.delete(this.id)
     this.#prepared.engine.close()
+    this.#interpreter?.close()
     for (const map of this.#prepared.maps) map.release()
     this.space.release()
   }
@@ -235,6 +292,12 @@ export class FallbackProgram implements KernelProgram {
     }
     this.#checkInput(options)
     return runner(this.#machine, this.#program, options)
+  }
+
+  /** The program itself, with a hold on it for the caller; undefined if it lies in another kernel's memory. */
+  share(memory: Memory): LoadedProgram | undefined {
+    this.#assertOpen()
+    return memory === this.#machine.memory ? this.#program.retain() : undefined
   }
 
   close(): void {

@@ -24,6 +24,9 @@ export type Access = (typeof Access)[keyof typeof Access]
 export const GRANULE = 8
 /** The shadow byte of a granule whose 8 bytes a program may read and write: what hot paths compare with. */
 export const SHADOW_READ_WRITE = 0x38
+/** Of a shadow byte: all but the right to write. Where that is SHADOW_READABLE, a program may read all 8 bytes. */
+export const SHADOW_READ_MASK = 0xdf
+export const SHADOW_READABLE = 0x18
 
 const ACCESS_SHIFT = 4
 const COUNT_MASK = 0x0f
@@ -38,15 +41,8 @@ export class ShadowMap {
   bytes: Uint8Array
   readonly #mixed = new Map<number, Uint8Array>()
 
-  /** @param size bytes of memory that are shadowed, multiple of 8 */
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size / GRANULE)
-  }
-
-  /** Follows the memory to a larger size; new bytes are inaccessible. */
-  grow(size: number): void {
-    const bytes = new Uint8Array(size / GRANULE)
-    bytes.set(this.bytes)
+  /** @param bytes a zero for each granule of the memory; whoever moves them sets `bytes` again */
+  constructor(bytes: Uint8Array) {
     this.bytes = bytes
   }
 

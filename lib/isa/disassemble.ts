@@ -1,12 +1,14 @@
-/** Instructions as text, in the syntax of Linux's verifier log (and so of bpftool): `r0 = *(u32 *)(r1 +16)`. */
+/**
+ * Instructions as text, in the syntax of Linux's verifier log (and so of bpftool): `r0 = *(u32 *)(r1 +16)`.
+ *
+ * Linux has no words for some things that raw instructions can say; for these the syntax has a few of its own: `btf[id:5]` for the address of a
+ * kernel variable, and the BTF of a module behind a kfunc, `call kernel-function#5 of 2`.
+ */
 import { helperById } from '../linux/helpers.js'
 import type { Instruction } from './instruction.js'
-import { ATOMIC, ATOMIC_OPERATIONS, PSEUDO_CALL, opcodeInfo } from './opcodes.js'
+import { ATOMIC, ATOMIC_OPERATIONS, MOV_OFFSET, PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo } from './opcodes.js'
 import type { OpcodeInfo } from './opcodes.js'
 
-/** From an address-space cast's immediate. */
-const CAST_OFFSET = 1
-const PERCPU_OFFSET = -1
 const SIGN_EXTENSIONS: ReadonlySet<number> = new Set([8, 16, 32])
 
 /**
@@ -41,7 +43,7 @@ export function disassemble(insn: Instruction, second?: Instruction): string {
     case 'exit':
       return 'exit'
     case 'lddw':
-      return `r${dst} = 0x${wide(imm, second?.imm ?? 0)}`
+      return `r${dst} = ${wideImmediate(src, imm, second?.imm ?? 0)}`
     case 'packet':
       return `r0 = *(u${info.bits} *)skb[${info.register ? `r${src} + ` : ''}${imm}]`
     case 'load':
@@ -69,14 +71,35 @@ export function disassembleProgram(instructions: readonly Instruction[]): string
 }
 
 function moved({ src, offset, imm }: Instruction, r: string): string {
-  if (r === 'r' && offset === PERCPU_OFFSET) return `&(void __percpu *)(r${src})`
-  if (r === 'r' && offset === CAST_OFFSET) return `addr_space_cast(r${src}, ${imm >>> 16}, ${imm & 0xffff})`
+  if (r === 'r' && offset === MOV_OFFSET.PERCPU) return `&(void __percpu *)(r${src})`
+  if (r === 'r' && offset === MOV_OFFSET.ADDR_SPACE_CAST)
+    return `addr_space_cast(r${src}, ${imm >>> 16}, ${imm & 0xffff})`
   return SIGN_EXTENSIONS.has(offset) ? `(s${offset})${r}${src}` : `${r}${src}`
 }
 
-function callee({ src, imm }: Instruction): string {
+/** What a 64-bit immediate load loads, by its source register. */
+function wideImmediate(source: number, low: number, high: number): string {
+  switch (source) {
+    case PSEUDO_LDDW.MAP_FD:
+      return `map[id:${low}]`
+    case PSEUDO_LDDW.MAP_VALUE:
+      return `map[id:${low}][0]+${high >>> 0}`
+    case PSEUDO_LDDW.BTF_ID:
+      return `btf[id:${low}]${high === 0 ? '' : ` of ${high}`}`
+    case PSEUDO_LDDW.FUNC:
+      return `subprog[${signed(low)}]`
+    case PSEUDO_LDDW.MAP_IDX:
+      return `map[idx:${low}]`
+    case PSEUDO_LDDW.MAP_IDX_VALUE:
+      return `map[idx:${low}]+${high >>> 0}`
+    default:
+      return `0x${wide(low, high)}`
+  }
+}
+
+function callee({ src, offset, imm }: Instruction): string {
   if (src === PSEUDO_CALL.LOCAL) return `pc${signed(imm)}`
-  if (src === PSEUDO_CALL.KFUNC) return `kernel-function#${imm}`
+  if (src === PSEUDO_CALL.KFUNC) return `kernel-function#${imm}${offset === 0 ? '' : ` of ${offset}`}`
   const helper = src === PSEUDO_CALL.HELPER ? helperById(imm) : undefined
   const name = src === PSEUDO_CALL.HELPER && imm === 0 ? 'unspec' : helper?.name
   return `${name === undefined ? 'unknown' : `bpf_${name}`}#${imm}`

@@ -38,6 +38,9 @@ export const PSEUDO_LDDW = {
   MAP_IDX_VALUE: 6,
 } as const
 
+/** Offsets that make a 64-bit move between registers something else; 8, 16 and 32 extend the sign. */
+export const MOV_OFFSET = { ADDR_SPACE_CAST: 1, PERCPU: -1 } as const
+
 /** Source register of CALL: what the immediate means. */
 export const PSEUDO_CALL = { HELPER: 0, LOCAL: 1, KFUNC: 2 } as const
 

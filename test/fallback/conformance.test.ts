@@ -1,5 +1,5 @@
 /**
- * The public BPF ISA conformance suite, on the interpreter.
+ * The public BPF ISA conformance suite, on both engines.
  *
  * The suite isn't part of this project: it is taken from BPF_CONFORMANCE_DIR (the folder with the `.data` files, or the
  * one above its `tests`), or from `../shared/conformance` next to the project.
@@ -8,11 +8,10 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { Access, Memory } from '../../lib/fallback/memory.js'
-import { instruction, mov64 } from '../../lib/isa/build.js'
+import { RawRunner } from '../../lib/fallback/raw-runner.js'
+import { instruction } from '../../lib/isa/build.js'
 import { encode } from '../../lib/isa/instruction.js'
 import { assemble, parseCase } from '../support/conformance-asm.js'
-import { engineOf, resultOf } from '../support/run-bpf.js'
 
 const CASES = 313
 /** The suite's cases call this helper; it may do anything, and a program goes on behind it. */
@@ -42,23 +41,16 @@ describe.skipIf(folder === undefined)(`the public conformance suite${why}`, () =
     expect(files.length).toBe(CASES)
   })
 
-  it.each(files)('%s', (file) => {
-    const {
-      instructions,
-      memory: bytes,
-      result,
-      raw,
-    } = parseCase(readFileSync(join(folder ?? '', file), 'utf8'))
-    const slots = [...new BigUint64Array(encode(instructions).buffer)]
-    expect(slots).toEqual(raw ?? slots)
-    const memory = new Memory()
-    const helpers = new Map([[SUITE_HELPER, () => undefined]])
-    // Its r2 is the length of the memory: set by an instruction in front, as the entry has r1 only.
-    const engine = engineOf([mov64(2, bytes.length), ...instructions], { memory, helpers })
-    const context = memory.alloc(bytes.length, Access.readWrite)
-    memory.u8.set(bytes, context)
-    engine.run(context)
-    expect(resultOf(engine)).toBe(result)
+  describe.each(['interpreter', 'wasm'] as const)('in the %s', (engine) => {
+    const runner = new RawRunner({ engine, verify: false, fuel: 1_000_000 })
+    it.each(files)('%s', (file) => {
+      const { instructions, memory, result, raw } = parseCase(readFileSync(join(folder ?? '', file), 'utf8'))
+      const code = encode(instructions)
+      const slots = [...new BigUint64Array(code.buffer)]
+      expect(slots).toEqual(raw ?? slots)
+      const helpers = new Map([[SUITE_HELPER, () => undefined]])
+      expect(runner.run({ code, memory, helpers }).r0).toBe(result)
+    })
   })
 })
 

@@ -80,7 +80,7 @@ describe('the interpreter', () => {
         program,
         (initial, body) => {
           const code = [...initial.flatMap((v, r) => lddw(r, v)), ...body.flat(), exit()]
-          const engine = engineOf(code)
+          const engine = engineOf(code, { engine: 'interpreter' })
           engine.run(0)
           const expected = evaluate(
             code,
@@ -112,7 +112,7 @@ describe('the interpreter', () => {
         const pairs = edges.flatMap((a) => edges.map((b) => [a, b] as const))
         for (const [a, b] of pairs) {
           const code = [...lddw(1, a), ...lddw(2, b), instruction(info.opcode, 1, 2, offset), exit()]
-          const engine = engineOf(code)
+          const engine = engineOf(code, { engine: 'interpreter' })
           engine.run(0)
           expect(registerOf(engine, 1), `${info.name}${info.bits} ${a} ${b}`).toBe(
             evaluate(code, Array(11).fill(0n))[1],

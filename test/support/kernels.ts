@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe } from 'vitest'
 import { createKernel } from '../../lib/fallback/index.js'
+import type { EngineName } from '../../lib/fallback/vm/types.js'
 import type { Kernel } from '../../lib/kernel.js'
 import { open } from '../../lib/open.js'
 import type { OpenObject } from '../../lib/open-object.js'
@@ -11,6 +12,8 @@ import { isVirtual } from './this-machine.js'
 
 export interface TestedKernel {
   readonly name: 'native' | 'fallback'
+  /** What titles call it. */
+  readonly title: string
   /** A kernel for one test. */
   make(): TestKernel
 }
@@ -25,6 +28,7 @@ export interface TestKernel {
 
 const native: TestedKernel = {
   name: 'native',
+  title: 'native',
   make: () => ({
     choice: 'native',
     root: process.pid,
@@ -37,10 +41,11 @@ const native: TestedKernel = {
   }),
 }
 
-const fallback: TestedKernel = {
+const fallback = (engine: EngineName): TestedKernel => ({
   name: 'fallback',
+  title: `fallback, ${engine}`,
   make() {
-    const kernel = createKernel({ clock: 'manual', seed: 1 })
+    const kernel = createKernel({ clock: 'manual', seed: 1, engine })
     const root = kernel.tasks.spawn({ pid: 50, comm: 'root', filename: '/bin/root', argv: ['root'] })
     return {
       choice: kernel,
@@ -57,10 +62,10 @@ const fallback: TestedKernel = {
       },
     }
   },
-}
+})
 
 /** None in a virtual machine: there the question is what its kernel does. */
-const simulated = isVirtual ? [] : [fallback]
+const simulated = isVirtual ? [] : [fallback('wasm'), fallback('interpreter')]
 
 /**
  * Declares the tests once for each kernel. Native ones are skipped without privileges, unless REQUIRE_KERNEL=1 makes them fail.
@@ -68,7 +73,7 @@ const simulated = isVirtual ? [] : [fallback]
  * @param since the Linux version that the tests need: {@link SYSCALL_PROGRAMS}, if they run programs of the contract object
  */
 export function describeContract(title: string, tests: (kernel: TestedKernel) => void, since = '5.8'): void {
-  for (const kernel of simulated) describe(`${title} (${kernel.name})`, () => tests(kernel))
+  for (const kernel of simulated) describe(`${title} (${kernel.title})`, () => tests(kernel))
   describeSince(since)(`${title} (native)`, () => tests(native))
 }
 

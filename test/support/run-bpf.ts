@@ -1,6 +1,12 @@
-/** Runs instructions in the interpreter: for tests of the VM. */
-import { createInterpreter } from '../../lib/fallback/vm/interpreter.js'
-import type { Engine, ExecutableProgram, HelperFunction } from '../../lib/fallback/vm/types.js'
+/** Runs instructions in an engine: for tests of the VM. */
+import { createEngine } from '../../lib/fallback/vm/engine.js'
+import type {
+  Engine,
+  EngineEnvironment,
+  EngineName,
+  ExecutableProgram,
+  HelperFunction,
+} from '../../lib/fallback/vm/types.js'
 import { Access, KERNEL_HI, Memory } from '../../lib/fallback/memory.js'
 import { encode } from '../../lib/isa/instruction.js'
 import type { Instruction } from '../../lib/isa/instruction.js'
@@ -12,10 +18,23 @@ export interface RunSetup {
   readonly functions?: ExecutableProgram['functions']
   readonly lines?: ExecutableProgram['lines']
   readonly faultingLoadsReadZero?: boolean
+  /** Default: that of {@link useEngine}. */
+  readonly engine?: EngineName
+  /** Anything else that the environment has. */
+  readonly environment?: Partial<EngineEnvironment>
+}
+
+export const ENGINES = ['interpreter', 'wasm'] as const
+
+let defaultEngine: EngineName = 'interpreter'
+
+/** What runs programs from now on in this test file. */
+export function useEngine(engine: EngineName): void {
+  defaultEngine = engine
 }
 
 export function engineOf(instructions: readonly Instruction[], setup: RunSetup = {}): Engine {
-  return createInterpreter(
+  return createEngine(
     {
       name: 'test',
       code: encode(instructions),
@@ -27,6 +46,9 @@ export function engineOf(instructions: readonly Instruction[], setup: RunSetup =
       memory: setup.memory ?? new Memory(),
       helpers: setup.helpers ?? new Map(),
       fuel: setup.fuel ?? 1_000_000,
+      sandboxed: true,
+      engine: setup.engine ?? defaultEngine,
+      ...setup.environment,
     },
   )
 }

@@ -3,13 +3,14 @@
  * trap that names helper and argument, never a stray access.
  */
 import { BpfError } from '../../errors.js'
+import { decode } from '../../isa/instruction.js'
 import { helperTakesMap, WRITING_HELPERS } from '../../linux/helper-maps.js'
 import { helperById } from '../../linux/helpers.js'
 import { BPF_MAP_FLAGS, mapTypeName } from '../../linux/map-types.js'
 import type { Machine } from '../machine.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Access, type Memory } from '../memory.js'
-import { describeFault } from '../vm/trap.js'
+import { describeFault, trap } from '../vm/trap.js'
 import type { Engine, HelperFunction, Registers } from '../vm/types.js'
 
 /** Helpers by id. */
@@ -94,6 +95,8 @@ export function mapIn(
 /** A trap in a helper. */
 export function helperTrap(engine: Engine, helper: number, problem: string): BpfError {
   const name = helperById(helper)?.name ?? 'unknown'
+  const slot = engine.position?.()
+  if (slot !== undefined) return trap(engine.program, decode(engine.program.code), slot, problem)
   return new BpfError('TRAP', `program '${engine.program.name}': call bpf_${name}#${helper}: ${problem}`)
 }
 

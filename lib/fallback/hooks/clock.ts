@@ -1,5 +1,7 @@
 /** The simulated clock. Nanoseconds since boot, as two 32-bit halves where programs read it: no bigint on their way. */
 import { BpfError } from '../../errors.js'
+import { KERNEL_WORD } from '../kernel-words.js'
+import type { Memory } from '../memory.js'
 
 /** `manual`: stands still until it is advanced. `real`: goes on with the host's clock. */
 export type ClockMode = 'manual' | 'real'
@@ -19,6 +21,7 @@ const INITIAL_JIFFIES = TWO_32 - 300 * HZ
 
 export class Clock {
   readonly mode: ClockMode
+  readonly #memory: Memory
   #low = 0
   #high = 0
   /** Host time at which a real clock began, in ms. */
@@ -27,8 +30,10 @@ export class Clock {
   #offset = BASE_NS
   readonly #bootTai: bigint
 
-  constructor(mode: ClockMode) {
+  /** @param memory where a manual clock's time is kept too: compiled programs read it there */
+  constructor(mode: ClockMode, memory: Memory) {
     this.mode = mode
+    this.#memory = memory
     this.#origin = performance.now()
     this.#bootTai =
       mode === 'manual' ? BOOT_TAI_NS : BigInt(Date.now()) * 1_000_000n + TAI_OFFSET_NS - BASE_NS
@@ -86,5 +91,8 @@ export class Clock {
   #split(): void {
     this.#low = Number(this.#offset & 0xffffffffn)
     this.#high = Number(this.#offset >> 32n)
+    const { i32 } = this.#memory
+    i32[KERNEL_WORD.CLOCK >> 2] = this.#low
+    i32[(KERNEL_WORD.CLOCK >> 2) + 1] = this.#high
   }
 }

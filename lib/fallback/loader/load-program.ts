@@ -13,9 +13,9 @@ import { contextRules } from '../verifier/context-rules.js'
 import type { MapReference } from '../verifier/pointer-program.js'
 import { checkPointers } from '../verifier/pointers.js'
 import { verifyStructure } from '../verifier/structure.js'
-import { createInterpreter } from '../vm/interpreter.js'
+import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
-import type { Engine, EngineEnvironment } from '../vm/types.js'
+import type { Engine, EngineEnvironment, ExecutableProgram } from '../vm/types.js'
 import type { TargetTypes } from './core/match.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
@@ -36,6 +36,8 @@ export interface LoadContext {
 /** A program that may run, and the maps that it refers to. */
 export interface PreparedProgram {
   readonly engine: Engine
+  /** What the engine was made with: for another one of the same program. */
+  readonly environment: EngineEnvironment
   readonly maps: ReadonlySet<LoadedMap>
   /** Bytes of the context that it accesses: no run and no tracepoint may have less. */
   readonly contextSize: number
@@ -65,24 +67,44 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   if (poisoned.size > 0) settlePoison(linked, program.name, poisoned, reached)
   const { code, functions, lines } = linked
   const { name, type } = program
-  verifyStructure({ name, code, functions, programType: type, license: file.license, lines })
-  const contextSize = checkPointers({
-    name,
-    instructions: decode(code),
-    programType: type,
-    license: file.license,
-    lines,
-    sleepable: program.sleepable,
-    reached,
-    context: contextRules(type, program.expectedAttachType, context.tracepoint(program.target)),
-    resolve: (low, high) => (high === KERNEL_HI ? referenceTo(low, maps) : undefined),
-  })
+  const contextSize = environment.sandboxed
+    ? 0
+    : verify({ name, code, functions, lines }, type, { context, program, reached, maps })
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
-    engine: createInterpreter({ name, code, functions, lines, faultingLoadsReadZero }, environment),
+    engine: createEngine({ name, code, functions, lines, faultingLoadsReadZero }, environment),
+    environment,
     maps,
     contextSize,
   }
+}
+
+interface VerifierInput {
+  readonly context: LoadContext
+  readonly program: ProgramDefinition
+  readonly reached: Uint8Array
+  readonly maps: ReadonlySet<LoadedMap>
+}
+
+/** @returns bytes of the context that the program accesses */
+function verify(
+  { name, code, functions, lines }: Omit<ExecutableProgram, 'faultingLoadsReadZero'>,
+  programType: number,
+  { context, program, reached, maps }: VerifierInput,
+): number {
+  const { license } = context.file
+  verifyStructure({ name, code, functions, programType, license, lines })
+  return checkPointers({
+    name,
+    instructions: decode(code),
+    programType,
+    license,
+    lines,
+    sleepable: program.sleepable,
+    reached,
+    context: contextRules(programType, program.expectedAttachType, context.tracepoint(program.target)),
+    resolve: (low, high) => (high === KERNEL_HI ? referenceTo(low, maps) : undefined),
+  })
 }
 
 /** The map at an address, or the one in whose global data it lies. */

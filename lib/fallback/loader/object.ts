@@ -13,6 +13,7 @@ import type {
   ProgramSpec,
 } from '../../kernel.js'
 import { parseKconfig, type KconfigValue } from '../../linux/kconfig.js'
+import { BPF_MAP_TYPE } from '../../linux/map-types.js'
 import { didYouMean } from '../../nearest.js'
 import type { GlobalData, MapDefinition, ObjectFile } from '../../object-file/types.js'
 import { ObjectSpace } from '../hooks/layout.js'
@@ -183,6 +184,8 @@ export class FallbackObject implements KernelObject {
     }
     for (const { definition, reused } of this.#mapSettings.values()) {
       const map = created.get(definition.name)
+      // Of a prog array: when there are programs.
+      if (definition.slots.length === 0 || map?.storage.attributes.type === BPF_MAP_TYPE.PROG_ARRAY) continue
       if (map !== undefined && reused === undefined) fillSlots(map, definition, created)
     }
     return created
@@ -215,10 +218,31 @@ export class FallbackObject implements KernelObject {
         const prepared = loadProgram({ file, maps, target, environment, tracepoint }, definition)
         const program = new LoadedProgram(machine, definition, prepared, space)
         this.#programs.set(definition.name, new FallbackProgram(machine, tracepoints, program))
+        assertCallable(program, prepared.maps)
       }
+      this.#fillProgArrays()
     } finally {
       space.release()
     }
+  }
+
+  /** Puts programs where the object's prog arrays start with them: the last thing that libbpf does. */
+  #fillProgArrays(): void {
+    for (const { definition, spec } of this.#mapSettings.values()) {
+      if (spec.type !== BPF_MAP_TYPE.PROG_ARRAY) continue
+      for (const { index, symbol } of definition.slots) {
+        const key = new Uint8Array(Uint32Array.of(index).buffer)
+        this.#maps.get(definition.name)?.updateHandle(key, this.#programAt(definition, symbol), 0)
+      }
+    }
+  }
+
+  #programAt(map: MapDefinition, symbol: string): FallbackProgram {
+    const program = this.#programs.get(symbol)
+    if (program !== undefined) return program
+    throw systemError('bpf_object__load', 9, `map '${map.name}'`, {
+      hint: `It starts with program '${symbol}', which isn't loaded`,
+    })
   }
 
   #mapNamed(name: string): MapSetting {
@@ -242,6 +266,16 @@ export class FallbackObject implements KernelObject {
         ? `object '${this.#name}' is loaded: configure it before`
         : `object '${this.#name}' isn't loaded yet`,
     )
+  }
+}
+
+/** As bpf_prog_map_compatible(): the programs of a prog array, and those that call through it, are of one kind. */
+function assertCallable(program: LoadedProgram, maps: ReadonlySet<LoadedMap>): void {
+  for (const { name, storage } of maps) {
+    if (storage.programs?.takes(program) !== false) continue
+    throw systemError('bpf(BPF_PROG_LOAD)', 22, `program '${program.name}'`, {
+      hint: `Prog array '${name}' has programs of another type`,
+    })
   }
 }
 

@@ -96,6 +96,7 @@ export function createArray(
       return 0
     },
     delete: () => EINVAL,
+    layout: { kind: 'array', keySize: 4, base, stride, maxEntries, perCpuStride: perCpu ? plane : 0 },
     batches: { removable: false },
     nextKey(key, next) {
       const index = key === null ? NO_INDEX : u32(key, 0)

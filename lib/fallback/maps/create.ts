@@ -8,6 +8,7 @@ import { E2BIG, EBADF, EINVAL, ENOTSUPP } from '../errors.js'
 import { createHash, type HashTraits } from './hash.js'
 import { createLpmTrie } from './lpm-trie.js'
 import { createMapOfMaps } from './map-of-maps.js'
+import { createProgArray } from './prog-array.js'
 import { createQueue, type QueueTraits } from './queue.js'
 import { RingBufferMap } from './ring-buffer.js'
 import { PAGE_SIZE, roundUp8, type CpuState, type MapAttributes, type MapStorage } from './types.js'
@@ -78,6 +79,14 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
           attributes,
           createHash(memory, cpus, attributes, { perCpu: false, lru: false }),
         ),
+    },
+  ],
+  [
+    BPF_MAP_TYPE.PROG_ARRAY,
+    {
+      check: checkProgArray,
+      create: (memory, cpus, attributes) =>
+        createProgArray(memory, attributes, createArray(memory, cpus, attributes, { perCpu: false })),
     },
   ],
   [
@@ -162,6 +171,12 @@ function checkHash(attributes: MapAttributes, { perCpu, lru }: HashTraits): numb
   if (maxEntries === 0 || keySize === 0 || valueSize === 0) return EINVAL
   if (keySize + valueSize >= HASH_ELEMENT_LIMIT) return E2BIG
   return maxEntries > 2 ** 31 || (perCpu && roundUp8(valueSize) > PER_CPU_UNIT) ? E2BIG : 0
+}
+
+function checkProgArray(attributes: MapAttributes): number {
+  const access = BPF_MAP_FLAGS.BPF_F_RDONLY_PROG | BPF_MAP_FLAGS.BPF_F_WRONLY_PROG
+  if (attributes.valueSize !== 4 || (attributes.flags & access) !== 0) return EINVAL
+  return checkArray(attributes, false)
 }
 
 function checkQueue({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {

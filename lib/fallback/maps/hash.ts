@@ -9,14 +9,18 @@
 import { BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
 import { Access, type Memory } from '../memory.js'
 import { copy } from './array.js'
+import { hashOf, NEXT_OFFSET, type MapLayout } from './layout.js'
 import { E2BIG, EEXIST, EINVAL, ENOENT } from '../errors.js'
 import { roundUp8, valueAccess, type CpuState, type MapAttributes, type MapStorage } from './types.js'
 
 /** Elements are allocated in blocks of about this size, when they are needed. */
 const SLAB_BYTES = 1 << 14
 const MAX_BUCKETS = 1 << 20
-/** Inaccessible bytes in front of each element, so that a step outside is caught. */
+/** Inaccessible bytes in front of each element, so that a step outside is caught. The address of the next element in the chain is there. */
 const GUARD = 8
+const NEXT_WORD = NEXT_OFFSET >> 2
+/** Longer keys are compared by JavaScript. */
+const LONGEST_COMPILED_KEY = 64
 
 export interface HashTraits {
   readonly perCpu: boolean
@@ -39,6 +43,7 @@ class HashMap implements MapStorage {
   readonly direct = undefined
   readonly #memory: Memory
   readonly #cpus: CpuState
+  readonly layout: MapLayout | undefined
   /** Elements of an LRU map, the least recently used one first. Undefined: it is none. */
   readonly #recent: Set<number> | undefined
   readonly #perCpu: boolean
@@ -58,10 +63,9 @@ class HashMap implements MapStorage {
   /** The element that the last replacement left over: the next replacement takes it, so that a full map can be updated. */
   #spare = 0
   #count = 0
-  /** Chains: an element's number is its place in `#address`; 0 ends a chain. */
-  readonly #heads: Int32Array
-  readonly #next: number[] = [0]
-  readonly #address: number[] = [0]
+  /** Where the chains start: a table of addresses. An element is known by its address; 0 ends a chain. */
+  readonly #heads: number
+  readonly #buckets: number
 
   constructor(
     memory: Memory,
@@ -83,7 +87,22 @@ class HashMap implements MapStorage {
     this.#valueAccess = valueAccess(flags)
     this.#perSlab = Math.max(1, Math.min(maxEntries + 1, Math.floor(SLAB_BYTES / this.#elementSize)))
     this.#taken = this.#perSlab
-    this.#heads = new Int32Array(Math.min(MAX_BUCKETS, 2 ** Math.ceil(Math.log2(maxEntries))))
+    this.#buckets = Math.min(MAX_BUCKETS, 2 ** Math.ceil(Math.log2(maxEntries)))
+    this.#heads = memory.alloc(4 * this.#buckets, Access.none, 16, `buckets of map '${attributes.name}'`)
+    // A look-up in an LRU map changes it.
+    const isPlain = !traits.lru && keySize <= LONGEST_COMPILED_KEY
+    this.layout = isPlain ? this.#layout() : undefined
+  }
+
+  #layout(): MapLayout {
+    return {
+      kind: 'hash',
+      keySize: this.#keySize,
+      heads: this.#heads,
+      mask: this.#buckets - 1,
+      valueOffset: this.#valueOffset,
+      perCpuStride: this.#perCpu ? this.#stride : 0,
+    }
   }
 
   lookup(bytes: Uint8Array, at: number): number {
@@ -153,10 +172,10 @@ class HashMap implements MapStorage {
   readonly batches = {
     removable: true,
     part: (bucket: number): readonly number[] | undefined => {
-      if (bucket >= this.#heads.length) return undefined
+      if (bucket >= this.#buckets) return undefined
       const found: number[] = []
-      for (let element = this.#heads[bucket] ?? 0; element !== 0; element = this.#next[element] ?? 0) {
-        found.push(this.#addressOf(element), this.#valueOf(element))
+      for (let element = this.#head(bucket); element !== 0; element = this.#next(element)) {
+        found.push(element, this.#valueOf(element))
       }
       return found
     },
@@ -167,26 +186,25 @@ class HashMap implements MapStorage {
     let bucket = 0
     let found = 0
     if (element !== 0 && key !== null) {
-      found = this.#next[element] ?? 0
+      found = this.#next(element)
       bucket = this.#bucketOf(key, 0) + 1
     }
-    for (; found === 0 && bucket < this.#heads.length; bucket++) found = this.#heads[bucket] ?? 0
+    for (; found === 0 && bucket < this.#buckets; bucket++) found = this.#head(bucket)
     if (found === 0) return ENOENT
-    const address = this.#addressOf(found)
-    next.set(this.#memory.u8.subarray(address, address + this.#keySize))
+    next.set(this.#memory.u8.subarray(found, found + this.#keySize))
     return 0
   }
 
   readonly forEach = (visit: (key: number, value: number) => boolean): number => {
     const offset = this.#perCpu ? this.#cpus.current * this.#stride : 0
     let visited = 0
-    for (let bucket = 0; bucket < this.#heads.length; bucket++) {
-      let element = this.#heads[bucket] ?? 0
+    for (let bucket = 0; bucket < this.#buckets; bucket++) {
+      let element = this.#head(bucket)
       while (element !== 0) {
         // The callback may delete the element that it was given.
-        const next = this.#next[element] ?? 0
+        const next = this.#next(element)
         visited++
-        if (!visit(this.#addressOf(element), this.#valueOf(element) + offset)) return visited
+        if (!visit(element, this.#valueOf(element) + offset)) return visited
         element = next
       }
     }
@@ -196,7 +214,7 @@ class HashMap implements MapStorage {
   destroy(): void {
     for (const slab of this.#slabs) this.#memory.free(slab)
     this.#slabs.length = 0
-    this.#heads.fill(0)
+    this.#memory.free(this.#heads)
   }
 
   #refusal(old: number, flags: number): number {
@@ -249,57 +267,59 @@ class HashMap implements MapStorage {
         this.#memory.protect(value + cpu * this.#stride, this.#valueSize, this.#valueAccess)
       }
     } else this.#memory.protect(value, this.#valueSize, this.#valueAccess)
-    this.#next.push(0)
-    return this.#address.push(address) - 1
+    return address
   }
 
   #insert(element: number, bytes: Uint8Array, at: number): void {
-    copy(this.#memory, this.#addressOf(element), bytes, at, this.#keySize)
+    copy(this.#memory, element, bytes, at, this.#keySize)
     const bucket = this.#bucketOf(bytes, at)
-    this.#next[element] = this.#heads[bucket] ?? 0
-    this.#heads[bucket] = element
+    this.#link(element, this.#head(bucket))
+    this.#memory.i32[(this.#heads >>> 2) + bucket] = element
     this.#touch(element)
   }
 
   #unlink(element: number): void {
     this.#recent?.delete(element)
-    const bucket = this.#bucketOf(this.#memory.u8, this.#addressOf(element))
-    const behind = this.#next[element] ?? 0
-    let previous = this.#heads[bucket] ?? 0
+    const bucket = this.#bucketOf(this.#memory.u8, element)
+    const behind = this.#next(element)
+    let previous = this.#head(bucket)
     if (previous === element) {
-      this.#heads[bucket] = behind
+      this.#memory.i32[(this.#heads >>> 2) + bucket] = behind
       return
     }
-    while (this.#next[previous] !== element) previous = this.#next[previous] ?? 0
-    this.#next[previous] = behind
+    for (let next = this.#next(previous); next !== element; next = this.#next(previous)) previous = next
+    this.#link(previous, behind)
   }
 
   #find(bytes: Uint8Array, at: number): number {
     const memory = this.#memory.u8
-    let element = this.#heads[this.#bucketOf(bytes, at)] ?? 0
+    let element = this.#head(this.#bucketOf(bytes, at))
     while (element !== 0) {
-      const address = this.#addressOf(element)
       let i = 0
-      while (i < this.#keySize && memory[address + i] === bytes[at + i]) i++
+      while (i < this.#keySize && memory[element + i] === bytes[at + i]) i++
       if (i === this.#keySize) return element
-      element = this.#next[element] ?? 0
+      element = this.#next(element)
     }
     return 0
   }
 
-  /** FNV-1a over the key's bytes, finished so that low bits depend on all of them. */
   #bucketOf(bytes: Uint8Array, at: number): number {
-    let hash = 0x811c9dc5
-    for (let i = at; i < at + this.#keySize; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x01000193)
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-    return (hash ^ (hash >>> 13)) & (this.#heads.length - 1)
+    return hashOf(bytes, at, this.#keySize) & (this.#buckets - 1)
   }
 
-  #addressOf(element: number): number {
-    return this.#address[element] ?? 0
+  #head(bucket: number): number {
+    return (this.#memory.i32[(this.#heads >>> 2) + bucket] ?? 0) >>> 0
+  }
+
+  #next(element: number): number {
+    return (this.#memory.i32[(element >>> 2) + NEXT_WORD] ?? 0) >>> 0
+  }
+
+  #link(element: number, next: number): void {
+    this.#memory.i32[(element >>> 2) + NEXT_WORD] = next
   }
 
   #valueOf(element: number): number {
-    return this.#addressOf(element) + this.#valueOffset
+    return element + this.#valueOffset
   }
 }

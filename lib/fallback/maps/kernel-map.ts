@@ -17,6 +17,7 @@ import type {
 import { BPF_MAP_FLAGS, mapTypeName } from '../../linux/map-types.js'
 import { EINVAL, ENOENT, ENOTSUPP, EPERM } from '../errors.js'
 import type { Memory } from '../memory.js'
+import { FallbackProgram } from '../program.js'
 import { runBatch } from './batch.js'
 import type { LoadedMap } from './loaded-map.js'
 import { RingReader } from './ring-reader.js'
@@ -47,7 +48,8 @@ export class FallbackMap implements KernelMap {
   constructor(memory: Memory, map: LoadedMap) {
     this.#memory = memory
     this.realm = memory
-    this.#map = map
+    this.#map = map.retainForUser()
+    map.release()
     const { name, type, keySize, valueSize, maxEntries, flags } = map.storage.attributes
     this.info = {
       name,
@@ -117,15 +119,19 @@ export class FallbackMap implements KernelMap {
   updateHandle(key: Uint8Array, handle: KernelMap | KernelProgram, flags: number): void {
     this.#enter(UPDATE, key)
     this.#mayWrite(UPDATE)
-    if (!(handle instanceof FallbackMap) || handle.#memory !== this.#memory) {
-      throw new BpfError(
-        'BAD_VALUE',
-        `map '${this.info.name}': '${handle.info.name}' is no map of this kernel`,
-      )
+    const { updateMap, updateProgram } = this.#map.storage
+    const program = handle instanceof FallbackProgram ? handle.share(this.#memory) : undefined
+    const map = handle instanceof FallbackMap ? handle.share(this.#memory) : undefined
+    try {
+      const error =
+        (program && updateProgram?.(key, 0, program, flags)) ?? (map && updateMap?.(key, 0, map, flags))
+      if (error === 0) return
+      if (program !== undefined || map !== undefined) throw this.#failure(UPDATE, error ?? EINVAL)
+      throw new BpfError('BAD_VALUE', `map '${this.info.name}': '${handle.info.name}' is not of this kernel`)
+    } finally {
+      program?.release()
+      map?.release()
     }
-    const { updateMap } = this.#map.storage
-    const error = updateMap?.(key, 0, handle.#map, flags) ?? EINVAL
-    if (error !== 0) throw this.#failure(UPDATE, error)
   }
 
   batch(operation: BatchOperation, batch: MapBatch): BatchOutcome {
@@ -235,7 +241,7 @@ export class FallbackMap implements KernelMap {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#map.release()
+    this.#map.releaseForUser()
   }
 
   #enter(call: string, key: Uint8Array, value?: Uint8Array): void {

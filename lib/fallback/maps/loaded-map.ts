@@ -28,6 +28,8 @@ export class LoadedMap {
   frozen = false
   readonly #machine: MapHost
   #holders = 1
+  /** Handles and pins of user space, which are holders too. */
+  #users = 0
 
   /** @throws BpfError see {@link createMap} */
   constructor(machine: MapHost, attributes: MapAttributes) {
@@ -46,7 +48,7 @@ export class LoadedMap {
   pin(path: string): void {
     const { pins } = this.#machine
     if (pins.has(path)) throw systemError('bpf(BPF_OBJ_PIN)', errno('EEXIST'), `pin ${path}`)
-    pins.set(path, this.retain())
+    pins.set(path, this.retainForUser())
   }
 
   /** @throws BpfError `ENOENT` */
@@ -55,12 +57,23 @@ export class LoadedMap {
     const pinned = pins.get(path)
     if (pinned === undefined) throw systemError('unlink', errno('ENOENT'), `pin ${path}`)
     pins.delete(path)
-    pinned.release()
+    pinned.releaseForUser()
   }
 
   retain(): this {
     this.#holders++
     return this
+  }
+
+  /** A hold of user space, on top of one that is there. */
+  retainForUser(): this {
+    this.#users++
+    return this.retain()
+  }
+
+  releaseForUser(): void {
+    if (--this.#users === 0) this.storage.leftByUser?.()
+    this.release()
   }
 
   /** The last holder's release gives the memory back. */

@@ -1,6 +1,8 @@
 /** What a map is below the seam: storage in the kernel's memory, with Linux's error numbers. */
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { Access } from '../memory.js'
+import type { MapLayout } from './layout.js'
+import type { Registers } from '../vm/types.js'
 
 /** Size of a page: sizes of ring buffers are multiples of it, as on x86-64. */
 export const PAGE_SIZE = 4096
@@ -26,6 +28,17 @@ export interface HeldMap {
   /** Low half of the address that stands for it in programs. */
   readonly address: number
   readonly storage: MapStorage
+  retain(): unknown
+  release(): void
+}
+
+/** A program as a map holds it. */
+export interface HeldProgram {
+  readonly id: number
+  /** Of what a prog array's programs must all be the same: program type and expected attach type. */
+  readonly kind: string
+  /** Runs it as the target of a tail call: r0 is left in `registers`. @param context low half of the context's address */
+  continueWith(context: number, registers: Registers): void
   retain(): unknown
   release(): void
 }
@@ -90,10 +103,21 @@ export interface MapStorage {
   readonly batches?: Batches
   /** Of a map of maps: writes an entry, as an update with the file descriptor of `map` does. */
   readonly updateMap?: (bytes: Uint8Array, at: number, map: HeldMap, flags: number) => number
+  /** Of a prog array: writes an entry, as an update with the file descriptor of `program` does. */
+  readonly updateProgram?: (bytes: Uint8Array, at: number, program: HeldProgram, flags: number) => number
+  /** Of a prog array. `takes`: whether the program is of the kind that the others are of, the first one deciding. */
+  readonly programs?: {
+    at(index: number): HeldProgram | undefined
+    takes(program: HeldProgram): boolean
+  }
+  /** User space has no handle and no pin of it any more: what only user space could have put in is dropped. */
+  readonly leftByUser?: () => void
   /** As BPF_MAP_GET_NEXT_KEY: the key behind `key`, or the first one for null and for a key that isn't there. -ENOENT at the end. */
   nextKey(key: Uint8Array | null, next: Uint8Array): number
   /** Elements in order: `visit(key address, value address)` until it answers false. @returns elements visited; undefined: not iterable */
   readonly forEach: ((visit: (key: number, value: number) => boolean) => number) | undefined
+  /** Where elements are looked up, if that is all that a look-up does. Undefined: only {@link lookup} can. */
+  readonly layout?: MapLayout | undefined
   /** Memory that user space may map; undefined where there is none. */
   readonly mapped: Range | undefined
   /** What direct value access (BPF_PSEUDO_MAP_VALUE) starts from; undefined where there is none. */

@@ -9,7 +9,7 @@
  * compiler would like cost a third of the speed.
  */
 import type { BpfError } from '../../errors.js'
-import { KERNEL_HI, SHADOW_READ_WRITE } from '../memory.js'
+import { KERNEL_HI, SHADOW_READABLE, SHADOW_READ_MASK, SHADOW_READ_WRITE } from '../memory.js'
 import type { Memory } from '../memory.js'
 import { divide, divideSigned, modulo, moduloSigned, multiply, negate, swap16, swap32 } from './arithmetic.js'
 import type { Frames } from './frames.js'
@@ -28,12 +28,20 @@ export interface Machine extends Engine {
   fuel: number
   /** Frame of the function that runs, while a helper runs. */
   depth: number
+  /** Word of the instruction that left the loop last: for a helper. */
+  callSite: number
   /** Deepest frame that this run may use. */
   readonly deepest: number
   /** Memory operations that the loop's quick check didn't let pass. */
   load(pc: number, size: number, signed: boolean): void
   store(pc: number, size: number): void
   atomic(pc: number, size: number): void
+  /** @returns whether the bytes were there; else the function ends with 0, as in Linux */
+  packetLoad(pc: number, size: number): boolean
+  /** @returns whether another program ran in place of the rest of this function, and left r0 */
+  tailCall(): boolean
+  /** A debugger looks. @returns where the instruction goes on that a probe stands for */
+  probe(pc: number): number
   /** Errors to be thrown. */
   stopped(pc: number): BpfError
   tooDeep(pc: number): BpfError
@@ -330,7 +338,11 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
         case 0x61: {
           // load u32
           const at = (lo[s]! + code[pc + 3]!) | 0
-          if (hi[s] === KERNEL_HI && shadow[at >>> 3] === SHADOW_READ_WRITE && (at & 3) === 0) {
+          if (
+            hi[s] === KERNEL_HI &&
+            (shadow[at >>> 3]! & SHADOW_READ_MASK) === SHADOW_READABLE &&
+            (at & 3) === 0
+          ) {
             lo[d] = i32[at >>> 2]!
             hi[d] = 0
           } else machine.load(pc, 4, false)
@@ -339,7 +351,11 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
         case 0x69: {
           // load u16
           const at = (lo[s]! + code[pc + 3]!) | 0
-          if (hi[s] === KERNEL_HI && shadow[at >>> 3] === SHADOW_READ_WRITE && (at & 1) === 0) {
+          if (
+            hi[s] === KERNEL_HI &&
+            (shadow[at >>> 3]! & SHADOW_READ_MASK) === SHADOW_READABLE &&
+            (at & 1) === 0
+          ) {
             lo[d] = u8[at >>> 0]! | (u8[(at + 1) >>> 0]! << 8)
             hi[d] = 0
           } else machine.load(pc, 2, false)
@@ -348,7 +364,7 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
         case 0x71: {
           // load u8
           const at = (lo[s]! + code[pc + 3]!) | 0
-          if (hi[s] === KERNEL_HI && shadow[at >>> 3] === SHADOW_READ_WRITE) {
+          if (hi[s] === KERNEL_HI && (shadow[at >>> 3]! & SHADOW_READ_MASK) === SHADOW_READABLE) {
             lo[d] = u8[at >>> 0]!
             hi[d] = 0
           } else machine.load(pc, 1, false)
@@ -357,7 +373,11 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
         case 0x79: {
           // load u64
           const at = (lo[s]! + code[pc + 3]!) | 0
-          if (hi[s] === KERNEL_HI && shadow[at >>> 3] === SHADOW_READ_WRITE && (at & 7) === 0) {
+          if (
+            hi[s] === KERNEL_HI &&
+            (shadow[at >>> 3]! & SHADOW_READ_MASK) === SHADOW_READABLE &&
+            (at & 7) === 0
+          ) {
             lo[d] = i32[at >>> 2]!
             hi[d] = i32[(at >>> 2) + 1]!
           } else machine.load(pc, 8, false)
@@ -366,7 +386,11 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
         case 0x81: {
           // load s32
           const at = (lo[s]! + code[pc + 3]!) | 0
-          if (hi[s] === KERNEL_HI && shadow[at >>> 3] === SHADOW_READ_WRITE && (at & 3) === 0) {
+          if (
+            hi[s] === KERNEL_HI &&
+            (shadow[at >>> 3]! & SHADOW_READ_MASK) === SHADOW_READABLE &&
+            (at & 3) === 0
+          ) {
             const a = i32[at >>> 2]!
             lo[d] = a
             hi[d] = a >> 31
@@ -376,7 +400,11 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
         case 0x89: {
           // load s16
           const at = (lo[s]! + code[pc + 3]!) | 0
-          if (hi[s] === KERNEL_HI && shadow[at >>> 3] === SHADOW_READ_WRITE && (at & 1) === 0) {
+          if (
+            hi[s] === KERNEL_HI &&
+            (shadow[at >>> 3]! & SHADOW_READ_MASK) === SHADOW_READABLE &&
+            (at & 1) === 0
+          ) {
             const a = ((u8[at >>> 0]! << 16) | (u8[(at + 1) >>> 0]! << 24)) >> 16
             lo[d] = a
             hi[d] = a >> 31
@@ -386,7 +414,7 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
         case 0x91: {
           // load s8
           const at = (lo[s]! + code[pc + 3]!) | 0
-          if (hi[s] === KERNEL_HI && shadow[at >>> 3] === SHADOW_READ_WRITE) {
+          if (hi[s] === KERNEL_HI && (shadow[at >>> 3]! & SHADOW_READ_MASK) === SHADOW_READABLE) {
             const a = (u8[at >>> 0]! << 24) >> 24
             lo[d] = a
             hi[d] = a >> 31
@@ -572,9 +600,20 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
           frames.enter(depth, registers)
           break run
         }
+        case 0x112: // VARIANT.TAIL_CALL
+        case 0x113: // VARIANT.PACKET8, 16, 32
+        case 0x114:
+        case 0x115:
         case 0x95: {
-          // exit
+          // exit, and what may end a function
           fuel -= ((pc - start) >> 2) + 1
+          if (code[pc] !== 0x95) {
+            const stays = goesOn(machine, pc, fuel, depth)
+            fuel = machine.fuel
+            ;({ u8, i32, shadow } = memory)
+            start = pc + WORDS
+            if (stays) break
+          }
           if (depth === bottom) {
             machine.fuel = fuel
             return
@@ -600,6 +639,14 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
           start = pc + WORDS
           break
         }
+        case 0x111: // VARIANT.PROBE: a debugger looks
+          fuel -= (pc - start) >> 2
+          machine.fuel = fuel
+          machine.depth = depth
+          machine.callSite = pc
+          pc = start = machine.probe(pc)
+          ;({ u8, i32, shadow } = memory)
+          continue run
         default:
           throw machine.stopped(pc)
       }
@@ -611,6 +658,17 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
   }
 }
 
+/** What ends a function unless it says otherwise. @returns whether the next instruction follows */
+function goesOn(machine: Machine, pc: number, fuel: number, depth: number): boolean {
+  if (fuel < 0) throw machine.outOfFuel(pc)
+  machine.fuel = fuel
+  machine.depth = depth
+  machine.callSite = pc
+  return machine.words[pc] === 0x112
+    ? !machine.tailCall()
+    : machine.packetLoad(pc, 1 << (machine.words[pc]! - 0x113))
+}
+
 /** @returns the fuel that is left: a helper may run other code of the program */
 function callHelper(machine: Machine, pc: number, id: number, fuel: number, depth: number): number {
   const helper = machine.helpers[id]
@@ -618,6 +676,7 @@ function callHelper(machine: Machine, pc: number, id: number, fuel: number, dept
   if (fuel < 0) throw machine.outOfFuel(pc)
   machine.fuel = fuel
   machine.depth = depth
+  machine.callSite = pc
   helper(machine.registers, machine)
   return machine.fuel
 }

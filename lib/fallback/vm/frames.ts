@@ -1,4 +1,8 @@
-/** Call frames: stack memory, return addresses and the registers that calls preserve. */
+/**
+ * Call frames: stack memory, return addresses and the registers that calls preserve.
+ *
+ * A `!` below is sound: depths are below that which was reserved, and the arrays are as long as that asks for.
+ */
 import { BpfError } from '../../errors.js'
 import { Access, KERNEL_HI } from '../memory.js'
 import type { Memory } from '../memory.js'
@@ -8,12 +12,12 @@ import type { Registers } from './types.js'
 export const STACK_SIZE = 512
 /** MAX_CALL_FRAMES of Linux. */
 export const MAX_CALL_FRAMES = 8
-/** Runs of one program inside each other: a helper may start it again. */
-const MAX_NESTED_RUNS = 4
+/** Runs of one program inside each other: a helper may start it again, and so may each of the 33 tail calls from functions that return. */
+export const MAX_NESTED_RUNS = 40
 const FRAMES = MAX_CALL_FRAMES * MAX_NESTED_RUNS
 
 /** Iterations after which may_goto leaves a loop: BPF_MAX_LOOPS of Linux. */
-const MAY_GOTO_ITERATIONS = 8 * 1024 * 1024
+export const MAY_GOTO_ITERATIONS = 8 * 1024 * 1024
 
 const FRAME_POINTER = 10
 /** r6…r9 survive a bpf-to-bpf call. */
@@ -29,14 +33,15 @@ export class Frames {
   readonly #program: string
   /** Addresses of the stacks that were allocated so far. */
   readonly #stacks: number[] = []
-  readonly #tops = new Int32Array(FRAMES)
-  readonly #returns = new Int32Array(FRAMES)
-  readonly #savedLo = new Int32Array(FRAMES * SAVED)
-  readonly #savedHi = new Int32Array(FRAMES * SAVED)
-  readonly #keptLo = new Int32Array(FRAMES * KEPT)
-  readonly #keptHi = new Int32Array(FRAMES * KEPT)
+  // Room for one run at first, which is all that most programs need.
+  #tops = new Int32Array(MAX_CALL_FRAMES)
+  #returns = new Int32Array(MAX_CALL_FRAMES)
+  #savedLo = new Int32Array(MAX_CALL_FRAMES * SAVED)
+  #savedHi = new Int32Array(MAX_CALL_FRAMES * SAVED)
+  #keptLo = new Int32Array(MAX_CALL_FRAMES * KEPT)
+  #keptHi = new Int32Array(MAX_CALL_FRAMES * KEPT)
   /** What is left of may_goto's count. */
-  readonly #loops = new Int32Array(FRAMES)
+  #loops = new Int32Array(MAX_CALL_FRAMES)
 
   constructor(memory: Memory, program: string) {
     this.#memory = memory
@@ -51,11 +56,37 @@ export class Frames {
         'TRAP',
         `program '${this.#program}' runs inside of itself more than ${MAX_NESTED_RUNS} deep`,
       )
+    if (this.#tops.length < depth + MAX_CALL_FRAMES) this.#grow(2 * (depth + MAX_CALL_FRAMES))
     while (this.#stacks.length < depth + MAX_CALL_FRAMES) {
       const stack = this.#memory.alloc(STACK_SIZE, Access.readWrite, 16, 'stack frame')
       this.#tops[this.#stacks.length] = stack + STACK_SIZE
       this.#stacks.push(stack)
     }
+  }
+
+  #grow(frames: number): void {
+    const larger = (array: Int32Array, perFrame: number): Int32Array<ArrayBuffer> => {
+      const copy = new Int32Array(frames * perFrame)
+      copy.set(array)
+      return copy
+    }
+    this.#tops = larger(this.#tops, 1)
+    this.#returns = larger(this.#returns, 1)
+    this.#loops = larger(this.#loops, 1)
+    this.#savedLo = larger(this.#savedLo, SAVED)
+    this.#savedHi = larger(this.#savedHi, SAVED)
+    this.#keptLo = larger(this.#keptLo, KEPT)
+    this.#keptHi = larger(this.#keptHi, KEPT)
+  }
+
+  /** Low half of the address behind a frame's stack. */
+  topOf(depth: number): number {
+    return (this.#tops[depth] ?? 0) >>> 0
+  }
+
+  /** Words to which the frames from `bottom` to below `depth` return, the outermost first. */
+  returnsOf(bottom: number, depth: number): readonly number[] {
+    return [...this.#returns.subarray(bottom, depth)]
   }
 
   free(): void {
@@ -74,10 +105,17 @@ export class Frames {
   push(depth: number, registers: Registers, returnTo: number): void {
     const { lo, hi } = registers
     const base = depth * SAVED
+    const savedLo = this.#savedLo
+    const savedHi = this.#savedHi
     for (let i = 0; i < SAVED; i++) {
-      this.#savedLo[base + i] = lo[FIRST_SAVED + i] ?? 0
-      this.#savedHi[base + i] = hi[FIRST_SAVED + i] ?? 0
+      savedLo[base + i] = lo[FIRST_SAVED + i]!
+      savedHi[base + i] = hi[FIRST_SAVED + i]!
     }
+    this.#returns[depth] = returnTo
+  }
+
+  /** Notes where the frame at `depth` goes on: for those who look at frames. */
+  leave(depth: number, returnTo: number): void {
     this.#returns[depth] = returnTo
   }
 
@@ -85,13 +123,15 @@ export class Frames {
   pop(depth: number, registers: Registers): number {
     const { lo, hi } = registers
     const base = depth * SAVED
+    const savedLo = this.#savedLo
+    const savedHi = this.#savedHi
     for (let i = 0; i < SAVED; i++) {
-      lo[FIRST_SAVED + i] = this.#savedLo[base + i] ?? 0
-      hi[FIRST_SAVED + i] = this.#savedHi[base + i] ?? 0
+      lo[FIRST_SAVED + i] = savedLo[base + i]!
+      hi[FIRST_SAVED + i] = savedHi[base + i]!
     }
-    lo[FRAME_POINTER] = this.#tops[depth] ?? 0
+    lo[FRAME_POINTER] = this.#tops[depth]!
     hi[FRAME_POINTER] = KERNEL_HI
-    return this.#returns[depth] ?? 0
+    return this.#returns[depth]!
   }
 
   /** Counts a pass of may_goto. @returns whether the loop must be left */

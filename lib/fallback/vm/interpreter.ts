@@ -13,11 +13,12 @@ import type { Memory } from '../memory.js'
 import { execute } from './execute.js'
 import type { Machine } from './execute.js'
 import { Frames, MAX_CALL_FRAMES } from './frames.js'
-import { atomicAccess, loadChecked, storeChecked } from './memory-access.js'
+import { atomicAccess, loadChecked, loadPacket, storeChecked } from './memory-access.js'
 import { WORDS, predecode } from './predecode.js'
 import type { PredecodedProgram } from './predecode.js'
-import { describeFault, trap, whereIs } from './trap.js'
-import type { Engine, EngineEnvironment, ExecutableProgram, HelperFunction, Registers } from './types.js'
+import { Probes } from './probes.js'
+import { describeFault, pointerOf, trap, whereIs } from './trap.js'
+import type { EngineEnvironment, ExecutableProgram, HelperFunction, Registers } from './types.js'
 
 export { FUNC_HI } from './predecode.js'
 
@@ -29,24 +30,28 @@ export { FUNC_HI } from './predecode.js'
  * @throws BpfError UNSUPPORTED if the program calls a helper that Linux has and `environment.helpers` lacks,
  *         BAD_OBJECT if the code is no multiple of 8 bytes, ENOMEM if there is no room for its stack
  */
-export function createInterpreter(program: ExecutableProgram, environment: EngineEnvironment): Engine {
+export function createInterpreter(program: ExecutableProgram, environment: EngineEnvironment): Interpreter {
   return new Interpreter(program, environment)
 }
 
-class Interpreter implements Machine {
+export class Interpreter implements Machine {
   readonly program: ExecutableProgram
   readonly memory: Memory
   readonly registers: Registers
-  readonly words: Int32Array
+  words: Int32Array
   readonly #instructions: readonly Instruction[]
   readonly #functions: ReadonlySet<number>
   readonly #code: PredecodedProgram
   readonly helpers: (HelperFunction | undefined)[] = []
   readonly frames: Frames
+  readonly #environment: EngineEnvironment
   readonly #fuelPerRun: number
+  #probes: Probes | undefined
   fuel = 0
   /** Frame of the function that runs, counted over nested runs; -1: idle. */
   depth = -1
+  /** Word of the instruction that called what runs now: a helper, a tail call, a debugger. */
+  callSite = 0
   /** Deepest frame that the current run may use. */
   deepest = 0
   #closed = false
@@ -54,6 +59,7 @@ class Interpreter implements Machine {
   constructor(program: ExecutableProgram, environment: EngineEnvironment) {
     this.program = program
     this.memory = environment.memory
+    this.#environment = environment
     this.#fuelPerRun = environment.fuel
     this.#functions = new Set(program.functions.map((f) => f.start))
     this.#instructions = decode(program.code)
@@ -71,24 +77,32 @@ class Interpreter implements Machine {
     this.frames = new Frames(environment.memory, program.name)
   }
 
-  run(context: number): void {
+  run(context: number, second = 0): void {
     const outer = this.depth
     const outerDeepest = this.deepest
+    const { callSite } = this
     const outermost = outer < 0
     if (this.#closed) throw new BpfError('CLOSED', `program '${this.program.name}' was closed`)
     if (outermost) this.fuel = this.#fuelPerRun
-    else this.frames.saveRegisters(outer, this.registers)
+    else {
+      this.frames.saveRegisters(outer, this.registers)
+      this.frames.leave(outer, callSite + WORDS)
+    }
     try {
       this.frames.reserve(outer + 1)
       this.deepest = outer + MAX_CALL_FRAMES
       const { lo, hi } = this.registers
       lo[1] = context
       hi[1] = KERNEL_HI
+      lo[2] = second
+      hi[2] = 0
       execute(this, 0, outer + 1)
     } finally {
       this.depth = outer
       this.deepest = outerDeepest
+      this.callSite = callSite
       if (!outermost) this.frames.restoreRegisters(outer, this.registers)
+      else this.#probes?.ended()
     }
   }
 
@@ -106,6 +120,8 @@ class Interpreter implements Machine {
       )
     if (caller + 1 > this.deepest) throw this.tooDeep(functionAddress * WORDS)
     this.frames.saveRegisters(caller, this.registers)
+    const { callSite } = this
+    this.frames.leave(caller, callSite + WORDS)
     const { lo, hi } = this.registers
     for (let i = 0; i < 5; i++) {
       lo[i + 1] = args[2 * i] ?? 0
@@ -115,8 +131,50 @@ class Interpreter implements Machine {
       execute(this, functionAddress * WORDS, caller + 1)
     } finally {
       this.depth = caller
+      this.callSite = callSite
       this.frames.restoreRegisters(caller, this.registers)
     }
+  }
+
+  /** Where a debugger sets its probes; from the next run on they count. */
+  get probes(): Probes {
+    if (this.#probes === undefined) {
+      this.#probes = new Probes(this.#code.words)
+      this.words = this.#probes.words
+    }
+    return this.#probes
+  }
+
+  probe(pc: number): number {
+    return this.probes.hit(pc)
+  }
+
+  position(): number | undefined {
+    return this.depth < 0 ? undefined : this.#slotOf(this.callSite)
+  }
+
+  /** Slots to which the frames below the one that runs return, the outermost first. */
+  get returns(): readonly number[] {
+    return this.frames.returnsOf(0, this.depth).map((word) => this.#slotOf(word))
+  }
+
+  #slotOf(pc: number): number {
+    return this.#probes?.slotOf(pc) ?? pc / WORDS
+  }
+
+  tailCall(): boolean {
+    const { tailCall } = this.#environment
+    if (tailCall === undefined) throw unsupported(`bpf_tail_call#12 (program '${this.program.name}')`)
+    return tailCall(this.registers, this)
+  }
+
+  packetLoad(pc: number, size: number): boolean {
+    const { packetAt } = this.#environment
+    if (packetAt === undefined)
+      throw unsupported(
+        `BPF_LD_[ABS|IND] packet access: ${whereIs(this.program, this.#instructions, this.#slotOf(pc))}`,
+      )
+    return loadPacket(this.memory, this.registers, this.words, pc, size, packetAt)
   }
 
   close(): void {
@@ -132,14 +190,19 @@ class Interpreter implements Machine {
     return trap(
       this.program,
       this.#instructions,
-      pc >> 2,
+      this.#slotOf(pc),
       `ran out of fuel after ${this.#fuelPerRun} instructions`,
-      'It loops for longer than the kernel was made to allow, or forever',
+      { hint: 'It loops for longer than the kernel was made to allow, or forever' },
     )
   }
 
   tooDeep(pc: number): BpfError {
-    return trap(this.program, this.#instructions, pc >> 2, `more than ${MAX_CALL_FRAMES} call frames`)
+    return trap(
+      this.program,
+      this.#instructions,
+      this.#slotOf(pc),
+      `more than ${MAX_CALL_FRAMES} call frames`,
+    )
   }
 
   load(pc: number, size: number, signed: boolean): void {
@@ -158,14 +221,14 @@ class Interpreter implements Machine {
   }
 
   atomic(pc: number, size: number): void {
-    const imm = this.#instructions[pc >> 2]?.imm ?? 0
+    const imm = this.#instructions[this.#slotOf(pc)]?.imm ?? 0
     const bad = atomicAccess(this.memory, this.registers, this.words, pc, size, imm)
     if (bad === undefined) return
     if (bad === 'operation')
       throw trap(
         this.program,
         this.#instructions,
-        pc >> 2,
+        this.#slotOf(pc),
         `there is no ${size}-byte atomic operation 0x${imm.toString(16)}`,
       )
     throw this.#fault(pc, bad.hi, bad.address, size, bad.access)
@@ -179,14 +242,16 @@ class Interpreter implements Machine {
 
   #fault(pc: number, hi: number, address: number, size: number, access: Access): BpfError {
     const problem = describeFault(this.memory, hi, address, size, access)
-    return trap(this.program, this.#instructions, pc >> 2, problem)
+    return trap(this.program, this.#instructions, this.#slotOf(pc), problem, {
+      address: pointerOf(hi, address),
+    })
   }
 
   /** Helper ids that the environment doesn't know, and those that come in a register. */
   helperMissing(pc: number, id: number): BpfError {
     const known = helperById(id)
     if (known === undefined)
-      return trap(this.program, this.#instructions, pc >> 2, `invalid func unknown#${id}`)
+      return trap(this.program, this.#instructions, this.#slotOf(pc), `invalid func unknown#${id}`)
     return unsupported(`helper bpf_${known.name}#${id}`, `Program '${this.program.name}' calls it`)
   }
 
@@ -194,7 +259,7 @@ class Interpreter implements Machine {
     const reason = this.#code.reasons[this.words[pc + 3] ?? 0]
     const text = reason?.text ?? 'invalid instruction'
     if (reason?.kind === 'unsupported')
-      return unsupported(`${text}: ${whereIs(this.program, this.#instructions, pc >> 2)}`)
-    return trap(this.program, this.#instructions, pc >> 2, text)
+      return unsupported(`${text}: ${whereIs(this.program, this.#instructions, this.#slotOf(pc))}`)
+    return trap(this.program, this.#instructions, this.#slotOf(pc), text)
   }
 }

@@ -153,6 +153,26 @@ export function atomicAccess(
   return undefined
 }
 
+/**
+ * The packet load at word `pc`: LD_ABS and LD_IND, in network byte order, from the packet behind the context in r6.
+ * @returns false, with r0 = 0, where the packet has no such bytes
+ */
+export function loadPacket(
+  memory: Memory,
+  { lo, hi }: Registers,
+  words: Int32Array,
+  pc: number,
+  size: number,
+  packetAt: (context: number, offset: number, size: number) => number,
+): boolean {
+  const offset = ((lo[words[pc + 2] ?? 0] ?? 0) + (words[pc + 3] ?? 0)) | 0
+  const at = hi[6] === KERNEL_HI ? packetAt((lo[6] ?? 0) >>> 0, offset, size) : -1
+  lo[0] = hi[0] = 0
+  if (at < 0) return false
+  for (let i = 0; i < size; i++) lo[0] = (lo[0] << 8) | (memory.u8[at + i] ?? 0)
+  return true
+}
+
 function read(
   memory: Memory,
   { lo, hi }: Registers,

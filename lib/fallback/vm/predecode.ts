@@ -39,7 +39,23 @@ export const VARIANT = {
   CALL_REGISTER: 0x10f,
   /** Stops the program: word 3 is the index of the reason. */
   TRAP: 0x110,
+  /** A debugger looks before the instruction that was here: see probes.ts. */
+  PROBE: 0x111,
+  TAIL_CALL: 0x112,
+  /** Loads from a packet; word 3 is the offset. The size is in the opcode, which decides the number. */
+  PACKET8: 0x113,
+  PACKET16: 0x114,
+  PACKET32: 0x115,
 } as const
+
+/** bpf_tail_call: no helper to engines, as it does not come back. */
+export const TAIL_CALL_HELPER = 12
+
+const PACKET_LOADS: Readonly<Record<number, number>> = {
+  8: VARIANT.PACKET8,
+  16: VARIANT.PACKET16,
+  32: VARIANT.PACKET32,
+}
 
 /** Scratch registers of signed division. */
 export const SPARE_REGISTER = 11
@@ -142,7 +158,13 @@ class Predecoder {
       case 'lddw':
         return this.#wideImmediate(slot, insn)
       case 'packet':
-        return this.#trap(slot, 'unsupported', 'BPF_LD_[ABS|IND] packet access')
+        return this.#put(
+          slot,
+          PACKET_LOADS[info.bits] ?? VARIANT.TRAP,
+          0,
+          info.register ? insn.src : this.#constant(0, 0),
+          insn.imm,
+        )
       case 'load':
         if (insn.src > 10) return this.#trap(slot, 'malformed', `R${insn.src} is invalid`)
         return this.#put(slot, insn.opcode, insn.dst, insn.src, insn.offset)
@@ -179,6 +201,7 @@ class Predecoder {
   #call(slot: number, insn: Instruction): void {
     switch (insn.src) {
       case PSEUDO_CALL.HELPER:
+        if (insn.imm === TAIL_CALL_HELPER) return this.#put(slot, VARIANT.TAIL_CALL)
         this.#helpers.add(insn.imm)
         return this.#put(slot, VARIANT.CALL_HELPER, insn.imm)
       case PSEUDO_CALL.LOCAL:

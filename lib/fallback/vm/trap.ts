@@ -1,5 +1,6 @@
 /** What went wrong, for people: the messages of traps. */
 import { BpfError } from '../../errors.js'
+import type { SourcePosition } from '../../errors.js'
 import { disassemble } from '../../isa/disassemble.js'
 import type { Instruction } from '../../isa/instruction.js'
 import { SLOT } from '../../isa/instruction.js'
@@ -19,16 +20,39 @@ export function lineOf(lines: readonly LineInfo[], slot: number): LineInfo | und
   return found
 }
 
+export interface TrapDetails {
+  readonly hint?: string
+  /** What was accessed. */
+  readonly address?: bigint
+}
+
 /** The error for a program that did at `slot` what only an unverified program can do. */
 export function trap(
   program: ExecutableProgram,
   instructions: readonly Instruction[],
   slot: number,
   problem: string,
-  hint?: string,
+  { hint, address }: TrapDetails = {},
 ): BpfError {
-  const details = hint === undefined ? {} : { hint }
-  return new BpfError('TRAP', `${whereIs(program, instructions, slot)}: ${problem}`, details)
+  const source = lineOf(program.lines, slot)
+  return new BpfError('TRAP', `${whereIs(program, instructions, slot)}: ${problem}`, {
+    ...(hint !== undefined && { hint }),
+    trap: {
+      program: program.name,
+      insn: slot,
+      ...(source !== undefined && { source: positionOf(source) }),
+      ...(address !== undefined && { address }),
+    },
+  })
+}
+
+export function positionOf({ file, line, column, text }: LineInfo): SourcePosition {
+  return { file, line, column, text: text.trim() }
+}
+
+/** A pointer of its halves, unsigned. */
+export function pointerOf(hi: number, lo: number): bigint {
+  return (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)
 }
 
 /** `program 'x' insn 3 (x.bpf.c:12: return *p;): r0 = *(u32 *)(r1 +0)` */

@@ -1,6 +1,7 @@
 /** What the loader hands to an execution engine, and what an engine hands to a helper. */
 import type { LineInfo } from '../../object-file/types.js'
 import type { Memory } from '../memory.js'
+import type { IntrinsicTables } from './wasm/intrinsic-tables.js'
 
 /** A program after relocation: entry function first, then each sub-program that it reaches. */
 export interface ExecutableProgram {
@@ -35,18 +36,52 @@ export interface Engine {
   /**
    * Runs from the entry function with r1 = the context's address (a kernel address, low half given). Leaves r0 in
    * `registers`. Re-entrant: a helper may run another program, or call a callback of this one.
+   *
+   * @param second r2 at the start, unsigned 32 bits: Linux's programs have nothing there, raw ones the length of what r1 points to
    */
-  run(context: number): void
+  run(context: number, second?: number): void
   /** Calls the function at a BPF_PSEUDO_FUNC address with up to five arguments (low, high pairs): callbacks. */
   call(functionAddress: number, args: readonly number[]): void
+  /** Slot of the instruction that called the helper that runs, where the engine knows. */
+  position?(): number | undefined
   /** Gives the stack memory back. The engine can't run any more. May be called twice. */
   close(): void
 }
 
+/** `auto`: WebAssembly where it may be compiled, else the interpreter. */
+export type EngineName = 'auto' | 'interpreter' | 'wasm'
+
+/** What a verifier has proven of a program, for a compiler to leave checks out. What isn't proven is checked as the program runs. */
+export interface Proof {
+  /** Whether the access by the instruction at a slot is always allowed; that of a helper to its key too. */
+  isProven(slot: number): boolean
+  /** All accesses are proven. */
+  readonly provesAll: boolean
+  /** It ends, and needs no more frames than there are: neither instructions nor calls are counted. */
+  readonly terminates: boolean
+}
+
 export interface EngineEnvironment {
+  readonly engine: EngineName
   readonly memory: Memory
   /** By helper id; a missing one is an `UNSUPPORTED` error when the engine is made, naming the helper. */
   readonly helpers: ReadonlyMap<number, HelperFunction>
   /** Instructions after which a program is stopped: never a hang. */
   readonly fuel: number
+  /**
+   * bpf_tail_call(r1 context, r2 prog array, r3 index): runs the program there, which leaves r0 in `registers`. @returns false where the call fails
+   * and the caller goes on: no such slot, nothing in it, or 33 tail calls before. Undefined: there are no programs to call.
+   */
+  readonly tailCall?: (registers: Registers, engine: Engine) => boolean
+  /**
+   * The packet behind a context, for LD_ABS and LD_IND. @returns low half of the address of `size` bytes at a signed offset, or -1 where the packet
+   * has none there. Undefined: contexts have no packets.
+   */
+  readonly packetAt?: (context: number, offset: number, size: number) => number
+  /** No verifier has seen the programs: every access is checked, and every loop and call counted. */
+  readonly sandboxed: boolean
+  /** What is known of a program. Undefined: nothing. */
+  readonly proof?: (program: ExecutableProgram) => Proof | undefined
+  /** What compiled programs do without calling a helper. Undefined: nothing. */
+  readonly intrinsics?: IntrinsicTables
 }

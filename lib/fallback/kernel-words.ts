@@ -1,0 +1,16 @@
+/**
+ * Words of the kernel's own in the null page, which is never handed out: what compiled programs read without a call. Byte offsets in the
+ * linear memory.
+ */
+export const KERNEL_WORD = {
+  /** i32: where the shadow starts. */
+  SHADOW: 8,
+  /** i64: granules of the memory, which is how many bytes the shadow has. */
+  GRANULES: 16,
+  /** i64: nanoseconds since boot, where the clock is a manual one. */
+  CLOCK: 24,
+  /** i32: the CPU that runs. */
+  CPU: 32,
+  /** i32: state of the random numbers. */
+  RANDOM: 36,
+} as const

@@ -1,0 +1,359 @@
+/** Calls: of helpers, of other functions of the program, of other programs; and what may end a function. */
+import { PSEUDO_CALL } from '../../../isa/opcodes.js'
+import { E2BIG, EINVAL } from '../../errors.js'
+import { KERNEL_HI } from '../../memory.js'
+import { TAIL_CALL_HELPER } from '../predecode.js'
+import type { Checks } from './checks.js'
+import type { CodeBuffer } from './code-buffer.js'
+import type { Facts } from './facts.js'
+import type { ProgramFunction } from './functions.js'
+import { IMPORT } from './imports.js'
+import type { Intrinsics } from './intrinsics.js'
+import type { Locals } from './locals.js'
+import { TYPE, WASM } from './opcodes.js'
+import { CALL_REGISTER_OPCODE } from './slots.js'
+import type { Slots } from './slots.js'
+import { RETURNED, STATE } from './state.js'
+
+const LOOP = 181
+/** BPF_MAX_LOOPS */
+const MAX_LOOPS = 8 << 20
+
+/** Where calls lead, by index in the module. */
+export interface CallTargets {
+  /** By helper id; a missing one traps. */
+  readonly helpers: ReadonlyMap<number, number>
+  /** Arguments that are passed to a helper. */
+  readonly arityOf: (helper: number) => number
+  /** By start slot. */
+  readonly functions: ReadonlyMap<number, CallTarget>
+}
+
+export interface CallTarget {
+  readonly index: number
+  readonly fn: ProgramFunction
+}
+
+export interface CallSetup {
+  /** Address of the engine's block: see state.ts. */
+  readonly state: number
+  readonly countsFuel: boolean
+  /** The function is a part of one that was split. */
+  readonly isPart: boolean
+  /** Whether the function looks at the shadow. */
+  readonly usesShadow: boolean
+}
+
+export class Calls {
+  readonly #slots: Slots
+  readonly #out: CodeBuffer
+  readonly #locals: Locals
+  readonly #checks: Checks
+  readonly #facts: Facts
+  readonly #targets: CallTargets
+  readonly #setup: CallSetup
+  readonly #intrinsics: Intrinsics
+
+  constructor(
+    slots: Slots,
+    out: CodeBuffer,
+    locals: Locals,
+    checks: Checks,
+    facts: Facts,
+    targets: CallTargets,
+    setup: CallSetup,
+    intrinsics: Intrinsics,
+  ) {
+    this.#slots = slots
+    this.#out = out
+    this.#locals = locals
+    this.#checks = checks
+    this.#facts = facts
+    this.#targets = targets
+    this.#setup = setup
+    this.#intrinsics = intrinsics
+  }
+
+  /** An instruction of CALL, or a call by register. */
+  select(slot: number): void {
+    const slots = this.#slots
+    if (slots.opcode(slot) === CALL_REGISTER_OPCODE) this.#callById(slot)
+    else if (slots.src(slot) === PSEUDO_CALL.LOCAL) this.#callLocal(slot)
+    else if (slots.imm(slot) === TAIL_CALL_HELPER) return this.#tailCall(slot)
+    else this.#callHelper(slot, slots.imm(slot))
+    this.#facts.forget(0)
+  }
+
+  /** LD_ABS and LD_IND. */
+  packet(slot: number): void {
+    const slots = this.#slots
+    const out = this.#out
+    this.#beforeJavaScript(slot)
+    out.i32(slot)
+    this.#halves(6)
+    out.i32(slots.imm(slot))
+    const opcode = slots.opcode(slot)
+    if ((opcode & 0x40) !== 0) {
+      out.get(this.#register(slots.src(slot)))
+      out.op(WASM.I32_WRAP_I64)
+      out.op(WASM.I32_ADD)
+    }
+    out.i32([4, 2, 1, 0][(opcode >> 3) & 3] ?? 0)
+    out.opIndex(WASM.CALL, IMPORT.PACKET)
+    out.op(WASM.I32_EQZ)
+    out.open(WASM.IF, TYPE.EMPTY)
+    this.leave(() => out.i64(0))
+    out.op(WASM.END)
+    this.#takeResult()
+    this.#afterJavaScript()
+  }
+
+  /** Returns from the function with the i64 on the stack; `value` leaves it there. */
+  leave(value: () => void): void {
+    const out = this.#out
+    if (this.#setup.countsFuel) this.storeFuel()
+    value()
+    if (this.#setup.isPart) {
+      out.opIndex(WASM.GLOBAL_SET, 0)
+      out.i32(RETURNED)
+    }
+    out.op(WASM.RETURN)
+  }
+
+  loadFuel(): void {
+    this.#out.i32(this.#setup.state)
+    this.#out.memory(WASM.I64_LOAD, 3, STATE.FUEL)
+    this.#out.set(this.#locals.fuel)
+  }
+
+  storeFuel(): void {
+    this.#out.i32(this.#setup.state)
+    this.#out.get(this.#locals.fuel)
+    this.#out.memory(WASM.I64_STORE, 3, STATE.FUEL)
+  }
+
+  takeFuel(instructions: number): void {
+    const { fuel } = this.#locals
+    this.#out.get(fuel)
+    this.#out.i64(instructions)
+    this.#out.op(WASM.I64_SUB)
+    this.#out.set(fuel)
+  }
+
+  /** Stops the program where fuel has run out. */
+  checkFuel(slot: number): void {
+    const out = this.#out
+    out.get(this.#locals.fuel)
+    out.i64(0)
+    out.op(WASM.I64_LT_S)
+    out.open(WASM.IF, TYPE.EMPTY)
+    out.i32(slot)
+    out.opIndex(WASM.CALL, IMPORT.OUT_OF_FUEL)
+    out.op(WASM.END)
+  }
+
+  #callHelper(slot: number, id: number): void {
+    const out = this.#out
+    if (this.#intrinsics.select(slot, id) || (id === LOOP && this.#loop(slot))) return
+    const index = this.#targets.helpers.get(id)
+    if (index === undefined) {
+      out.i32(slot)
+      return out.opIndex(WASM.CALL, IMPORT.STOP)
+    }
+    this.#beforeJavaScript(slot)
+    for (let r = 1; r <= this.#targets.arityOf(id); r++) this.#halves(r)
+    out.opIndex(WASM.CALL, index)
+    this.#takeResult()
+    this.#afterJavaScript()
+  }
+
+  #callById(slot: number): void {
+    const out = this.#out
+    this.#beforeJavaScript(slot)
+    out.i32(slot)
+    this.#halves(this.#slots.dst(slot))
+    for (let r = 1; r <= 5; r++) this.#halves(r)
+    out.opIndex(WASM.CALL, IMPORT.CALL_BY_ID)
+    this.#takeResult()
+    this.#afterJavaScript()
+  }
+
+  #callLocal(slot: number): void {
+    const callee = this.#targets.functions.get(this.#slots.callee(slot))
+    if (callee === undefined) throw new Error('a call leads to no function that was found')
+    this.#enter(slot, callee, (r) => this.#out.get(this.#register(r)))
+    this.#out.set(this.#register(0))
+    this.#afterCall(callee)
+    this.#facts.forgetRights()
+  }
+
+  /** Writes a call, which leaves r0. @param argument leaves the value of an argument register */
+  #enter(slot: number, { index, fn }: CallTarget, argument: (register: number) => void): void {
+    const out = this.#out
+    const { depth } = this.#locals
+    const { state, countsFuel } = this.#setup
+    if (countsFuel && fn.frames === Infinity) {
+      out.get(depth)
+      out.i32(state)
+      out.memory(WASM.I32_LOAD, 2, STATE.DEEPEST)
+      out.op(WASM.I32_GE_S)
+      out.open(WASM.IF, TYPE.EMPTY)
+      out.i32(slot)
+      out.opIndex(WASM.CALL, IMPORT.TOO_DEEP)
+      out.op(WASM.END)
+    }
+    if (countsFuel) {
+      // What a straight function takes is known, and its caller takes it.
+      if (fn.isStraight) this.takeFuel(fn.length)
+      else this.storeFuel()
+    }
+    for (let r = 1; r <= 5; r++) if (((fn.parameters >> r) & 1) === 1) argument(r)
+    out.get(depth)
+    out.i32(1)
+    out.op(WASM.I32_ADD)
+    out.opIndex(WASM.CALL, index)
+  }
+
+  #afterCall({ fn }: CallTarget): void {
+    if (this.#setup.countsFuel && !fn.isStraight) this.loadFuel()
+    if (this.#setup.usesShadow && fn.callsOut) this.#checks.loadShadow()
+  }
+
+  /** bpf_loop(r1 count, r2 function, r3 context, r4 flags) with a function that is known: Linux writes the loop into the program too. */
+  #loop(slot: number): boolean {
+    const callee = this.#targets.functions.get(this.#facts.functionIn(2))
+    if (callee === undefined || !this.#intrinsics.areLinuxs) return false
+    const out = this.#out
+    const { index, count, registers, wide } = this.#locals
+    const result = registers[0] ?? 0
+    out.open(WASM.BLOCK, TYPE.EMPTY)
+    out.i64(EINVAL)
+    out.set(result)
+    out.get(registers[4] ?? 0)
+    out.op(WASM.I64_EQZ)
+    out.op(WASM.I32_EQZ)
+    out.opIndex(WASM.BR_IF, 0)
+    out.i64Halves(E2BIG, 0)
+    out.set(result)
+    out.get(registers[1] ?? 0)
+    out.op(WASM.I32_WRAP_I64)
+    out.tee(count)
+    out.i32(MAX_LOOPS)
+    out.op(WASM.I32_GT_U)
+    out.opIndex(WASM.BR_IF, 0)
+    out.i32(0)
+    out.set(index)
+    out.open(WASM.BLOCK, TYPE.EMPTY)
+    out.get(count)
+    out.op(WASM.I32_EQZ)
+    out.opIndex(WASM.BR_IF, 0)
+    out.open(WASM.LOOP, TYPE.EMPTY)
+    if (this.#setup.countsFuel) this.checkFuel(slot)
+    this.#enter(slot, callee, (r) => this.#loopArgument(r))
+    out.set(wide)
+    this.#afterCall(callee)
+    out.get(index)
+    out.i32(1)
+    out.op(WASM.I32_ADD)
+    out.set(index)
+    out.get(wide)
+    out.op(WASM.I64_EQZ)
+    out.open(WASM.IF, TYPE.EMPTY)
+    out.get(index)
+    out.get(count)
+    out.op(WASM.I32_LT_U)
+    out.opIndex(WASM.BR_IF, 1)
+    out.opIndex(WASM.BR, 2)
+    out.op(WASM.END)
+    out.get(wide)
+    out.i64(1)
+    out.op(WASM.I64_EQ)
+    out.opIndex(WASM.BR_IF, 1)
+    out.i32(slot)
+    this.#localHalves(wide)
+    out.opIndex(WASM.CALL, IMPORT.BAD_CALLBACK)
+    out.op(WASM.END)
+    out.op(WASM.END)
+    out.get(index)
+    out.op(WASM.I64_EXTEND_I32_U)
+    out.set(result)
+    out.op(WASM.END)
+    this.#facts.forgetRights()
+    return true
+  }
+
+  /** r1 is the number of the pass, r2 the context. */
+  #loopArgument(register: number): void {
+    const out = this.#out
+    if (register === 1) {
+      out.get(this.#locals.index)
+      out.op(WASM.I64_EXTEND_I32_U)
+    } else if (register === 2) out.get(this.#register(3))
+    else out.i64(0)
+  }
+
+  #tailCall(slot: number): void {
+    const out = this.#out
+    this.#beforeJavaScript(slot)
+    for (let r = 1; r <= 3; r++) this.#halves(r)
+    out.opIndex(WASM.CALL, IMPORT.TAIL_CALL)
+    this.#afterJavaScript()
+    out.open(WASM.IF, TYPE.EMPTY)
+    this.leave(() => {
+      out.i32(this.#setup.state)
+      out.memory(WASM.I64_LOAD, 3, STATE.RESULT)
+    })
+    out.op(WASM.END)
+  }
+
+  /** Says where the program is: helpers may call back, and errors name the place. */
+  #beforeJavaScript(slot: number): void {
+    const out = this.#out
+    const { state, countsFuel } = this.#setup
+    out.i32(state)
+    out.get(this.#locals.depth)
+    out.memory(WASM.I32_STORE, 2, STATE.DEPTH)
+    out.i32(state)
+    out.i32(slot)
+    out.memory(WASM.I32_STORE, 2, STATE.POSITION)
+    if (countsFuel) this.storeFuel()
+  }
+
+  /** Functions called back have taken fuel, and the memory may have grown. */
+  #afterJavaScript(): void {
+    const { countsFuel, usesShadow } = this.#setup
+    if (countsFuel) this.loadFuel()
+    if (usesShadow) this.#checks.loadShadow()
+    this.#facts.forgetRights()
+  }
+
+  #takeResult(): void {
+    this.#out.i32(this.#setup.state)
+    this.#out.memory(WASM.I64_LOAD, 3, STATE.RESULT)
+    this.#out.set(this.#register(0))
+  }
+
+  /** Leaves a register as two i32, the low half first. */
+  #halves(register: number): void {
+    const out = this.#out
+    const local = this.#register(register)
+    if (!this.#facts.isKernelPointer(register)) return this.#localHalves(local)
+    out.get(local)
+    out.op(WASM.I32_WRAP_I64)
+    out.i32(KERNEL_HI)
+  }
+
+  #localHalves(local: number): void {
+    const out = this.#out
+    out.get(local)
+    out.op(WASM.I32_WRAP_I64)
+    out.get(local)
+    out.i64(32)
+    out.op(WASM.I64_SHR_U)
+    out.op(WASM.I32_WRAP_I64)
+  }
+
+  #register(register: number): number {
+    return this.#locals.registers[register] ?? 0
+  }
+}

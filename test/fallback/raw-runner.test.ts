@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest'
+import { RawRunner } from '../../lib/fallback/raw-runner.js'
+import type { EngineName } from '../../lib/fallback/index.js'
+import { assemble, encode } from '../../lib/isa/index.js'
+import { code as codeOf } from '../support/errors.js'
+
+const ENGINES: readonly EngineName[] = ['interpreter', 'wasm']
+
+describe.each(ENGINES)('raw programs in the %s', (engine) => {
+  const runner = new RawRunner({ engine, verify: false, fuel: 100_000 })
+  const r0 = (text: string, memory: readonly number[] = []): bigint =>
+    runner.run({ code: encode(assemble(text)), memory: Uint8Array.from(memory) }).r0
+
+  it('start with r1 at the memory and r2 as its length', () => {
+    expect(r0('r0 = *(u8 *)(r1 +2)\nr0 += r2\nexit', [1, 2, 3])).toBe(6n)
+    expect(r0('r0 = r2\nexit')).toBe(0n)
+  })
+
+  it('load from packets in network byte order: LD_ABS and LD_IND', () => {
+    const packet = [0x11, 0x22, 0x33, 0x84, 0x55]
+    expect(r0('r6 = r1\nr0 = *(u8 *)skb[4]\nexit', packet)).toBe(0x55n)
+    expect(r0('r6 = r1\nr0 = *(u16 *)skb[1]\nexit', packet)).toBe(0x2233n)
+    expect(r0('r6 = r1\nr7 = 3\nr0 = *(u32 *)skb[r7 + -2]\nexit', packet)).toBe(0x22338455n)
+    expect(r0('r6 = r1\nr0 = -1\nr0 = *(u32 *)skb[0]\nexit', [0xff, 0xff, 0xff, 0xff])).toBe(0xffffffffn)
+  })
+
+  it('end a function with 0 where the packet has no such bytes', () => {
+    for (const load of ['*(u8 *)skb[2]', '*(u16 *)skb[1]', '*(u32 *)skb[-1]'])
+      expect(r0(`r6 = r1\nr0 = ${load}\nr0 = 7\nexit`, [1, 2])).toBe(0n)
+    expect(r0('r7 = 5\ncall sub\nr0 += r7\nexit\nsub: r6 = r1\nr0 = *(u8 *)skb[9]\nr0 = 7\nexit', [1])).toBe(
+      5n,
+    )
+  })
+
+  it('leave may_goto loops after 8 million passes, and count them for each frame', () => {
+    const long = new RawRunner({ engine, verify: false, fuel: 100_000_000 })
+    const code = encode(assemble('r0 = 0\nloop: may_goto out\nr0 += 1\ngoto loop\nout: exit'))
+    expect(long.run({ code }).r0).toBe(8n * 1024n * 1024n)
+  })
+
+  it('know the references of objects as what the loader resolves, and kernel functions as what is not there', () => {
+    for (const reference of ['map[id:1]', 'map[id:1][0]+4', 'btf[id:1]', 'map[idx:0]', 'map[idx:0]+4'])
+      expect(() => r0(`r1 = ${reference}\nr0 = 0\nexit`)).toThrow(/which the loader resolves/)
+    expect(codeOf(() => r0('call kernel-function#7\nexit'))).toBe('UNSUPPORTED')
+    expect(codeOf(() => r0('r1 = addr_space_cast(r1, 0, 1)\nexit'))).toBe('UNSUPPORTED')
+  })
+
+  it('call the functions whose addresses they load', () => {
+    const text = 'r1 = 4\nr2 = subprog[visit]\nr3 = 0\nr4 = 0\ncall bpf_loop\nexit\nvisit: r0 = 0\nexit'
+    expect(r0(text)).toBe(4n)
+  })
+})
