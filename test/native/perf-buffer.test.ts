@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { open, type BpfObject } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
+import { patience } from '../support/patience.js'
 import { describeSince } from '../support/require-kernel.js'
 
 /** Programs run on the CPU where the test does; which one, changes. */
