@@ -28,7 +28,8 @@ export function selectKernel(choice: KernelChoice | undefined, file: Pick<Object
     case 'fallback':
       return (sharedFallback ??= createKernel({ clock: 'real' }))
     case 'native':
-      return native(file)
+      // Which programs a process may load, load() tells: it can do without some of them.
+      return whyNotAllowed([]) === undefined ? nativeKernel() : native(file)
     case 'auto':
       try {
         return native(file)

@@ -23,9 +23,6 @@
 namespace bpfnode {
 namespace {
 
-// BPF_F_LINK of Linux 6.4: Debian 12's headers do not have it yet.
-constexpr uint32_t kLinkFlag = 1U << 13;
-
 // A load on libuv's thread pool. Owns all that it needs: the JavaScript handle may be gone before it ends.
 struct LoadWork {
   std::shared_ptr<ObjectState> state;
@@ -553,7 +550,8 @@ Napi::Value Object::AttachPrograms(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < programs.size(); i++) {
     UniqueLink link = state_->skeleton->TakeLink(i);
     if (!link) continue;
-    const Napi::Value handle = Link::Create(Env(), object, std::move(link), "link of " + subjects[i]);
+    auto attachment = std::make_unique<LibbpfAttachment>(object, std::move(link));
+    const Napi::Value handle = Link::Create(Env(), std::move(attachment), "link of " + subjects[i]);
     if (handle.IsEmpty()) return {};
     links.Set(i, handle);
   }
@@ -574,9 +572,9 @@ Napi::Value Object::AttachStructOps(const Napi::CallbackInfo& info) {
     Throw(Env(), {kCall, errno, Subject(map), capture.Take()});
     return {};
   }
-  // Without BPF_F_LINK (Linux 6.4) the descriptor is that of the map.
-  const bool has_id = (bpf_map__map_flags(map) & kLinkFlag) != 0;
-  return Link::Create(Env(), Skeleton::ObjectOf(state_->skeleton), std::move(link), *subject, has_id);
+  auto attachment =
+      std::make_unique<LibbpfAttachment>(Skeleton::ObjectOf(state_->skeleton), std::move(link));
+  return Link::Create(Env(), std::move(attachment), *subject);
 }
 
 Napi::Value Object::Close(const Napi::CallbackInfo& info) {

@@ -3,6 +3,8 @@ import { parseBtf } from '../btf/parse.js'
 import { BpfError, unsupported } from '../errors.js'
 import type {
   Kernel,
+  KernelLink,
+  LinkReference,
   KernelMap,
   KernelObject,
   KernelReader,
@@ -15,6 +17,7 @@ import type {
 import { didYouMean } from '../nearest.js'
 import type { ObjectFile } from '../object-file/types.js'
 import { describe } from './describe.js'
+import { FallbackIntrospection } from './introspection.js'
 import { createHelpers } from './helpers/index.js'
 import type { Clock, ClockMode } from './hooks/clock.js'
 import { prepareArguments, withContext, type TracepointArguments } from './hooks/context.js'
@@ -26,6 +29,7 @@ import { FallbackObject, type ObjectHost } from './loader/object.js'
 import { Machine } from './machine.js'
 import { createKernelMap, openKernelMap } from './maps/open.js'
 import { RingReader } from './maps/ring-reader.js'
+import { openKernelLink } from './link.js'
 import type { LoadedProgram } from './program.js'
 import type { TraceLog } from './trace-log.js'
 import { TraceSource } from './trace-source.js'
@@ -76,6 +80,7 @@ export class FallbackKernel implements Kernel {
   readonly name = 'fallback'
   readonly description = 'simulated kernel in TypeScript (as Linux 6.18)'
   readonly possibleCpus: number
+  readonly introspection: FallbackIntrospection
   readonly clock: Clock
   readonly tasks: Tasks
   /** What programs print with bpf_printk(). */
@@ -103,6 +108,7 @@ export class FallbackKernel implements Kernel {
         memoryBytes === undefined ? undefined : integer('memoryBytes', memoryBytes, MIN_MEMORY, MAX_MEMORY),
       fire: (name, args) => void this.#fire(name, args),
     })
+    this.introspection = new FallbackIntrospection(this.#machine)
     this.clock = this.#machine.clock
     this.tasks = this.#machine.tasks
     this.printk = this.#machine.trace
@@ -144,6 +150,10 @@ export class FallbackKernel implements Kernel {
 
   openMap(reference: MapReference): KernelMap {
     return openKernelMap(this.#machine, reference)
+  }
+
+  openLink(reference: LinkReference): KernelLink {
+    return openKernelLink(this.#machine, reference)
   }
 
   openPidfd(): never {

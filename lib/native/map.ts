@@ -1,6 +1,6 @@
 /** A map in Linux. */
-import { readFileSync, unlinkSync } from 'node:fs'
-import { BpfError, systemError } from '../errors.js'
+import { readFileSync } from 'node:fs'
+import { BpfError } from '../errors.js'
 import type {
   BatchOperation,
   BatchOutcome,
@@ -20,6 +20,8 @@ import { errno } from '../linux/errno.js'
 import { BPF_MAP_TYPE } from '../linux/map-types.js'
 import type { AddonBatchOutcome, AddonMap, AddonScratch } from './addon-types.js'
 import { toError } from './failure.js'
+import { NativeHandle } from './native-handle.js'
+import { removePin } from './pin.js'
 import { NativeProgram } from './program.js'
 import { openPerf, openRing } from './reader.js'
 
@@ -32,7 +34,7 @@ const BATCH_OPERATIONS: Readonly<Record<BatchOperation, { readonly number: numbe
 }
 const ENOENT = errno('ENOENT')
 
-export class NativeMap implements KernelMap {
+export class NativeMap extends NativeHandle implements KernelMap {
   readonly info: MapInfo
   readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
   readonly #handle: AddonMap
@@ -49,6 +51,7 @@ export class NativeMap implements KernelMap {
    * @param attachStructOps of a map of an object: libbpf knows how
    */
   constructor(handle: AddonMap, name: string, attachStructOps?: () => KernelLink) {
+    super()
     this.#handle = handle
     this.#attachStructOps = attachStructOps
     this.info = { name, ...handle.info() }
@@ -126,12 +129,7 @@ export class NativeMap implements KernelMap {
   }
 
   unpin(path: string): void {
-    try {
-      unlinkSync(path)
-    } catch (cause) {
-      const { errno: negative = -errno('EIO') } = cause as NodeJS.ErrnoException
-      throw systemError('unlink', -negative, `pin ${path}`, { cause })
-    }
+    removePin(path)
   }
 
   details(): MapDetails {

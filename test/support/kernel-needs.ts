@@ -1,0 +1,48 @@
+/** What a test needs of the kernel beside its version: options that it was built with, and that nothing on the machine forbids it. */
+import { existsSync, readFileSync } from 'node:fs'
+import { release } from 'node:os'
+import { gunzipSync } from 'node:zlib'
+import { describe } from 'vitest'
+import { linuxIsAtLeast, nativeIsAllowed } from './require-kernel.js'
+
+export interface KernelNeeds {
+  /** The Linux version that brought the youngest feature: below it the test is skipped, from it on it must pass. */
+  readonly since: string
+  /** Options of the kernel's configuration, such as `KPROBES`: without one of them, the test is skipped. */
+  readonly config?: readonly string[]
+  /** Trampolines (fentry, LSM …), which the security policy of a shared machine may refuse to everybody: tested in virtual machines only. */
+  readonly machine?: true
+  /** The tracing file system: mounted, as in virtual machines, or in a mount namespace of the test's. */
+  readonly tracefs?: true
+}
+
+/** Why a test can't run here; undefined if it must. */
+export function missingHere({ since, config = [], machine, tracefs }: KernelNeeds): string | undefined {
+  if (!nativeIsAllowed()) return 'needs bpf()'
+  if (!linuxIsAtLeast(since)) return `needs Linux ${since}`
+  if (machine === true && process.env['VM'] !== '1') return 'runs in virtual machines: npm run test:vm'
+  if (tracefs === true && !existsSync('/sys/kernel/tracing/events')) return 'runs where tracefs is mounted'
+  const missing = config.find((option) => !hasOption(option))
+  return missing === undefined ? undefined : `needs CONFIG_${missing}`
+}
+
+let options: ReadonlySet<string> | undefined
+
+/** What can't be known is taken for there: a feature that is missing fails its test then. */
+function hasOption(name: string): boolean {
+  options ??= new Set(configuration()?.match(/^CONFIG_\w+(?==[ym])/gm))
+  return options.size === 0 || options.has(`CONFIG_${name}`)
+}
+
+function configuration(): string | undefined {
+  if (existsSync('/proc/config.gz')) return gunzipSync(readFileSync('/proc/config.gz')).toString()
+  const file = `/boot/config-${release()}`
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined
+}
+
+/** `describe` for tests that need that much: where it is missing they are skipped, under a title that says so. */
+export function describeWith(needs: KernelNeeds): (title: string, tests: () => void) => void {
+  const missing = missingHere(needs)
+  const suite = missing === undefined ? describe : describe.skip
+  return (title, tests) => void suite(missing === undefined ? title : `${title} [${missing}]`, tests)
+}
