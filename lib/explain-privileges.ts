@@ -58,7 +58,7 @@ interface Part {
   readonly load: Requirement | undefined
   readonly attach: Requirement | undefined
   /** Asks the kernel, where there is an addon to ask with. */
-  ask(): Answer | undefined
+  ask(this: void): Answer | undefined
 }
 
 /**

@@ -8,7 +8,7 @@ import { TEST_RUN_FLAGS, type TestRunFlag } from './linux/test-run.js'
 import { didYouMean } from './nearest.js'
 import { contextCodec, type ContextCodec } from './program-context.js'
 
-/** What a program is run on. Which types take what: docs/api/program.md. */
+/** What a program is run on. Which types take what: docs/api/program-run.md. */
 export interface RunOptions<C extends object = Uint8Array> {
   /** Packet; socket, tc, XDP, cgroup_skb, lwt, sk_skb, flow dissector and netfilter programs. From its Ethernet header on, 14 bytes at least. */
   readonly data?: Uint8Array

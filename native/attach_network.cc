@@ -62,7 +62,8 @@ UniqueAttachment CreateLinkIn(const AttachContext& context, int netns_fd,
     error = scope.error();
     if (error == 0) link = CreateLink(attributes);
   }
-  return error == 0 ? Attached(context, kLinkCreate, std::move(link)) : Fail(context, "setns", error);
+  if (error != 0) return Fail(context, "setns", error);
+  return Attached(context, kLinkCreate, std::move(link));
 }
 
 // { target, attachType?, flags?, relative?, expectedRevision?, netnsFd? }: XDP, tcx, netkit, cgroup, network
@@ -77,7 +78,8 @@ UniqueAttachment AttachLink(const AttachContext& context) {
   attributes.of.order.relative = settings.Number("relative");
   attributes.of.order.expected_revision = settings.BigInt("expectedRevision");
   const int netns_fd = settings.Fd("netnsFd");
-  return settings.ok() ? CreateLinkIn(context, netns_fd, attributes) : nullptr;
+  if (!settings.ok()) return nullptr;
+  return CreateLinkIn(context, netns_fd, attributes);
 }
 
 // { protocolFamily, hook, priority, flags, netnsFd? }
@@ -91,7 +93,8 @@ UniqueAttachment AttachNetfilter(const AttachContext& context) {
   attributes.of.netfilter.priority = settings.Signed("priority");
   attributes.of.netfilter.flags = settings.Number("flags");
   const int netns_fd = settings.Fd("netnsFd");
-  return settings.ok() ? CreateLinkIn(context, netns_fd, attributes) : nullptr;
+  if (!settings.ok()) return nullptr;
+  return CreateLinkIn(context, netns_fd, attributes);
 }
 
 // An XDP program without a link. Taken away only as long as it is the one that is there.

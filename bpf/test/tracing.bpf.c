@@ -51,6 +51,12 @@ int on_tracepoint(void *ctx) { return seen(ctx, 0); }
 SEC("?raw_tp")
 int on_raw_tracepoint(struct bpf_raw_tracepoint_args *ctx) { return seen(ctx, 0); }
 
+/* Their sections name what isn't there. */
+SEC("?raw_tp/sched_swich")
+int on_misspelt(struct bpf_raw_tracepoint_args *ctx) { return seen(ctx, 0); }
+ENTRY(on_misspelt_function, "?uprobe/libc.so.6:umaks")
+ENTRY(on_misspelt_library, "?uprobe/libk.so.6:umask")
+
 SEC("?perf_event")
 int on_perf_event(struct bpf_perf_event_data *ctx) { return seen(ctx, 0); }
 
@@ -82,8 +88,8 @@ int BPF_PROG(on_file_open_sleepable) {
   return 0;
 }
 
-SEC("?fentry.s/__x64_sys_umask")
-int on_sleepable_entry(__u64 *ctx) { return seen(ctx, 0); }
+SEC("?fentry.s/bpf_fentry_test1")
+int BPF_PROG(on_sleepable_entry, int a) { return seen(ctx, a); }
 
 /* What freplace replaces. */
 __noinline int replaceable(struct __sk_buff *skb) {

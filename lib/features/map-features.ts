@@ -46,7 +46,7 @@ function create(name: string, type: number): void {
     type: name,
     kernel: nativeKernel(),
     ...(entries === undefined && { maxEntries: 1 }),
-  } as CreateMapOptions
+  }
   const sizes = {
     ...(mapTypeDefaults(type).key === undefined && { keySize: 4 }),
     ...(needsTypes === true ? { value: 'u32' } : value === undefined && { valueSize: 4 }),

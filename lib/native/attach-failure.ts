@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { RequestOf } from '../attach-request.js'
 import { BpfError, unsupported } from '../errors.js'
-import { resolveBinary, withBinary } from './binaries.js'
+import { noFunction, resolveBinary, withBinary } from './binaries.js'
 import type { TracingKind } from './attach-tracing.js'
 import { kernelFunctions, traceableFunctions, tracefs } from './kernel-functions.js'
 import { didYouMeanHint, nearestOfMany } from './suggest.js'
@@ -24,7 +24,7 @@ const EXPLAIN: { readonly [K in TracingKind]?: Explain<K> } = {
     return missing === undefined ? undefined : noKernelFunction(missing, error, traceable)
   },
   ksyscall: ({ syscall }, error) => noKprobes() ?? noSyscall(syscall, error),
-  uprobe: (_, error) => noUprobes() ?? perhapsOffset(error),
+  uprobe: (request, error) => noUprobes() ?? noUserFunction(request, error) ?? perhapsOffset(error),
   'uprobe.multi': (_, error) =>
     error.code === 'EINVAL' || error.code === 'EOPNOTSUPP'
       ? withHint(error, 'It takes Linux 6.6 (sessions: 6.13), offsets that lie in the code of the file, and a program whose SEC() says uprobe.multi or uprobe.session')
@@ -90,6 +90,16 @@ function noSyscall(name: string, error: BpfError): BpfError | undefined {
   return new BpfError('ENOENT', `This kernel has no system call '${name}'`, {
     ...details(error),
     hint: didYouMeanHint(nearestOfMany(name, known)) ?? 'Name it as in its man page: openat, execve',
+  })
+}
+
+/** By the name of a section, libbpf has looked for it. */
+function noUserFunction({ binary, function: name }: RequestOf<'uprobe'>, error: BpfError): BpfError | undefined {
+  if (error.code !== 'ENOENT' || name === undefined) return undefined
+  const path = resolveBinary(binary)
+  return withBinary(path, (file) => {
+    const known = file.functions()
+    return known.has(name) ? undefined : noFunction(path, name, known.keys())
   })
 }
 

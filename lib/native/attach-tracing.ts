@@ -6,7 +6,7 @@ import type { ProgramInfo } from '../kernel.js'
 import { BPF_ATTACH_TYPE } from '../linux/attach-types.js'
 import { CGROUP_ORDERS } from '../linux/link-types.js'
 import type { AttachSettings } from './addon-types.js'
-import { resolveBinary, withBinary } from './binaries.js'
+import { noFunction, resolveBinary, withBinary } from './binaries.js'
 import { traceableFunctions } from './kernel-functions.js'
 import { fdOf } from './native-handle.js'
 import type { OpenTargets } from './network-targets.js'
@@ -154,15 +154,6 @@ function offsetsOf(path: string, names: readonly string[]): readonly number[] {
       if (offset === undefined) throw noFunction(path, name, all.keys())
       return offset
     })
-  })
-}
-
-function noFunction(path: string, name: string, known: Iterable<string>): BpfError {
-  const near = nearestOfMany(name.replaceAll(/[*?]/g, ''), known)
-  return new BpfError('ENOENT', `'${path}' has no function '${name}'`, {
-    hint:
-      didYouMeanHint(near) ??
-      'Functions that were inlined, or whose symbols were stripped, are not there: nm -D lists what is left; an offset in the file works always',
   })
 }
 

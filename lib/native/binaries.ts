@@ -5,7 +5,7 @@ import { Executable } from '../elf/executable.js'
 import { BpfError, systemError } from '../errors.js'
 import { errno } from '../linux/errno.js'
 import { nearestWords } from '../nearest.js'
-import { didYouMeanHint } from './suggest.js'
+import { didYouMeanHint, nearestOfMany } from './suggest.js'
 
 /** Where the dynamic linker looks without being told. Source: ld.so(8). */
 const DEFAULT_LIBRARY_FOLDERS = ['/lib64', '/usr/lib64', '/lib', '/usr/lib']
@@ -86,6 +86,16 @@ function filesOf(folder: string): readonly string[] {
   } catch {
     return []
   }
+}
+
+/** The error for a function, or a pattern of functions, that a binary doesn't have: with the nearest names. */
+export function noFunction(path: string, name: string, known: Iterable<string>): BpfError {
+  const near = nearestOfMany(name.replaceAll(/[*?]/g, ''), known)
+  return new BpfError('ENOENT', `'${path}' has no function '${name}'`, {
+    hint:
+      didYouMeanHint(near) ??
+      'Functions that were inlined, or whose symbols were stripped, are not there: nm -D lists what is left; an offset in the file works always',
+  })
 }
 
 /** What is asked of a binary, which is open for that long. */

@@ -14,11 +14,11 @@ import type {
 import { BPF_MAP_TYPE } from '../linux/map-types.js'
 import { didYouMean } from '../nearest.js'
 import type { ProgramDefinition } from '../object-file/types.js'
-import type { Addon, AddonMapSpec, AddonObject, MapNumber, ProgramNumber } from './addon-types.js'
+import type { Addon, AddonLink, AddonMapSpec, AddonObject, MapNumber, ProgramNumber } from './addon-types.js'
 import { NativeLink } from './link.js'
 import { typeIsTooNew, withSource } from './load-failure.js'
 import { programLogs } from './load-log.js'
-import { attachesItself } from './section-request.js'
+import { attachesItself, explainAttachAll } from './section-request.js'
 import { NativeMap } from './map.js'
 import { fdOf } from './native-handle.js'
 import { teachNewerSections } from './newer-sections.js'
@@ -149,7 +149,7 @@ export class NativeObject implements KernelObject {
   }
 
   attachAll(): readonly Attachment[] {
-    const handles = this.#handle.attachPrograms(this.#programSpecs.map(subjectOf))
+    const handles = this.#attachPrograms()
     const attached: Attachment[] = this.#programSpecs.flatMap(({ name, section }, index) => {
       const handle = handles[index]
       return handle === undefined ? [] : [{ name, link: new NativeLink(handle, section) }]
@@ -176,6 +176,14 @@ export class NativeObject implements KernelObject {
     this.#maps.clear()
     this.#programs.clear()
     this.#handle.close()
+  }
+
+  #attachPrograms(): readonly (AddonLink | undefined)[] {
+    try {
+      return this.#handle.attachPrograms(this.#programSpecs.map(subjectOf))
+    } catch (error) {
+      throw explainAttachAll(error)
+    }
   }
 
   #setAttachTarget(index: number, program: string, { name, program: target }: AttachTarget): void {

@@ -6,7 +6,7 @@ import type { Addon, AddonProgram } from './addon-types.js'
 import { attachProgram } from './attach.js'
 import { NativeLink } from './link.js'
 import { NativeHandle } from './native-handle.js'
-import { requestOfSection } from './section-request.js'
+import { explainSection, requestOfSection } from './section-request.js'
 import { explainRun, toRunRequest, toRunResult } from './test-run.js'
 
 /** What the object knows of a program. */
@@ -39,7 +39,12 @@ export class NativeProgram extends NativeHandle implements KernelProgram {
   attach(request?: AttachRequest): KernelLink {
     const place = request ?? this.#bySection
     if (place !== undefined) return attachProgram(this.#addon, this.#handle, this.info, place)
-    return new NativeLink(this.#handle.attach(`link of SEC("${this.info.section}")`), this.info.section)
+    const { section } = this.info
+    try {
+      return new NativeLink(this.#handle.attach(`link of SEC("${section}")`), section)
+    } catch (error) {
+      throw explainSection(section, error)
+    }
   }
 
   run(options: RunOptions): RunResult {

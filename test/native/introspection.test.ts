@@ -7,6 +7,7 @@ import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
 import { u32 } from '../support/native.js'
 import { TestNetwork } from '../support/network.js'
+import { probeTarget } from '../support/probe-target.js'
 import { loadOnly } from '../support/programs.js'
 import { describeSince, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 
@@ -55,7 +56,7 @@ describeSince(SYSCALL_PROGRAMS)('introspection of programs', () => {
     for (const name of ['id', 'type', 'name', 'tag', 'gpl_compatible', 'uid', 'bytes_xlated', 'jited', 'bytes_jited', 'bytes_memlock', 'btf_id']) {
       expect([name, ours.get(name)]).toEqual([name, shown[name]])
     }
-    expect(facts.mapIds.toSorted()).toEqual((shown['map_ids'] as readonly number[]).toSorted())
+    expect(new Set(facts.mapIds)).toEqual(new Set(shown['map_ids'] as readonly number[]))
   })
 
   it.runIf(hasBpftool)('shows instructions, functions and source lines as bpftool does', () => {
@@ -148,6 +149,17 @@ describeSince('5.14')('introspection of attachments', () => {
     expect(kernel.links().map(({ id }) => id)).not.toContain(link.id)
   })
 
+  it('tells what the perf events of a process run', () => {
+    using programs = loadOnly('tracing', 'on_uprobe')
+    const { id } = programs.program('on_uprobe')
+    using link = programs.program('on_uprobe').attachUprobe(probeTarget(), { function: 'traced_0', mode: 'perf' })
+    const found = kernel.taskFiles(process.pid).filter(({ programId }) => programId === id)
+    expect(found).toMatchObject([{ pid: process.pid, kind: 'uprobe', name: probeTarget() }])
+    link.close()
+    expect(kernel.taskFiles(process.pid).filter(({ programId }) => programId === id)).toEqual([])
+    expect(code(() => kernel.taskFiles(0x7fffffff))).toBe('ENOENT')
+  })
+
   it('shows what is attached to a cgroup, and what takes effect below it', async () => {
     await using above = new TestCgroup()
     await using below = new TestCgroup(above.path)
@@ -170,6 +182,18 @@ describeSince('5.14')('introspection of attachments', () => {
       network = await TestNetwork.create()
     })
     afterEach(() => network[Symbol.dispose]())
+
+    it('shows what is attached to the network namespace itself', () => {
+      const netns = network.near.path
+      using programs = loadOnly('network', 'on_sk_lookup', 'on_flow_dissector')
+      using _lookup = programs.program('on_sk_lookup').attachNetns(netns)
+      using _dissector = programs.program('on_flow_dissector').attachNetns(netns)
+      expect(kernel.network({ netns }).netns).toEqual([
+        { attachType: 'flow_dissector', id: programs.program('on_flow_dissector').id },
+        { attachType: 'sk_lookup', id: programs.program('on_sk_lookup').id },
+      ])
+      expect(code(() => kernel.network({ netns: '/proc/0/ns/net' }))).toBe('ENOENT')
+    })
 
     it('shows XDP, tcx and clsact programs by interface', () => {
       const netns = network.near.path

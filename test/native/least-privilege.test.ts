@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import type { PrivilegeReport } from '../../lib/index.js'
 import { patience } from '../support/patience.js'
-import { describeSince } from '../support/require-kernel.js'
+import { describeSince, linuxIsAtLeast } from '../support/require-kernel.js'
 
 const CHILD = fileURLToPath(new URL('privileges-child.mjs', import.meta.url))
 const hasSetpriv = spawnSync('setpriv', ['--version']).status === 0
@@ -13,13 +13,10 @@ const hasSetpriv = spawnSync('setpriv', ['--version']).status === 0
 /** Runs a scenario as an ordinary user with some capabilities. `npm test` has built dist/ by now. */
 async function run<T>(capabilities: readonly string[], ...scenario: readonly string[]): Promise<T> {
   const held = capabilities.map((name) => `+${name}`)
-  const words = [
-    ...['--reuid', '1000', '--regid', '1000', '--clear-groups'],
-    ...['--bounding-set', ['-all', ...held].join(',')],
-    ...['--inh-caps', ['-all', ...held].join(',')],
-    ...(held.length > 0 ? ['--ambient-caps', held.join(',')] : []),
-    ...[process.execPath, CHILD, ...scenario],
-  ]
+  const set = ['-all', ...held].join(',')
+  const ambient = held.length > 0 ? ['--ambient-caps', held.join(',')] : []
+  const user = ['--reuid', '1000', '--regid', '1000', '--clear-groups']
+  const words = [...user, '--bounding-set', set, '--inh-caps', set, ...ambient, process.execPath, CHILD, ...scenario]
   const { stdout } = await promisify(execFile)('setpriv', words, { timeout: patience(20_000) })
   return JSON.parse(stdout) as T
 }
@@ -37,6 +34,12 @@ describeSince('5.18')('with CAP_BPF and CAP_PERFMON alone', { timeout: patience(
       const { name, path, listing } = await run<{ name: string; path: string; listing: Refusal }>(AGENT, 'agent')
       expect({ name, path }).toEqual({ name: 'handle_exec', path: expect.stringContaining('true') })
       expect(listing).toMatchObject({ code: 'EPERM', message: expect.stringContaining('CAP_SYS_ADMIN is needed') })
+    })
+
+    it.runIf(linuxIsAtLeast('6.6'))('probes its own libc, and walks over tasks', async () => {
+      const { runs, seen } = await run<{ runs: number; seen: boolean }>(AGENT, 'probes')
+      expect(runs).toBeGreaterThan(0)
+      expect(seen).toBe(true)
     })
 
     it.each([

@@ -44,6 +44,24 @@ const SCENARIOS = {
     object.close()
     return { path, name: facts.name, listing }
   },
+  /** Probes in its own libc, by one link; and the tasks of the machine, by an iterator. */
+  probes: () =>
+    outcome(() => {
+      const traced = load('tracing', 'on_uprobe_multi')
+      const probe = traced
+        .program('on_uprobe_multi')
+        .attachUprobeMulti('libc', { functions: ['umask'], pid: process.pid })
+      process.umask()
+      const runs = Number(traced.bss.runs)
+      probe.close()
+      traced.close()
+      const iterators = load('iterators', 'dump_task')
+      const tasks = iterators.program('dump_task').attachIterator()
+      const text = tasks.text()
+      tasks.close()
+      iterators.close()
+      return { runs, seen: text.includes(` ${process.pid} `) }
+    }),
   /** Loads one program of an object. */
   load: (name, program) =>
     outcome(() => {

@@ -93,7 +93,7 @@ describeSince('5.14')('program.run()', () => {
 
   it('refuses what is no option, and what is no value of one', () => {
     const program = object.program('filter')
-    const run = (options: object) => code(() => program.run(options as never))
+    const run = (options: object) => code(() => program.run(options))
     expect(run({ date: packet() })).toBe('BAD_VALUE')
     expect(run({ data: packet(), repeat: 1.5 })).toBe('BAD_VALUE')
     expect(run({ data: packet(), cpu: -1 })).toBe('BAD_VALUE')
@@ -104,7 +104,7 @@ describeSince('5.14')('program.run()', () => {
   })
 
   it('says which options suit the type', () => {
-    const hint = (program: string, options: object) => thrownBy(() => object.program(program).run(options as never)).message
+    const hint = (program: string, options: object) => thrownBy(() => object.program(program).run(options)).message
     expect(hint('filter', {})).toMatch(/data: a packet of 14 bytes or more/)
     expect(hint('answer', { data: packet(), ctx: {} })).toMatch(/no data/)
     expect(hint('answer', { ctx: {}, repeat: 2 })).toMatch(/no repeat/)

@@ -18,7 +18,7 @@ describeSince(SYSCALL_PROGRAMS)('a native program', () => {
     const { id, tag, ...info } = object.program('count').info
     expect(id).toBeGreaterThan(0)
     expect(tag).toMatch(/^[0-9a-f]{16}$/)
-    expect(info).toEqual({ name: 'count', section: 'syscall', type: 31, log: '' })
+    expect(info).toEqual({ name: 'count', section: 'syscall', type: 31, expectedAttachType: 0, log: '' })
   })
 
   it('gives the context back, where it changes it', () => {

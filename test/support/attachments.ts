@@ -144,7 +144,7 @@ export const ATTACHMENTS: readonly Attachment[] = [
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
   {
-    name: 'sleepable fentry', program: 'on_sleepable_entry', needs: { since: '5.10', machine: true }, ...TRAMPOLINE, runs: 1, fire: callUmask,
+    name: 'sleepable fentry', program: 'on_sleepable_entry', needs: { since: '6.1', machine: true }, ...TRAMPOLINE, runs: 1, value: 1n, fire: testRun,
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
   {
