@@ -40,6 +40,9 @@ export function contextCodec(program: string, type: number, btf: Btf | undefined
 function structCodec(codec: Codec): ContextCodec {
   return {
     encode(value) {
+      if (Array.isArray(value)) {
+        throw new BpfError('BAD_VALUE', `ctx: a ${codec.typeName} is an object with its members, or bytes`)
+      }
       const bytes = new Uint8Array(codec.size)
       codec.encode(value, bytes)
       return bytes

@@ -20,8 +20,6 @@ constexpr uint32_t kTraceKprobeSession = 56;
 constexpr uint32_t kTraceUprobeSession = 57;
 constexpr uint32_t kReturnProbes = 1U << 0;
 
-Failure Unsupported(const char* call, const char* what) { return {call, 0, what, {}, Reason::kUnsupported}; }
-
 #if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
 // By the position in ProbeMode of addon-types.ts.
 constexpr probe_attach_mode kModes[] = {PROBE_ATTACH_MODE_DEFAULT, PROBE_ATTACH_MODE_LEGACY,
@@ -36,8 +34,9 @@ bool SetMode(const AttachContext& /*context*/, const char* /*call*/, uint32_t mo
 template <typename Options>
 bool SetMode(const AttachContext& context, const char* call, uint32_t mode, Options& /*options*/) {
   if (mode == 0) return true;
-  Throw(context.env,
-        Unsupported(call, "a choice of how probes are made: the addon must be built with libbpf 1.2"));
+  constexpr const char* kWhat =
+      "a choice of how probes are made, for which the addon must be built with libbpf 1.2 or newer";
+  Throw(context.env, {call, 0, kWhat, {}, Reason::kUnsupported});
   return false;
 }
 #endif

@@ -34,6 +34,9 @@ class Attachment {
 
   [[nodiscard]] virtual AttachmentFacts Facts() const { return {}; }
 
+  // libbpf's link; null if it isn't one of libbpf's.
+  [[nodiscard]] virtual bpf_link* LibbpfLink() const { return nullptr; }
+
   // Destroying it doesn't detach any more. `pinned`: a name in a BPF file system holds it; else the
   // descriptors that hold it are left open until the process ends.
   virtual void Disown(bool pinned) = 0;
@@ -48,6 +51,7 @@ class LibbpfAttachment : public Attachment {
       : object_(std::move(object)), link_(std::move(link)) {}
 
   [[nodiscard]] int LinkFd() const override;
+  [[nodiscard]] bpf_link* LibbpfLink() const override { return link_.get(); }
   void Disown(bool pinned) override;
 
  private:

@@ -23,6 +23,8 @@ namespace {
 constexpr const char* kGetInfo = "bpf(BPF_OBJ_GET_INFO_BY_FD)";
 // More than any info struct has: the kernel says how much it filled.
 constexpr size_t kMaxInfo = 512;
+// The kernel's own ENOTSUPP, which user space doesn't know.
+constexpr int kNotSupported = 524;
 // A path and its zero.
 constexpr size_t kMaxName = 4096;
 // Of one hook: the kernel allows 64 to a cgroup and 64 to an interface; an effective list adds up the
@@ -253,7 +255,7 @@ Napi::Value TaskFdQuery(const Napi::CallbackInfo& info) {
   if (bpf_task_fd_query(static_cast<int>(*pid), subject->fd, 0, name.data(), &length, &program, &type,
                         &offset, &address) != 0) {
     // Descriptors of other things, and perf events without a program.
-    if (errno == ENOTSUP || errno == ENOENT) return info.Env().Undefined();
+    if (errno == kNotSupported || errno == ENOENT) return info.Env().Undefined();
     Throw(info.Env(), {kCall, errno, subject->text, {}});
     return {};
   }

@@ -57,6 +57,14 @@ Napi::Value Link::Create(Napi::Env env, UniqueAttachment attachment, const std::
   return handle;
 }
 
+bpf_link* Link::LibbpfLinkOf(Napi::Env env, const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  const auto object = value.As<Napi::Object>();
+  if (!object.InstanceOf(AddonData::Of(env)->link.Value())) return nullptr;
+  const Link* self = Unwrap(object);
+  return self->attachment_ ? self->attachment_->LibbpfLink() : nullptr;
+}
+
 int Link::RequireFd(const char* call) {
   if (!attachment_) {
     ThrowClosed(Env(), call, subject_);

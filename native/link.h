@@ -17,6 +17,9 @@ class Link : public Napi::ObjectWrap<Link> {
 
   explicit Link(const Napi::CallbackInfo& info);
 
+  // libbpf's link behind a value from JavaScript; null if it is none, or closed.
+  static bpf_link* LibbpfLinkOf(Napi::Env env, const Napi::Value& value);
+
  private:
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Info(const Napi::CallbackInfo& info);

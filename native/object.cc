@@ -95,6 +95,16 @@ Napi::Object ProgramSpec(Napi::Env env, const bpf_program* program) {
   return spec;
 }
 
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
+bool IsStructOpsLink(const bpf_link* link) {
+  bpf_link_info info = {};
+  __u32 length = sizeof(info);
+  const int fd = bpf_link__fd(link);
+  return IsLink(fd) && bpf_obj_get_info_by_fd(fd, &info, &length) == 0 &&
+         info.type == BPF_LINK_TYPE_STRUCT_OPS;
+}
+#endif
+
 // A property of the settings, or an undefined value.
 Napi::Value Option(const Napi::Object& options, const char* name) { return options.Get(name); }
 
@@ -190,6 +200,7 @@ Napi::Function Object::Define(Napi::Env env) {
                          InstanceMethod<&Object::GetProgram>("program"),
                          InstanceMethod<&Object::AttachPrograms>("attachPrograms"),
                          InstanceMethod<&Object::AttachStructOps>("attachStructOps"),
+                         InstanceMethod<&Object::UpdateStructOps>("updateStructOps"),
                          InstanceMethod<&Object::Close>("close"),
                      });
 }
@@ -572,9 +583,37 @@ Napi::Value Object::AttachStructOps(const Napi::CallbackInfo& info) {
     Throw(Env(), {kCall, errno, Subject(map), capture.Take()});
     return {};
   }
-  auto attachment =
-      std::make_unique<LibbpfAttachment>(Skeleton::ObjectOf(state_->skeleton), std::move(link));
+  auto attachment = std::make_unique<LibbpfAttachment>(Skeleton::ObjectOf(state_->skeleton), std::move(link));
   return Link::Create(Env(), std::move(attachment), *subject);
+}
+
+// updateStructOps(map, link, subject): the map takes the place of the link's.
+Napi::Value Object::UpdateStructOps(const Napi::CallbackInfo& info) {
+  constexpr const char* kCall = "bpf_link__update_map";
+  if (!Require(ObjectState::Phase::kLoaded, kCall)) return {};
+  const bpf_map* map = MapAt(info[0], kCall);
+  if (map == nullptr) return {};
+  const auto subject = ToText(Env(), info[2], {kCall, "subject"});
+  if (!subject) return {};
+  bpf_link* link = Link::LibbpfLinkOf(Env(), info[1]);
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
+  // libbpf looks for its own fields behind the link: it must be one of a struct_ops map.
+  if (link == nullptr || bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS || !IsStructOpsLink(link)) {
+    Throw(Env(), {kCall, 0, "link", {}, Reason::kArgument});
+    return {};
+  }
+  LogCapture capture;
+  const int error = bpf_link__update_map(link, map);
+  if (error != 0) Throw(Env(), {kCall, -error, *subject, capture.Take()});
+#else
+  static_cast<void>(link);
+  Throw(Env(), {kCall,
+                0,
+                "links of struct_ops, for which the addon must be built with libbpf 1.2 or newer",
+                {},
+                Reason::kUnsupported});
+#endif
+  return Env().Undefined();
 }
 
 Napi::Value Object::Close(const Napi::CallbackInfo& info) {

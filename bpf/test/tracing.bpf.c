@@ -76,6 +76,12 @@ int BPF_PROG(on_modify_return, int a, int *b, int result) {
   return -7;
 }
 
+SEC("?fmod_ret/security_file_open")
+int BPF_PROG(on_hook) {
+  seen(ctx, 0);
+  return 0;
+}
+
 SEC("?lsm/file_open")
 int BPF_PROG(on_file_open) {
   seen(ctx, 0);

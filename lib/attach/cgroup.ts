@@ -18,7 +18,7 @@ export interface CgroupOptions extends InOrder {
   readonly sharing?: 'link'
 }
 
-/** The attachments from before links: they outlive the process, unless they are closed. */
+/** The attachments from before links: a process that is killed leaves them. */
 export interface CgroupProgramOptions {
   readonly attachType?: string
   /**

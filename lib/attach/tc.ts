@@ -33,7 +33,7 @@ export interface TcxOptions extends InNamespace, InOrder {
 }
 
 /**
- * By a filter of the clsact qdisc, which is made where there is none. It outlives the process, unless it is closed: closing removes the filter, and
+ * By a filter of the clsact qdisc, which is made where there is none. Closing it removes the filter, and
  * the qdisc if this made it and no other filter is there.
  */
 export interface ClsactOptions extends InNamespace {

@@ -27,7 +27,7 @@ export interface XdpOptions extends InNamespace {
   readonly replace?: undefined
 }
 
-/** The attachment from before links: it outlives the process, unless it is closed. */
+/** The attachment from before links: a process that is killed leaves it. */
 export interface XdpNetlinkOptions extends InNamespace {
   readonly mode?: XdpMode
   readonly via: 'netlink'

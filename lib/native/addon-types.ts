@@ -118,6 +118,8 @@ export interface AddonObject {
   /** @returns a link for each program that was attached; holes for the others */
   attachPrograms(subjects: readonly string[]): readonly (AddonLink | undefined)[]
   attachStructOps(map: number, subject: string): AddonLink
+  /** @param link of a struct_ops map, as `attachStructOps()` made it */
+  updateStructOps(map: number, link: AddonLink, subject: string): void
   close(): void
 }
 

@@ -97,6 +97,10 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   bpf_map__set_inner_map_fd: { EINVAL: 'Only a map of maps has a template for what it holds, and it is set once' },
   bpf_map__set_autocreate: { EBUSY: 'It was created, or found, already' },
   bpf_map__reuse_fd: { EINVAL: 'Another map takes the place of one of global data only if its type and sizes are the same; of struct_ops, never' },
+  bpf_link__update_map: {
+    EINVAL: 'The map must implement the same struct under the same name as the one that is attached',
+    EOPNOTSUPP: 'The kernel cannot replace structs of this type',
+  },
   bpf_map__attach_struct_ops: {
     EEXIST: 'Something of the same name is registered already',
     EINVAL: 'The kernel refuses what the struct says, or the programs that it lacks',

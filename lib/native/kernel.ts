@@ -22,6 +22,7 @@ import { NativeLink } from './link.js'
 import { NativeMap } from './map.js'
 import { NativeObject } from './object.js'
 import { openTrace } from './trace.js'
+import { checkUsdtLayout } from './usdt-layout.js'
 
 export class NativeKernel implements Kernel {
   readonly name = 'native'
@@ -53,6 +54,7 @@ export class NativeKernel implements Kernel {
     // libbpf makes names of kernel objects of it, and the section's name must stay recognisable behind it.
     const name = options.name.replace(/[^A-Za-z0-9_]/g, '_')
     this.#checkStructOps(file)
+    checkUsdtLayout(file, this.facts.runsWith)
     const { pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel } = options
     const settings = { name, pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel }
     const handle = this.#addon.openObject(file.image, settings, `object '${options.name}'`)

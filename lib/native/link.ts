@@ -1,10 +1,12 @@
 /** An attachment in Linux. */
+import { systemError } from '../errors.js'
 import type { KernelIterator, KernelLink, KernelMap, KernelProgram } from '../kernel.js'
 import type { LinkInfo } from '../link-info.js'
+import { errno } from '../linux/errno.js'
 import type { AddonLink } from './addon-types.js'
 import { NativeIterator } from './iterator.js'
 import { readLinkInfo } from './link-info.js'
-import { fdOf } from './native-handle.js'
+import { fdOf, NativeHandle } from './native-handle.js'
 import { removePin } from './pin.js'
 
 /** What an attachment is that is no BPF link. */
@@ -36,7 +38,18 @@ export class NativeLink implements KernelLink {
 
   update(to: KernelProgram | KernelMap, expected?: KernelProgram | KernelMap): void {
     const what = `update of ${this.target}`
+    if (to instanceof NativeHandle) {
+      this.#checkExpectedMap(expected)
+      if (to.takeLink(this.#handle)) return
+    }
     this.#handle.update(fdOf(to, what), expected && fdOf(expected, what))
+  }
+
+  /** struct_ops: Linux would check it only of a map that it knows to be filled. */
+  #checkExpectedMap(expected: KernelProgram | KernelMap | undefined): void {
+    const info = this.info()
+    if (info.type !== 'struct_ops' || expected === undefined || info.mapId === expected.info.id) return
+    throw systemError('bpf(BPF_LINK_UPDATE)', errno('EPERM'), this.target, { hint: `Map ${info.mapId} is attached, not '${expected.info.name}'` })
   }
 
   pin(path: string): void {

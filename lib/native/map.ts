@@ -18,7 +18,7 @@ import type {
 } from '../kernel.js'
 import { errno } from '../linux/errno.js'
 import { BPF_MAP_TYPE } from '../linux/map-types.js'
-import type { AddonBatchOutcome, AddonMap, AddonScratch } from './addon-types.js'
+import type { AddonBatchOutcome, AddonLink, AddonMap, AddonScratch } from './addon-types.js'
 import { toError } from './failure.js'
 import { NativeHandle } from './native-handle.js'
 import { removePin } from './pin.js'
@@ -34,6 +34,13 @@ const BATCH_OPERATIONS: Readonly<Record<BatchOperation, { readonly number: numbe
 }
 const ENOENT = errno('ENOENT')
 
+/** What libbpf does with a struct_ops map. */
+export interface StructOpsCalls {
+  attach(): KernelLink
+  /** Puts the map into the place of the one that the link has. */
+  update(link: AddonLink): void
+}
+
 export class NativeMap extends NativeHandle implements KernelMap {
   readonly info: MapInfo
   readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
@@ -44,16 +51,16 @@ export class NativeMap extends NativeHandle implements KernelMap {
   readonly #quick: AddonScratch | undefined
   #closed = false
   #memory: Uint8Array | undefined
-  readonly #attachStructOps: (() => KernelLink) | undefined
+  readonly #structOps: StructOpsCalls | undefined
 
   /**
    * @param name as the object file has it: the kernel cuts names at 15 bytes
-   * @param attachStructOps of a map of an object: libbpf knows how
+   * @param structOps of a map of an object: libbpf knows how
    */
-  constructor(handle: AddonMap, name: string, attachStructOps?: () => KernelLink) {
+  constructor(handle: AddonMap, name: string, structOps?: StructOpsCalls) {
     super()
     this.#handle = handle
-    this.#attachStructOps = attachStructOps
+    this.#structOps = structOps
     this.info = { name, ...handle.info() }
     const { keySize, bufferSize } = this.info
     const scratch = keySize === 0 ? undefined : handle.scratch()
@@ -172,8 +179,14 @@ export class NativeMap extends NativeHandle implements KernelMap {
     return this.#handle.openUserRing()
   }
 
+  override takeLink(link: AddonLink): boolean {
+    if (this.#structOps === undefined || this.info.type !== BPF_MAP_TYPE.STRUCT_OPS) return false
+    this.#structOps.update(link)
+    return true
+  }
+
   attachStructOps(): KernelLink {
-    if (this.#attachStructOps !== undefined && this.info.type === BPF_MAP_TYPE.STRUCT_OPS) return this.#attachStructOps()
+    if (this.#structOps !== undefined && this.info.type === BPF_MAP_TYPE.STRUCT_OPS) return this.#structOps.attach()
     throw new BpfError('BAD_VALUE', `map '${this.info.name}' is no struct_ops map of an object`)
   }
 

@@ -1,11 +1,10 @@
 /** Why Linux didn't attach a program to a network, cgroup or socket, in words that say what to do. */
-import { release } from 'node:os'
 import { BpfError } from '../errors.js'
 import type { ProgramInfo } from '../kernel.js'
 import { errnoName, errnoText } from '../linux/errno.js'
-import { isOlderThan } from '../linux/release.js'
-import { ATTACHMENTS, type AttachmentName } from '../linux/requirements.js'
-import { whyRefused } from './lacks.js'
+import { ATTACHMENTS, type Requirement } from '../linux/requirements.js'
+import { lacksOf, readHost, type Host } from './lacks.js'
+import { withRequirement } from './refusal.js'
 
 /** What is attached to, as far as errors differ. */
 export type NetworkPlaceKind = keyof typeof PLACES
@@ -17,9 +16,8 @@ export interface NetworkPlace {
 }
 
 interface PlaceFacts {
-  /** The Linux version that brought it, and the options that switch it on. */
-  readonly since: string
-  readonly config: string
+  readonly requirement: Requirement
+  /** By errno: what is wrong with the place, where the requirement is met. */
   readonly hints: Readonly<Record<string, string>>
 }
 
@@ -34,8 +32,7 @@ const ORDER_HINTS = {
 /** Sources: kernel/bpf/{syscall,tcx,mprog,cgroup,net_namespace}.c, net/core/dev.c, net/netfilter/nf_bpf_link.c, net/core/sock_map.c of Linux 6.18. */
 const PLACES = {
   xdp: {
-    since: '5.9',
-    config: 'CONFIG_NET',
+    requirement: { ...ATTACHMENTS.xdp, since: '5.9' },
     hints: {
       EBUSY: "A program is attached to the interface's XDP hook already: update its link, or detach it first",
       EEXIST: 'A program is attached already, or XDP runs there in another mode: native and generic exclude each other',
@@ -44,10 +41,9 @@ const PLACES = {
       ERANGE: "The interface's MTU is too large for native XDP: lower it, or use SEC(\"xdp.frags\")",
     },
   },
-  tcx: { since: '6.6', config: 'CONFIG_NET_XGRESS', hints: ORDER_HINTS },
+  tcx: { requirement: ATTACHMENTS.tcx, hints: ORDER_HINTS },
   netkit: {
-    since: '6.7',
-    config: 'CONFIG_NETKIT',
+    requirement: ATTACHMENTS.netkit,
     hints: {
       ...ORDER_HINTS,
       ENXIO: 'The interface is no netkit device: ip link add … type netkit',
@@ -55,8 +51,7 @@ const PLACES = {
     },
   },
   clsact: {
-    since: '4.5',
-    config: 'CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF',
+    requirement: ATTACHMENTS.tc,
     hints: {
       EEXIST: 'A filter with that handle and priority is there already: replace it, or choose others',
       EINVAL: 'To replace a filter, give both its handle and its priority',
@@ -65,8 +60,7 @@ const PLACES = {
     },
   },
   cgroup: {
-    since: '5.7',
-    config: 'CONFIG_CGROUP_BPF',
+    requirement: { ...ATTACHMENTS.cgroup, since: '5.7' },
     hints: {
       ...ORDER_HINTS,
       EPERM: 'A cgroup above, or this one, has a program that was attached exclusively, or in another mode than this one',
@@ -74,10 +68,9 @@ const PLACES = {
       EINVAL: "The program's type has no such hook, or cgroup2 doesn't know the cgroup",
     },
   },
-  lsm_cgroup: { since: '6.0', config: 'CONFIG_BPF_LSM and CONFIG_CGROUP_BPF', hints: {} },
+  lsm_cgroup: { requirement: ATTACHMENTS.lsmCgroup, hints: {} },
   netns: {
-    since: '5.9',
-    config: 'CONFIG_NET',
+    requirement: ATTACHMENTS.netns,
     hints: {
       EEXIST: 'The namespace has a program that was attached without a link',
       EINVAL: 'It is no network namespace',
@@ -85,8 +78,7 @@ const PLACES = {
     },
   },
   netfilter: {
-    since: '6.4',
-    config: 'CONFIG_NETFILTER_BPF_LINK',
+    requirement: ATTACHMENTS.netfilter,
     hints: {
       EBUSY: 'A program, or another user of netfilter, has this priority at this hook already: choose another one',
       EAFNOSUPPORT: 'NFPROTO_IPV4 and NFPROTO_IPV6 are what programs are attached to',
@@ -95,23 +87,20 @@ const PLACES = {
     },
   },
   sockmap: {
-    since: '4.14',
-    config: 'CONFIG_BPF_STREAM_PARSER',
+    requirement: ATTACHMENTS.sockmap,
     hints: {
       EBUSY: 'A program is attached to the map in this way already; sk_skb/verdict and sk_skb/stream_verdict exclude each other',
       EOPNOTSUPP: 'The program has no place in maps of this type',
     },
   },
   'sockmap.link': {
-    since: '6.10',
-    config: 'CONFIG_BPF_STREAM_PARSER',
+    requirement: { ...ATTACHMENTS.sockmap, since: '6.10' },
     hints: {
       EBUSY: 'A program is attached to the map in this way already; sk_skb/verdict and sk_skb/stream_verdict exclude each other',
     },
   },
   socket: {
-    since: '3.19',
-    config: 'CONFIG_NET',
+    requirement: ATTACHMENTS.socket,
     hints: {
       ENOTSOCK: 'The descriptor is no socket',
       EBADF: 'The descriptor is closed, or was never open',
@@ -121,8 +110,7 @@ const PLACES = {
     },
   },
   lwt: {
-    since: '4.10',
-    config: 'CONFIG_LWTUNNEL and CONFIG_LWTUNNEL_BPF',
+    requirement: ATTACHMENTS.lwt,
     hints: {
       EEXIST: 'There is a route to that destination in the table already',
       ENETUNREACH: "The gateway can't be reached by the interface",
@@ -132,24 +120,9 @@ const PLACES = {
   },
 } as const satisfies Readonly<Record<string, PlaceFacts>>
 
-/** Rows of the table of requirements. */
-const ATTACHMENT_OF: Readonly<Record<NetworkPlaceKind, AttachmentName>> = {
-  xdp: 'xdp',
-  tcx: 'tcx',
-  netkit: 'netkit',
-  clsact: 'tc',
-  cgroup: 'cgroup',
-  lsm_cgroup: 'lsmCgroup',
-  netns: 'netns',
-  netfilter: 'netfilter',
-  sockmap: 'sockmap',
-  'sockmap.link': 'sockmap',
-  socket: 'socket',
-  lwt: 'lwt',
-}
-
 /** Errnos with which Linux answers what it doesn't know. */
 const UNKNOWN_TO_LINUX: ReadonlySet<string> = new Set(['EINVAL', 'EOPNOTSUPP', 'ENOTSUPP', 'E2BIG', 'EBADF'])
+const DENIED: ReadonlySet<string> = new Set(['EPERM', 'EACCES'])
 
 /**
  * A refused attach as it is told: names program, place and reason. An error of another kind is given back as it is.
@@ -160,28 +133,23 @@ export function explainNetworkFailure(
   error: unknown,
   { name, section }: ProgramInfo,
   { kind, target }: NetworkPlace,
-  linux: string = release(),
+  host: Host = readHost(),
 ): unknown {
   if (!(error instanceof BpfError) || error.errno === undefined || error.call === undefined) return error
-  const { since, config, hints }: PlaceFacts = PLACES[kind]
+  const { requirement, hints }: PlaceFacts = PLACES[kind]
   const { errno, call } = error
   const code = errnoName(errno)
+  const hint = [error.hint, hints[code]].filter((part) => part !== undefined).join('. ')
   const what = `program '${name}' of SEC("${section}") cannot be attached to ${target}`
-  if (UNKNOWN_TO_LINUX.has(code) && isOlderThan(linux, since)) {
-    return new BpfError('UNSUPPORTED', `UNSUPPORTED: ${what}: this is Linux ${linux}`, {
-      errno,
-      call,
-      hint: `It takes Linux ${since}, with ${config}`,
-    })
-  }
-  const refused =
-    code === 'EPERM' || code === 'EACCES' ? whyRefused(target, ATTACHMENTS[ATTACHMENT_OF[kind]], code) : undefined
-  const advice = hints[code] ?? refused ?? (UNKNOWN_TO_LINUX.has(code) ? `Is this kernel built with ${config}?` : undefined)
-  const hint = [error.hint, advice].filter((part) => part !== undefined).join('. ')
-  return new BpfError(code, `${what}: ${call} failed: ${errnoText(errno)} (${code})`, {
+  const failure = new BpfError(code, `${what}: ${call} failed: ${errnoText(errno)} (${code})`, {
     errno,
     call,
     cause: error,
     ...(hint !== '' && { hint }),
   })
+  const { capabilities, options, version } = lacksOf(requirement, host)
+  const isLacking = DENIED.has(code)
+    ? capabilities.length > 0
+    : UNKNOWN_TO_LINUX.has(code) && (version !== undefined || options.length > 0)
+  return isLacking || hint === '' ? withRequirement(failure, kind, requirement, host) : failure
 }

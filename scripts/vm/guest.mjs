@@ -6,7 +6,8 @@
  * Arguments go to vitest.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs'
+import { release } from 'node:os'
 import { join } from 'node:path'
 import { root } from '../setup/project.mjs'
 
@@ -52,6 +53,16 @@ function kernelComplaints() {
   return log.split('\n').filter((line) => COMPLAINT.test(line))
 }
 
+/** Debian's kernels don't tell their configuration, but a file beside them does, which is looked for in /boot. */
+function provideConfiguration() {
+  const name = `config-${release()}`
+  const machines = join(root, '..')
+  const files = readdirSync(machines).map((folder) => join(machines, folder, 'boot', name))
+  const file = files.find((path) => existsSync(path))
+  if (file !== undefined) copyFileSync(file, join('/boot', name))
+}
+
+provideConfiguration()
 const code = await runVitest(process.argv.slice(2))
 appendFileSync(RESULTS, `${JSON.stringify({ ...countTests(), complaints: kernelComplaints() })}\n`)
 process.exitCode = code

@@ -152,7 +152,7 @@ describeSince('5.14')('introspection of attachments', () => {
   it('tells what the perf events of a process run', () => {
     using programs = loadOnly('tracing', 'on_uprobe')
     const { id } = programs.program('on_uprobe')
-    using link = programs.program('on_uprobe').attachUprobe(probeTarget(), { function: 'traced_0', mode: 'perf' })
+    using link = programs.program('on_uprobe').attachUprobe(probeTarget(), { function: 'traced_0' })
     const found = kernel.taskFiles(process.pid).filter(({ programId }) => programId === id)
     expect(found).toMatchObject([{ pid: process.pid, kind: 'uprobe', name: probeTarget() }])
     link.close()

@@ -116,7 +116,7 @@ describeWith({ since: '5.10', machine: true })('freplace', () => {
   })
 })
 
-describeWith({ since: '5.8', machine: true })('fmod_ret', () => {
+describeWith({ since: '6.2', machine: true })('fmod_ret', () => {
   it("takes the function's place", () => {
     using object = loadTracing('on_modify_return')
     const program = object.program('on_modify_return')

@@ -20,6 +20,7 @@ function load(name, ...programs) {
   const spec = open(objectPath(`test/${name}`), { kernel: 'native' })
   for (const [program, settings] of Object.entries(spec.programs)) settings.autoload = programs.includes(program)
   for (const program of programs) if (!spec.programs[program].autoload) throw new Error(`no ${program}`)
+  if (name === 'tracing') spec.rodata.target_tgid = process.pid
   return spec.load()
 }
 
@@ -51,7 +52,7 @@ const SCENARIOS = {
       const probe = traced
         .program('on_uprobe_multi')
         .attachUprobeMulti('libc', { functions: ['umask'], pid: process.pid })
-      process.umask()
+      process.umask(process.umask())
       const runs = Number(traced.bss.runs)
       probe.close()
       traced.close()

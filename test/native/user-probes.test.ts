@@ -1,16 +1,17 @@
 /** What of user probes and USDT goes beyond the contract of attachments: offsets, processes, suggestions. */
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { open } from '../../lib/open.js'
 import type { BpfObject } from '../../lib/index.js'
 import { resolveBinary, withBinary } from '../../lib/native/binaries.js'
+import { nativeKernel } from '../../lib/native/kernel.js'
 import { loadTracing } from '../support/attachments.js'
 import { code } from '../support/errors.js'
-import { describeWith } from '../support/kernel-needs.js'
+import { describeWith, missingHere } from '../support/kernel-needs.js'
 import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
 import { patience } from '../support/patience.js'
 import { probeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
-import { describeSince, linuxIsAtLeast } from '../support/require-kernel.js'
+import { describeSince, linuxIsAtLeast, nativeIsAllowed } from '../support/require-kernel.js'
 
 let target: TargetProcess
 let other: TargetProcess
@@ -96,7 +97,16 @@ describeSince('6.6')('uprobe.multi', () => {
   })
 })
 
-describeSince('5.15')('USDT probes', () => {
+/** The object is compiled with the headers of Debian 12. */
+const isOldLibbpf = nativeIsAllowed() && nativeKernel().facts.runsWith.minor < 7
+
+describeSince('5.15')('USDT programs of an older header', () => {
+  it.skipIf(isOldLibbpf)('are refused, as they would see wrong arguments', () => {
+    expect(() => open(objectPath('test/usdt'), { kernel: 'native' })).toThrow(/usdt\.bpf\.h of libbpf before 1\.7/)
+  })
+})
+
+describe.skipIf(!isOldLibbpf || missingHere({ since: '5.15', config: ['UPROBES'] }) !== undefined)('USDT probes', () => {
   it('fire with argument and cookie, of one process', async () => {
     await using traced = await startTarget()
     await using another = await startTarget()

@@ -140,11 +140,11 @@ export const ATTACHMENTS: readonly Attachment[] = [
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
   {
-    name: 'fmod_ret', program: 'on_modify_return', needs: { since: '5.8', machine: true }, ...TRAMPOLINE, runs: 1, value: 1n, fire: testRun,
+    name: 'fmod_ret', program: 'on_hook', needs: { since: '5.8', machine: true }, ...TRAMPOLINE, runs: 1, fire: openFile,
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
   {
-    name: 'sleepable fentry', program: 'on_sleepable_entry', needs: { since: '6.1', machine: true }, ...TRAMPOLINE, runs: 1, value: 1n, fire: testRun,
+    name: 'sleepable fentry', program: 'on_sleepable_entry', needs: { since: '6.2', machine: true }, ...TRAMPOLINE, runs: 1, value: 1n, fire: testRun,
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
   {
