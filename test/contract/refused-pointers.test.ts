@@ -153,9 +153,11 @@ describeContract(
       expect(run({ ctx: new Uint8Array(65_536) })).toBe('EINVAL')
     })
 
-    it('is bytes', () => {
+    it('is bytes, or what the parameter of the program says', () => {
       expect(run({ ctx: 'hello' })).toBe('BAD_VALUE')
-      expect(run({ ctx: [1, 2, 3] })).toBe('BAD_VALUE')
+      expect(run({ ctx: { a: 1 } })).toBe('BAD_VALUE')
+      expect(run({ ctx: [1, 'x'] })).toBe('BAD_VALUE')
+      expect(run({ ctx: [1, 2n] })).toBeUndefined()
       expect(run({ ctx: new Uint8Array(16), repeat: 'x' })).toBe('BAD_VALUE')
     })
 

@@ -41,6 +41,9 @@ export interface PreparedProgram {
   readonly maps: ReadonlySet<LoadedMap>
   /** Bytes of the context that it accesses: no run and no tracepoint may have less. */
   readonly contextSize: number
+  /** Instructions as they run, sub-programs behind the program's own. */
+  readonly code: Uint8Array
+  readonly license: string
 }
 
 /** Program types whose pointers into the kernel are known by BTF: a load through a bad one gives 0. */
@@ -72,6 +75,8 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
     : verify({ name, code, functions, lines }, type, { context, program, reached, maps })
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
+    code,
+    license: file.license,
     engine: createEngine({ name, code, functions, lines, faultingLoadsReadZero }, environment),
     environment,
     maps,
