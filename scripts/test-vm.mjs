@@ -67,7 +67,10 @@ async function runVirtually({ emulator, checkout }, kernel, tests, { timeoutMs }
     ...tests,
   ]
   const { code, results } = await runInMachine(emulator, kernel, command, { timeoutMs, signal })
-  if (code === undefined) console.log('the machine ended without a result: it panicked, or was too slow')
+  if (code === undefined) {
+    const why = signal.aborted ? 'it was interrupted' : 'it panicked, or was too slow'
+    console.log(`the machine ended without a result: ${why}`)
+  }
   const { files, complaints } =
     results.length === 0 ? { files: condense(), complaints: [] } : JSON.parse(results.at(-1))
   return { code, files, complaints }

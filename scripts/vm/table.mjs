@@ -77,7 +77,7 @@ function attachTable(runs) {
 const matching = (tests, patterns) => tests.filter(({ name }) => patterns.some((one) => one.test(name)))
 
 /** What the tests of an attach type say of it on a kernel. */
-function cell(tests) {
+export function cell(tests) {
   const numbers = { passed: 0, failed: 0, skipped: 0 }
   for (const { state } of tests) numbers[state]++
   if (tests.length === 0) return 'no test'

@@ -73,11 +73,12 @@ const inWorker = {
 }
 
 async function workers(scenario, end) {
-  for (let i = 0; i < 20; i++) {
+  const count = Number(process.argv[3])
+  for (let i = 0; i < count; i++) {
     const worker = new Worker(new URL(import.meta.url), { workerData: scenario })
     await new Promise((resolve) => end(worker, resolve))
   }
-  console.log('20 workers ended')
+  console.log(`${count} workers ended`)
 }
 
 const scenarios = {

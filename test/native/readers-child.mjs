@@ -11,8 +11,9 @@ import { attachOnExec, held, load, streams, u64 } from './streams.mjs'
 
 const scenarios = {
   async terminate() {
+    const count = Number(process.argv[3])
     let attached = 0
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < count; i++) {
       const worker = new Worker(new URL(import.meta.url))
       await new Promise((resolve) =>
         worker.on('exit', resolve).on('message', (links) => {
@@ -23,7 +24,7 @@ const scenarios = {
     }
     await sleep(10)
     const left = ['map_id', 'prog_id', 'link_id'].flatMap((kind) => held(kind))
-    console.log(`20 workers ended, ${attached} links were attached, ${left.length} maps, programs and links are left`)
+    console.log(`${count} workers ended, ${attached} links were attached, ${left.length} maps, programs and links are left`)
   },
   exit() {
     streams((batches) => batches === 10 && process.exit(7))
