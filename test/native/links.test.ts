@@ -9,7 +9,7 @@ import { ATTACHMENTS, COOKIE, loadTracing, pass, type Attachment, type Scene } f
 import { code } from '../support/errors.js'
 import { describeWith } from '../support/kernel-needs.js'
 import { patience } from '../support/patience.js'
-import { probeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
+import { probeTarget, removeProbeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
 import { describeNative, linuxIsAtLeast } from '../support/require-kernel.js'
 
 /** A BPF file system that nobody else sees, reached through the process that mounted it. */
@@ -29,6 +29,7 @@ describeNative('attachments', () => {
   afterAll(async () => {
     holder.kill()
     await target[Symbol.asyncDispose]()
+    removeProbeTarget()
   })
 
   for (const attachment of ATTACHMENTS) {
