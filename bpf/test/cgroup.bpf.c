@@ -9,7 +9,8 @@ u32 order[16];
 u32 ran;
 
 static __always_inline void note(u32 number) {
-  u32 slot = __sync_fetch_and_add(&ran, 1);
+  /* Atomic with a result would take Linux 5.12; the tests make one packet at a time. */
+  u32 slot = ran++;
   if (slot < 16) order[slot] = number;
 }
 

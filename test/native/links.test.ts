@@ -8,7 +8,7 @@ import { linkById, linkFromFd, openPinnedLink } from '../../lib/open-link.js'
 import { ATTACHMENTS, COOKIE, loadTracing, pass, type Attachment, type Scene } from '../support/attachments.js'
 import { code } from '../support/errors.js'
 import { patience } from '../support/patience.js'
-import { probeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
+import { probeTarget, removeProbeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
 import { describeNative, linuxIsAtLeast, requires } from '../support/require-kernel.js'
 
 /** A BPF file system that nobody else sees, reached through the process that mounted it. */
@@ -28,6 +28,7 @@ describeNative('attachments', () => {
   afterAll(async () => {
     holder.kill()
     await target[Symbol.asyncDispose]()
+    removeProbeTarget()
   })
 
   for (const attachment of ATTACHMENTS) {

@@ -10,8 +10,10 @@ import { missingHere } from '../support/kernel-needs.js'
 import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
 import { patience } from '../support/patience.js'
-import { probeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
+import { probeTarget, removeProbeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
 import { describeSince, linuxIsAtLeast, nativeIsAllowed, requires } from '../support/require-kernel.js'
+
+afterAll(removeProbeTarget)
 
 let target: TargetProcess
 let other: TargetProcess

@@ -1,9 +1,9 @@
 /** A process to set user probes in, compiled when it is first wanted. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -12,10 +12,17 @@ let compiled: string | undefined
 /** Path of the executable. */
 export function probeTarget(): string {
   if (compiled !== undefined) return compiled
-  const path = join(mkdtempSync(join(tmpdir(), 'probe-target-')), 'probe-target')
+  const folder = mkdtempSync(join(tmpdir(), 'probe-target-'))
+  const path = join(folder, 'probe-target')
   const source = fileURLToPath(new URL('../native/probe-target.c', import.meta.url))
   execFileSync(process.env['CC'] ?? 'cc', ['-O1', '-o', path, source])
   return (compiled = path)
+}
+
+/** For a file's `afterAll()`: removes the executable. */
+export function removeProbeTarget(): void {
+  if (compiled !== undefined) rmSync(dirname(compiled), { recursive: true })
+  compiled = undefined
 }
 
 export interface TargetProcess extends AsyncDisposable {
