@@ -56,9 +56,13 @@ class IdMap {
     return true
   }
 
-  /** An older number without an id isn't known to be equal to another: no id of the newer one breaks that. */
-  matchesScalar(older: number, newer: number): boolean {
-    return older === 0 || this.matches(older, newer === 0 ? ++this.temporary : newer)
+  /**
+   * An older number without an id isn't known to be equal to another, which no id of the newer one breaks. In loops, which are compared both ways,
+   * it is equal to itself only.
+   */
+  matchesScalar(older: number, newer: number, inLoop: boolean): boolean {
+    if (older === 0 && !inLoop) return true
+    return this.matches(older === 0 ? ++this.temporary : older, newer === 0 ? ++this.temporary : newer)
   }
 }
 
@@ -115,7 +119,7 @@ function registersEqual(older: Register, newer: Register, compare: number, preci
       if (!precise && compare === COMPARE.COVERED) return true
       if (older.addedConst !== newer.addedConst) return false
       if (older.addedConst && older.offset !== newer.offset) return false
-      return ids.matchesScalar(older.id, newer.id) && covers(older, newer)
+      return ids.matchesScalar(older.id, newer.id, compare === COMPARE.WITHIN) && covers(older, newer)
     case KIND.MAP_VALUE:
     case KIND.MAP_KEY:
     case KIND.MEM:

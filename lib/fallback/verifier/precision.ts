@@ -243,6 +243,8 @@ function stepBack(env: Verification, insn: number, after: number, entry: History
   const { code } = env
   const opcode = code.opcodeAt(insn)
   const klass = opcode & 7
+  // The second half of a 64-bit immediate load.
+  if (opcode === 0) return
   followLinked(entry)
   switch (klass) {
     case CLASS.ALU:
