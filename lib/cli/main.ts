@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { BpfError } from '../errors.js'
 import { inspectCommand } from './inspect.js'
+import { verifyCommand } from './verify.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string
@@ -14,6 +15,7 @@ const program = new Command('libbpf-node')
   .version(version)
   .showHelpAfterError()
   .addCommand(inspectCommand())
+  .addCommand(verifyCommand())
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

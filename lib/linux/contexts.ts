@@ -59,6 +59,11 @@ function words(start: number, count: number, rule: Rule = {}): ContextField[] {
   return Array.from({ length: count }, (_unused, i) => field(start + 4 * i, 4, rule))
 }
 
+/** A field of 4 bytes of which the first ones may be read alone, but no others. */
+function parts(start: number, rule: Rule = {}): ContextField[] {
+  return [1, 2, 4].map((size) => field(start, size, { ...rule, read: size }))
+}
+
 const FIXED: Rule = { read: 4 }
 const LONG: Rule = { read: 8 }
 const PACKET: Rule = { read: 4, value: 'packet' }
@@ -158,9 +163,20 @@ function skb({ writable = [], data = false, meta = false, hidden = [] }: SkbView
   return fields
 }
 
-const ADDRESSES = ['family', 'remote_ip4', 'local_ip4', 'remote_ip6', 'local_ip6', 'remote_port', 'local_port'] as const
+const ADDRESSES = [
+  'family',
+  'remote_ip4',
+  'local_ip4',
+  'remote_ip6',
+  'local_ip6',
+  'remote_port',
+  'local_port',
+] as const
 
-const SOCKET_FILTER = skb({ writable: ['cb'], hidden: ['tc_classid', 'tstamp', 'wire_len', 'hwtstamp'] })
+const SOCKET_FILTER = skb({
+  writable: ['cb'],
+  hidden: ['tc_classid', 'tstamp', 'wire_len', 'hwtstamp', ...ADDRESSES],
+})
 const SCHED = skb({
   writable: ['mark', 'tc_index', 'priority', 'tc_classid', 'cb', 'tstamp', 'queue_mapping'],
   data: true,
@@ -175,12 +191,12 @@ const CGROUP_SKB = skb({
 const LWT = skb({
   writable: ['mark', 'priority', 'cb'],
   data: true,
-  hidden: ['tc_classid', 'tstamp', 'wire_len', 'hwtstamp'],
+  hidden: ['tc_classid', 'tstamp', 'wire_len', 'hwtstamp', ...ADDRESSES],
 })
 const SK_SKB = skb({
   writable: ['tc_index', 'priority'],
   data: true,
-  hidden: ['tc_classid', 'tstamp', 'wire_len', 'hwtstamp'],
+  hidden: ['mark', 'tc_classid', 'tstamp', 'wire_len', 'hwtstamp'],
 })
 const FLOW_DISSECTOR: Context = [
   field(76, 4, PACKET),
@@ -207,7 +223,7 @@ const SK_REUSEPORT: Context = [
   field(0, 8, LONG_PACKET),
   field(8, 8, LONG_PACKET_END),
   field(16, 4),
-  field(20, 4, FIXED),
+  field(20, 4, { read: 6 }),
   ...words(24, 2),
   field(32, 4, FIXED),
   field(40, 8, { read: 8, value: 'socket' }),
@@ -218,21 +234,21 @@ const SK_REUSEPORT: Context = [
 function sock(rules: Readonly<Record<number, Rule>>): Context {
   return [
     field(0, 4, { read: 4, ...rules[0] }),
-    field(4, 4),
-    field(8, 4, rules[8]),
-    field(12, 4, rules[12]),
+    ...parts(4),
+    ...parts(8),
+    ...parts(12),
     field(16, 4, { read: 4, ...rules[16] }),
     field(20, 4, { read: 4, ...rules[20] }),
     field(24, 4, rules[24]),
     ...words(28, 4, rules[28]),
-    field(44, 4, rules[44]),
+    ...parts(44, rules[44]),
     // The port has two bytes; four may be read from there for the sake of old programs.
     field(48, 2, { read: 3 }),
     field(48, 4, { read: 4 }),
     field(52, 4),
     ...words(56, 4),
-    field(72, 4),
-    field(76, 4),
+    ...parts(72),
+    ...parts(76),
   ]
 }
 
@@ -292,7 +308,7 @@ const SOCK_OPS: Context = [
   field(192, 8, LONG_PACKET),
   field(200, 8, LONG_PACKET_END),
   field(208, 4, FIXED),
-  field(212, 4),
+  ...parts(212),
   field(216, 8, LONG),
 ]
 
@@ -319,13 +335,14 @@ const SK_LOOKUP: Context = [
 const DEVICE: Context = [field(0, 4), ...words(4, 2, FIXED)]
 const SYSCTL: Context = [field(0, 4), field(4, 4, { write: 4 })]
 /** struct pt_regs, x86-64. */
-const REGISTERS: Context = [field(0, 168, { read: ANY, write: ANY })]
+const REGISTERS: Context = [field(0, 168, { read: ANY })]
 const LONG_REGISTERS: Context = Array.from({ length: 21 }, (_unused, i) => field(8 * i, 8, LONG))
 const PERF_EVENT: Context = [...LONG_REGISTERS, field(168, 8, { read: ANY }), field(176, 8, { read: ANY })]
 const TRACEPOINT: Context = [field(8, 8192 - 8, { read: ANY })]
 const RAW_TRACEPOINT: Context = [field(0, 96, { read: ANY })]
 const RAW_TRACEPOINT_WRITABLE: Context = [
   field(0, 8, { read: 8, value: 'tp_buffer' }),
+  field(1, 7),
   field(8, 88, { read: ANY }),
 ]
 const SYSCALL: Context = [field(0, 0xffff, { read: ANY, write: ANY })]

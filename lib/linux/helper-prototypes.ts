@@ -96,7 +96,7 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [14, ''],
   [15, ''],
   [16, 'umem size'],
-  [17, 'ctx'],
+  [17, ''],
   [18, 'ctx any any', 'int', C],
   [19, 'ctx', 'int', C],
   [20, 'ctx umem size any'],
@@ -163,8 +163,8 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [81, 'map any', 'map_value'],
   [82, 'ctx map key any'],
   [83, 'ctx any'],
-  [84, 'ctx mem size any any', 'socket?', P],
-  [85, 'ctx mem size any any', 'socket?', P],
+  [84, 'ctx mem size0 any any', 'socket?', P],
+  [85, 'ctx mem size0 any any', 'socket?', P],
   [86, 'btf_sock'],
   [87, 'map value any', 'int', P],
   [88, 'map uvalue'],
@@ -178,7 +178,7 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [96, 'sock_common', 'tcp_sock?'],
   [97, 'ctx'],
   [98, 'sock_common', 'socket?'],
-  [99, 'ctx mem size any any', 'sock_common?', P],
+  [99, 'ctx mem size0 any any', 'sock_common?', P],
   [100, 'btf_sock mem size mem size', 'int', P],
   [101, 'ctx umem size any'],
   [102, 'ctx umem size'],
@@ -255,7 +255,7 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [173, 'ctx'],
   [174, 'ctx'],
   [175, 'btf:task_struct', 'btf:pt_regs'],
-  [176, 'umem size0 any'],
+  [176, 'umem size0'],
   [177, 'mem size mem? size0'],
   [178, 'btf_sock', 'btf:unix_sock'],
   [179, 'mem size0 any ufixed:8'],
@@ -275,7 +275,7 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [193, 'btf:file umem size'],
   [194, 'btf:kptr btf:kptr', 'btf:kptr'],
   [195, 'map key any', 'map_value?', P],
-  [196, 'btf_sock', 'btf:mptcp_sock'],
+  [196, 'sock_common', 'btf:mptcp_sock'],
   [197, 'wmem size0 any udynptr:local'],
   [198, 'map any any udynptr:ringbuf'],
   [199, 'dynptr:ringbuf any', 'void'],
@@ -313,12 +313,13 @@ function indexed(): readonly (HelperPrototype | undefined)[] {
 
 /** Helpers that are others in some program types: they take what stands for a socket there. */
 const VARIANTS: readonly (readonly [id: number, programTypes: readonly number[], args: string])[] = [
-  [17, [9, 13, 15, 18, 23, 25], ''], // get_cgroup_classid: of the task
-  [46, [21, 26, 29], 'btf_sock'], // get_socket_cookie
+  [17, [3, 4, 10, 11, 12, 19], 'ctx'], // get_cgroup_classid: of the packet, else of the task
+  [46, [21, 26, 29, 31], 'btf_sock'], // get_socket_cookie
   [49, [25, 26, 27, 29], 'btf_sock any any mem size'], // setsockopt
   [57, [25, 26, 27, 29], 'btf_sock any any umem size'], // getsockopt
   [107, [9], 'map ctx value? any'], // sk_storage_get
   [124, [30], 'ctx socket? any'], // sk_assign
+  [188, [31], 'btf:xdp_buff'], // xdp_get_buff_len
 ]
 
 const BY_TYPE: ReadonlyMap<number, HelperPrototype> = variants()
@@ -332,6 +333,23 @@ function variants(): ReadonlyMap<number, HelperPrototype> {
     for (const type of types) byType.set(id * 64 + type, variant)
   }
   return byType
+}
+
+/** Helpers that not all attach types of a program type have: those that do. */
+const ATTACH_TYPES: readonly (readonly [id: number, programType: number, attachTypes: readonly number[]])[] =
+  [
+    [49, 25, [22]], // setsockopt
+    [57, 25, [22]], // getsockopt
+    [64, 18, [10, 11]], // bind: connect
+    // get_retval, set_retval: where the program may refuse
+    [186, 18, [8, 9, 10, 11, 14, 15, 49, 50]],
+    [187, 18, [8, 9, 10, 11, 14, 15, 49, 50]],
+  ]
+
+/** Whether programs of a type that has the helper have it with an attach type too. */
+export function helperAttaches(id: number, programType: number, attachType: number): boolean {
+  const rule = ATTACH_TYPES.find(([helper, type]) => helper === id && type === programType)
+  return rule === undefined || rule[2].includes(attachType)
 }
 
 /**

@@ -22,6 +22,7 @@ import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
+import { verifyLoaded } from './verify-loaded.js'
 
 export interface LoadContext {
   readonly file: ObjectFile
@@ -66,6 +67,7 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   const { code, functions, lines } = linked
   const { name, type } = program
   verifyStructure({ name, code, functions, programType: type, license: file.license, lines })
+  verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
   const contextSize = checkPointers({
     name,
     instructions: decode(code),

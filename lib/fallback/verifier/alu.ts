@@ -6,8 +6,17 @@ import { movePointer, SYMBOLS } from './pointer-alu.js'
 import { markPrecise } from './precision.js'
 import { denied, invalid, Unmodelled } from './rejection.js'
 import { syncBounds, zeroExtend32 } from './values/bounds.js'
-import { cloneRegister, constantScalar, fitsBits, KIND, type Register, setConstant, UNKNOWN } from './values/register.js'
-import { ALU, computeScalar, signExtend, signExtend32, swapBytes } from './values/scalar-alu.js'
+import {
+  cloneRegister,
+  constantScalar,
+  fitsBits,
+  KIND,
+  type Register,
+  setConstant,
+  UNKNOWN,
+} from './values/register.js'
+import { ALU, computeScalar } from './values/scalar-alu.js'
+import { signExtend, signExtend32, swapBytes } from './values/extend.js'
 import { isConst } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
@@ -28,8 +37,9 @@ function unary(env: Verification, opcode: number, operation: number): void {
   const imm = code.immAt(insn)
   const neg = operation === ALU.NEG
   const wide = (opcode & 7) === CLASS.ALU64
-  const unused =
-    neg ? (opcode & 8) !== 0 || imm !== 0 : (imm !== 16 && imm !== 32 && imm !== 64) || (wide && (opcode & 8) !== 0)
+  const unused = neg
+    ? (opcode & 8) !== 0 || imm !== 0
+    : (imm !== 16 && imm !== 32 && imm !== 64) || (wide && (opcode & 8) !== 0)
   if (code.srcAt(insn) !== 0 || code.offset[insn] !== 0 || unused)
     invalid(neg ? 'BPF_NEG uses reserved fields' : 'BPF_END uses reserved fields')
   const register = readRegister(env, dst)
@@ -102,7 +112,13 @@ function moved32(env: Verification, source: Register, number: number, offset: nu
 }
 
 /** Sign-extends the lowest `bits`; what is less than the sign bit stays what it is. */
-function extended(env: Verification, source: Register, number: number, bits: number, wide: boolean): Register {
+function extended(
+  env: Verification,
+  source: Register,
+  number: number,
+  bits: number,
+  wide: boolean,
+): Register {
   const stays = fitsBits(source, bits - 1)
   const from = stays ? linked(env, source, number) : source
   const result = cloneRegister(from)
@@ -159,7 +175,8 @@ function compute(
     if (src >= 0) markPrecise(env, src)
     return movePointer(env, dst, register, operand, operation, wide, false)
   }
-  if (wide && (operation === ALU.AND || operation === ALU.OR)) forkOnSign(env, operation, dst, register, operand, src)
+  if (wide && (operation === ALU.AND || operation === ALU.OR))
+    forkOnSign(env, operation, dst, register, operand, src)
   const current = env.register(dst)
   const result = cloneRegister(current)
   computeScalar(result, operation, operand, wide)
@@ -194,7 +211,13 @@ function forkOnSign(
 }
 
 /** A number plus a constant stays linked to the number. */
-function linkSum(result: Register, before: Register, operation: number, operand: Register, wide: boolean): void {
+function linkSum(
+  result: Register,
+  before: Register,
+  operation: number,
+  operand: Register,
+  wide: boolean,
+): void {
   const small = operand.valueHi === 0 && operand.valueLo >= 0
   if (wide && operation === ALU.ADD && before.id !== 0 && !before.addedConst && isConst(operand) && small) {
     result.id = before.id

@@ -23,13 +23,14 @@ function loadAcquire(env: Verification, size: number): void {
   const src = code.srcAt(insn)
   const base = readRegister(env, src)
   checkWritable(code.dstAt(insn))
-  checkKind(src, base, 'loads from')
-  registers[code.dstAt(insn)] = accessMemory(env, {
+  const loaded = accessMemory(env, {
     number: src,
     offset: code.offset[insn] as number,
     size,
     write: false,
   })
+  checkKind(src, base, 'loads from')
+  registers[code.dstAt(insn)] = loaded
 }
 
 function storeRelease(env: Verification, size: number): void {
@@ -38,7 +39,6 @@ function storeRelease(env: Verification, size: number): void {
   const src = code.srcAt(insn)
   readRegister(env, src)
   const base = readRegister(env, dst)
-  checkKind(dst, base, 'stores into')
   accessMemory(env, {
     number: dst,
     offset: code.offset[insn] as number,
@@ -46,6 +46,7 @@ function storeRelease(env: Verification, size: number): void {
     write: true,
     stored: { register: src },
   })
+  checkKind(dst, base, 'stores into')
 }
 
 /** Contexts, packets and sockets have no atomic access. */
@@ -80,4 +81,3 @@ function exchange(env: Verification, size: number, imm: number, fetch: boolean):
   accessMemory(env, { number: dst, offset, size, write: true, stored: undefined })
   if (fetch) registers[taken] = loaded
 }
-

@@ -7,7 +7,7 @@ import { checkGlobalArguments } from './global-functions.js'
 import { type CallbackFrame, Frame, FRAME_POINTER, MAX_FRAMES, State } from './state.js'
 import type { Subprogram } from './subprograms.js'
 import { KIND, NOT_INIT, pointer, type Register, UNKNOWN } from './values/register.js'
-import { smaxNumber, sminNumber } from './values/scalar-alu.js'
+import { smaxNumber, sminNumber } from './values/numbers.js'
 import { S64_MAX_HI, S64_MIN_HI } from './values/wide.js'
 import type { Verification } from './verification.js'
 
@@ -36,7 +36,7 @@ export function callFunction(env: Verification): number {
   const { insn, state, code } = env
   const subprogram = subprogramAt(env, insn + 1 + code.immAt(insn))
   if (subprogram.global) {
-    if (state.activeLocks > 0) 
+    if (state.activeLocks > 0)
       invalid('use static function instead', 'global function calls are not allowed while holding a lock,')
     checkGlobalArguments(env, subprogram)
     if (subprogram.mightSleep && !state.sleepable)

@@ -35,7 +35,7 @@ export function checkControlFlow(code: Code, subprograms: readonly Subprogram[])
     slot++
   }
   // Functions that are verified on their own start anew.
-  for (const { start, global } of subprograms) if (global) marks.jumpPoint[start] = 1
+  for (const subprogram of subprograms) if (subprogram.global) marks.jumpPoint[subprogram.start] = 1
   return marks
 }
 

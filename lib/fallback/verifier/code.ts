@@ -3,7 +3,13 @@ import type { Instruction } from '../../isa/instruction.js'
 import { CLASS, OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
 
 /** Helpers by the callbacks that they run: at once, maybe several times, or later on their own. */
-const HELPER = { TIMER_SET_CALLBACK: 170, FOR_EACH_MAP_ELEM: 164, FIND_VMA: 180, LOOP: 181, USER_RINGBUF_DRAIN: 209 } as const
+const HELPER = {
+  TIMER_SET_CALLBACK: 170,
+  FOR_EACH_MAP_ELEM: 164,
+  FIND_VMA: 180,
+  LOOP: 181,
+  USER_RINGBUF_DRAIN: 209,
+} as const
 const SYNC_CALLBACKS: ReadonlySet<number> = new Set([
   HELPER.FOR_EACH_MAP_ELEM,
   HELPER.FIND_VMA,

@@ -12,7 +12,13 @@ export type DynptrType = 'local' | 'ringbuf'
  *
  * @param refId of the record, if it must be submitted or discarded
  */
-export function placeDynptr(env: Verification, frame: Frame, index: number, type: DynptrType, refId: number): void {
+export function placeDynptr(
+  env: Verification,
+  frame: Frame,
+  index: number,
+  type: DynptrType,
+  refId: number,
+): void {
   const id = env.newId()
   const part = (first: boolean): StackSlot => {
     const register = cloneRegister(NOT_INIT)
@@ -31,7 +37,8 @@ export function placeDynptr(env: Verification, frame: Frame, index: number, type
 export function dynptrAt(frame: Frame, index: number): Register | undefined {
   const slot = frame.stack[index]
   const above = frame.stack[index - 1]
-  if (slot === undefined || above === undefined || !isDynptrSlot(slot) || !isDynptrSlot(above)) return undefined
+  if (slot === undefined || above === undefined || !isDynptrSlot(slot) || !isDynptrSlot(above))
+    return undefined
   return slot.spilled.first ? slot.spilled : undefined
 }
 

@@ -30,7 +30,10 @@ export function checkEncodings(code: Code, program: VerifierProgram): void {
       checkMapForProgram(program, reference.map)
       maps.add(reference.map)
       if (maps.size > MAX_MAPS)
-        throw new Rejection(E2BIG, `The total number of maps per program has reached the limit of ${MAX_MAPS}`)
+        throw new Rejection(
+          E2BIG,
+          `The total number of maps per program has reached the limit of ${MAX_MAPS}`,
+        )
     }
     slot++
   }
@@ -62,7 +65,8 @@ function checkWide(code: Code, program: VerifierProgram, slot: number): void {
       invalid('unrecognized bpf_ld_imm64 insn')
   }
   const reference = program.mapReferences.get(slot)
-  if (reference === undefined) throw new Rejection(EINVAL, `fd ${code.imm[slot]} is not pointing to valid bpf_map`)
+  if (reference === undefined)
+    throw new Rejection(EINVAL, `fd ${code.imm[slot]} is not pointing to valid bpf_map`)
   const { map, valueOffset } = reference
   if (valueOffset === undefined) return
   if (map.type === BPF_MAP_TYPE.ARENA) throw new Unmodelled('arena')
@@ -71,4 +75,3 @@ function checkWide(code: Code, program: VerifierProgram, slot: number): void {
   if (map.maxEntries !== 1 || valueOffset >>> 0 >= map.valueSize)
     invalid(`invalid access to map value pointer, value_size=${map.valueSize} off=${valueOffset >>> 0}`)
 }
-

@@ -56,13 +56,9 @@ class IdMap {
     return true
   }
 
-  /**
-   * An older number without an id isn't known to be equal to another, which no id of the newer one breaks. In loops, which are compared both ways,
-   * it is equal to itself only.
-   */
-  matchesScalar(older: number, newer: number, inLoop: boolean): boolean {
-    if (older === 0 && !inLoop) return true
-    return this.matches(older === 0 ? ++this.temporary : older, newer === 0 ? ++this.temporary : newer)
+  /** An older number without an id isn't known to be equal to another: no id of the newer one breaks that. */
+  matchesScalar(older: number, newer: number): boolean {
+    return older === 0 || this.matches(older, newer === 0 ? ++this.temporary : newer)
   }
 }
 
@@ -86,7 +82,8 @@ export function statesEqual(env: Verification, older: State, newer: State, compa
 }
 
 function referencesEqual(older: State, newer: State): boolean {
-  if (older.references.length !== newer.references.length || older.activeLocks !== newer.activeLocks) return false
+  if (older.references.length !== newer.references.length || older.activeLocks !== newer.activeLocks)
+    return false
   return older.references.every((reference, i) => {
     const other = newer.references[i]
     return (
@@ -119,7 +116,7 @@ function registersEqual(older: Register, newer: Register, compare: number, preci
       if (!precise && compare === COMPARE.COVERED) return true
       if (older.addedConst !== newer.addedConst) return false
       if (older.addedConst && older.offset !== newer.offset) return false
-      return ids.matchesScalar(older.id, newer.id, compare === COMPARE.WITHIN) && covers(older, newer)
+      return ids.matchesScalar(older.id, newer.id) && covers(older, newer)
     case KIND.MAP_VALUE:
     case KIND.MAP_KEY:
     case KIND.MEM:
@@ -134,7 +131,8 @@ function registersEqual(older: Register, newer: Register, compare: number, preci
       )
     case KIND.PACKET:
     case KIND.PACKET_META:
-      if (older.range < 0 || newer.range < 0 ? older.range !== newer.range : older.range > newer.range) return false
+      if (older.range < 0 || newer.range < 0 ? older.range !== newer.range : older.range > newer.range)
+        return false
       return older.offset === newer.offset && ids.matches(older.id, newer.id) && covers(older, newer)
     default:
       return exactlyEqual(older, newer)

@@ -52,7 +52,9 @@ function returnRange(type: number, attachType: number): Range | undefined {
     case P.CGROUP_SKB:
       return attachType === A.CGROUP_INET_EGRESS ? WIDE_VERDICT : VERDICT
     case P.KPROBE:
-      return attachType === A.TRACE_KPROBE_SESSION || attachType === A.TRACE_UPROBE_SESSION ? VERDICT : undefined
+      return attachType === A.TRACE_KPROBE_SESSION || attachType === A.TRACE_UPROBE_SESSION
+        ? VERDICT
+        : undefined
     case P.TRACING:
       if (attachType === A.TRACE_ITER) return VERDICT
       return attachType === A.TRACE_RAW_TP ? undefined : ZERO
@@ -71,7 +73,8 @@ export function simulateExit(env: Verification): number {
   checkNoLeak(env, 'BPF_EXIT instruction in main prog', state.frames.length === 1)
   if (state.frames.length > 1) return returnFromFunction(env)
   const { callback, subprogram } = state.current
-  const returnsNothing = subprogram > 0 && callback === undefined && env.subprograms[subprogram]?.info?.returns === 'void'
+  const returnsNothing =
+    subprogram > 0 && callback === undefined && env.subprograms[subprogram]?.info?.returns === 'void'
   if (returnsNothing) return -1
   const result = readRegister(env, 0)
   if (subprogram > 0 && callback === undefined) {
@@ -82,7 +85,8 @@ export function simulateExit(env: Verification): number {
   const where = callback === undefined ? 'At program exit' : 'At async callback return'
   const range = callback ?? returnRange(env.program.type, env.program.attachType)
   if (range === undefined) return -1
-  if (result.kind !== KIND.SCALAR) invalid(`${where} the register R0 is not a known value (${typeName(result)})`)
+  if (result.kind !== KIND.SCALAR)
+    invalid(`${where} the register R0 is not a known value (${typeName(result)})`)
   markPrecise(env, 0)
   checkCallbackResult(result, range, where)
   return -1

@@ -26,7 +26,7 @@ const CLOCK_INTERVAL = 4096
 export function explore(env: Verification): void {
   exploreFunction(env, env.subprograms[0] as Subprogram)
   const done = new Set<Subprogram>()
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     again = false
     for (const subprogram of env.subprograms) {
       if (!subprogram.global || !subprogram.called || done.has(subprogram)) continue
@@ -95,7 +95,10 @@ function follow(env: Verification, started: number): boolean {
 function checkClock({ limits, insnsProcessed }: Verification, started: number): void {
   const { milliseconds } = limits
   if (milliseconds !== undefined && performance.now() - started > milliseconds)
-    throw new Rejection(E2BIG, `verification took more than ${milliseconds} ms: stopped after ${insnsProcessed} insns`)
+    throw new Rejection(
+      E2BIG,
+      `verification took more than ${milliseconds} ms: stopped after ${insnsProcessed} insns`,
+    )
 }
 
 /** @returns the slot at which the path goes on; -1: it ends */
@@ -132,44 +135,19 @@ function bytesOf(opcode: number): number {
   return LOAD_BYTES[(opcode >> 3) & 3] as number
 }
 
-function isSpecial(kind: number): boolean {
-  switch (kind) {
-    case KIND.CTX:
-    case KIND.SOCKET:
-    case KIND.SOCK_COMMON:
-    case KIND.TCP_SOCK:
-    case KIND.XDP_SOCK:
-    case KIND.BTF_ID:
-      return true
-    default:
-      return false
-  }
-}
-
 function load(env: Verification, opcode: number): void {
   const { code, insn, registers } = env
   const dst = code.dstAt(insn)
   const src = code.srcAt(insn)
   readRegister(env, src)
   checkWritable(dst)
-  const before = env.register(src)
-  const loaded = accessMemory(env, {
+  registers[dst] = accessMemory(env, {
     number: src,
     offset: code.offset[insn] as number,
     size: bytesOf(opcode),
     write: false,
     signExtends: (opcode & 0xe0) === 0x80,
   })
-  noteKind(env, before.kind)
-  registers[dst] = loaded
-}
-
-/** An instruction is compiled once: its pointer must be of one kind on all paths, where kinds are accessed in different ways. */
-function noteKind(env: Verification, kind: number): void {
-  const known = env.pointerKinds[env.insn] as number
-  if (known === 0) env.pointerKinds[env.insn] = kind
-  else if (known !== kind && (isSpecial(known) || isSpecial(kind)))
-    invalid('same insn cannot be used with different pointers')
 }
 
 function storeRegister(env: Verification, opcode: number): void {
@@ -178,7 +156,7 @@ function storeRegister(env: Verification, opcode: number): void {
   const src = code.srcAt(insn)
   if ((opcode & 0xe0) !== 0x60 || code.imm[insn] !== 0) invalid('BPF_STX uses reserved fields')
   readRegister(env, src)
-  const { kind } = readRegister(env, dst)
+  readRegister(env, dst)
   accessMemory(env, {
     number: dst,
     offset: code.offset[insn] as number,
@@ -186,14 +164,13 @@ function storeRegister(env: Verification, opcode: number): void {
     write: true,
     stored: { register: src },
   })
-  noteKind(env, kind)
 }
 
 function storeConstant(env: Verification, opcode: number): void {
   const { code, insn } = env
   const dst = code.dstAt(insn)
   if ((opcode & 0xe0) !== 0x60 || code.src[insn] !== 0) invalid('BPF_ST uses reserved fields')
-  const { kind } = readRegister(env, dst)
+  readRegister(env, dst)
   accessMemory(env, {
     number: dst,
     offset: code.offset[insn] as number,
@@ -201,7 +178,6 @@ function storeConstant(env: Verification, opcode: number): void {
     write: true,
     stored: { constant: code.immAt(insn) },
   })
-  noteKind(env, kind)
 }
 
 function loadWide(env: Verification): void {

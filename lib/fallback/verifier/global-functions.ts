@@ -46,7 +46,8 @@ type Declared =
 
 function declaredArguments(env: Verification, { info, index, name }: Subprogram): readonly Declared[] {
   if (info?.args === undefined) throw new Unmodelled(`global function ${name || index} without types`)
-  if (info.returns !== 'int') invalid(`Global function ${name}() doesn't return scalar. Only those are supported.`)
+  if (info.returns !== 'int')
+    invalid(`Global function ${name}() doesn't return scalar. Only those are supported.`)
   return info.args.map((argument, i) => declared(env, argument, i, name))
 }
 
@@ -90,7 +91,8 @@ function checkArgument(env: Verification, argument: Declared, number: number, re
       if (register.kind !== KIND.SCALAR) invalid(`R${number} is not a scalar`)
       return
     case 'context':
-      if (register.kind !== KIND.CTX) invalid(`arg#${number - 1} expected pointer to ctx, but got ${typeName(register)}`)
+      if (register.kind !== KIND.CTX)
+        invalid(`arg#${number - 1} expected pointer to ctx, but got ${typeName(register)}`)
       checkNoOffset(number, register)
       return
     case 'memory':

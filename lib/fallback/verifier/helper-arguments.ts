@@ -13,7 +13,7 @@ import { checkStackRange, slotAt, slotOf } from './stack.js'
 import { BYTE, byteType, isSpilledScalar, type Frame } from './state.js'
 import { kindName, typeName } from './type-names.js'
 import { FLAG, isKnownZero, isPacketPointer, KIND, type Register } from './values/register.js'
-import { constantNumber, umaxNumber } from './values/scalar-alu.js'
+import { constantNumber, umaxNumber } from './values/numbers.js'
 import { isConst } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
@@ -84,7 +84,10 @@ const ACCEPTED: Readonly<Record<string, Accepted>> = {
   sock_common: SOCKS,
   socket: [[KIND.SOCKET, 0]],
   btf_sock: [...SOCKS, [KIND.BTF_ID, 0], [KIND.BTF_ID, FLAG.TRUSTED]],
-  spin_lock: [[KIND.MAP_VALUE, 0]],
+  spin_lock: [
+    [KIND.MAP_VALUE, 0],
+    [KIND.BTF_ID, FLAG.ALLOC],
+  ],
   timer: [[KIND.MAP_VALUE, 0]],
   ringbuf_mem: [[KIND.MEM, FLAG.RINGBUF]],
   string: [[KIND.MAP_VALUE, 0]],
@@ -222,11 +225,20 @@ function checkMeaning(
     case 'map':
       return takeMap(register, facts)
     case 'key':
-      later(checkMemory(env, number, register, { size: facts.map?.keySize ?? 0, write: false, zeroSize: false }))
-      if (facts.map?.type === M.ARRAY || facts.map?.type === M.PERCPU_ARRAY) facts.key = constantKey(env, register, 4)
+      later(
+        checkMemory(env, number, register, { size: facts.map?.keySize ?? 0, write: false, zeroSize: false }),
+      )
+      if (facts.map?.type === M.ARRAY || facts.map?.type === M.PERCPU_ARRAY)
+        facts.key = constantKey(env, register, 4)
       return
     case 'value':
-      later(checkMemory(env, number, register, { size: facts.map?.valueSize ?? 0, write: false, zeroSize: false }))
+      later(
+        checkMemory(env, number, register, {
+          size: facts.map?.valueSize ?? 0,
+          write: false,
+          zeroSize: false,
+        }),
+      )
       return
     case 'uvalue':
       later(
@@ -298,12 +310,16 @@ function checkFixed(
   later: (write: (() => void) | undefined) => void,
 ): void {
   const write = base !== 'fixed'
-  later(checkMemory(env, number, register, { size, write, zeroSize: false, uninitialised: base === 'ufixed' }))
+  later(
+    checkMemory(env, number, register, { size, write, zeroSize: false, uninitialised: base === 'ufixed' }),
+  )
   if (!write) return
   const low = (register.valueLo + register.offset) | 0
   if (((low | register.maskLo) & (size - 1)) === 0) return
   const variable = isConst(register) ? String(constantNumber(register)) : '0'
-  denied(`misaligned ${kindName(register.kind) === 'fp' ? 'stack ' : ''}access off ${variable}+${register.offset}+0 size ${size}`)
+  denied(
+    `misaligned ${kindName(register.kind) === 'fp' ? 'stack ' : ''}access off ${variable}+${register.offset}+0 size ${size}`,
+  )
 }
 
 /** A key of an array that is a known number; -1: it isn't. */
@@ -327,11 +343,13 @@ function constantKey(env: Verification, register: Register, size: number): numbe
 
 function checkString(number: number, register: Register): void {
   const map = register.map as VerifierMap
-  const readOnly = map.type === M.ARRAY && (map.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0 && map.constants !== undefined
+  const readOnly =
+    map.type === M.ARRAY && (map.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0 && map.constants !== undefined
   if (!readOnly) denied(`R${number} does not point to a readonly map'`)
   if (!isConst(register)) denied(`R${number} is not a constant address'`)
   const start = register.offset + constantNumber(register)
-  if (start < 0 || start >= map.valueSize) denied(`R${number} min value is outside of the allowed memory range`)
+  if (start < 0 || start >= map.valueSize)
+    denied(`R${number} min value is outside of the allowed memory range`)
   if (map.constants?.indexOf(0, start) === -1) throw new Rejection(EINVAL, 'string is not zero-terminated')
 }
 
@@ -380,7 +398,8 @@ function checkFreeForDynptr(env: Verification, number: number, register: Registe
   const frame = env.state.frames[register.frame] as Frame
   if (offset < -512 || offset > -16) invalid(`cannot pass in dynptr at an offset=${offset}`)
   for (const slot of [index, index - 1]) {
-    if (byteType(slotAt(frame, slot).types, 7) === BYTE.DYNPTR) invalid('Dynptr has to be an uninitialized dynptr')
+    if (byteType(slotAt(frame, slot).types, 7) === BYTE.DYNPTR)
+      invalid('Dynptr has to be an uninitialized dynptr')
   }
   checkStackRange(env, number, register, register.offset, 16, true)
 }

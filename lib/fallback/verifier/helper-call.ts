@@ -1,6 +1,6 @@
 /** Calls of helpers: who may call which, what they do to the state, and what they return. */
 import { helperTakesMap, SLEEPING_HELPERS, WRITING_HELPERS } from '../../linux/helper-maps.js'
-import { helperPrototype, type HelperPrototype } from '../../linux/helper-prototypes.js'
+import { helperAttaches, helperPrototype, type HelperPrototype } from '../../linux/helper-prototypes.js'
 import { helperAllowed, helperById } from '../../linux/helpers.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
@@ -26,7 +26,7 @@ import {
   UNKNOWN,
   unknownScalar,
 } from './values/register.js'
-import { constantNumber, umaxNumber } from './values/scalar-alu.js'
+import { constantNumber, umaxNumber } from './values/numbers.js'
 import { isConst } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
@@ -64,8 +64,14 @@ const ACQUIRING: ReadonlySet<number> = new Set([
 ])
 /** They give another view of their argument, which is released with it. */
 const CASTING: ReadonlySet<number> = new Set([ID.SK_FULLSOCK, ID.TCP_SOCK])
-/** bpf_get_func_ip() is for programs on functions. */
-const ON_FUNCTIONS: ReadonlySet<number> = new Set([P.KPROBE, P.TRACING])
+/** Tracing programs that aren't on functions: bpf_get_func_ip() has nothing to tell them. */
+const NO_FUNCTIONS: ReadonlySet<number> = new Set([
+  P.TRACEPOINT,
+  P.PERF_EVENT,
+  P.RAW_TRACEPOINT,
+  P.RAW_TRACEPOINT_WRITABLE,
+  P.SYSCALL,
+])
 
 /** @returns the slot at which the path goes on */
 export function callHelper(env: Verification): number {
@@ -97,12 +103,16 @@ function permitted(env: Verification, id: number): HelperPrototype {
   if (id === 0) invalid('program of this type cannot use helper bpf_unspec#0')
   if (known === undefined || prototype === undefined) return invalid(`invalid func unknown#${id}`)
   const allowed = helperAllowed(known, program.type)
-  if (allowed === undefined) throw new Unmodelled(`helper bpf_${known.name} in programs of type ${program.type}`)
-  if (!allowed) invalid(`program of this type cannot use helper bpf_${known.name}#${id}`)
-  if (id === ID.GET_FUNC_IP && !ON_FUNCTIONS.has(program.type))
+  if (allowed === undefined)
+    throw new Unmodelled(`helper bpf_${known.name} in programs of type ${program.type}`)
+  if (id === ID.GET_FUNC_IP && NO_FUNCTIONS.has(program.type))
     throw new Rejection(ENOTSUPP, `func bpf_get_func_ip#${id} not supported for program type ${program.type}`)
-  if (known.gplOnly && !env.gpl) invalid('cannot call GPL-restricted function from non-GPL compatible program')
-  if (SLEEPING_HELPERS.has(id) && !env.state.sleepable) invalid('helper call might sleep in a non-sleepable prog')
+  if (!allowed || !helperAttaches(id, program.type, program.attachType))
+    invalid(`program of this type cannot use helper bpf_${known.name}#${id}`)
+  if (known.gplOnly && !env.gpl)
+    invalid('cannot call GPL-restricted function from non-GPL compatible program')
+  if (SLEEPING_HELPERS.has(id) && !env.state.sleepable)
+    invalid('helper call might sleep in a non-sleepable prog')
   return prototype
 }
 
@@ -262,6 +272,11 @@ function returned(env: Verification, helper: HelperPrototype, facts: CallFacts):
       memory.id = env.newId()
       return memory
     }
+    case 'btf:task_struct': {
+      const task = pointer(KIND.BTF_ID, FLAG.TRUSTED)
+      task.type = 'task_struct'
+      return task
+    }
     default:
       throw new Unmodelled(`what bpf_${helperById(id)?.name ?? ''} returns`)
   }
@@ -295,7 +310,11 @@ function returnedValue(env: Verification, id: number, facts: CallFacts, mayBeNul
   const value = valueOf(map)
   value.mapUid = facts.mapUid
   const found =
-    id === ID.MAP_LOOKUP_ELEM && map !== undefined && facts.key >= 0 && facts.key < map.maxEntries && isArray(map)
+    id === ID.MAP_LOOKUP_ELEM &&
+    map !== undefined &&
+    facts.key >= 0 &&
+    facts.key < map.maxEntries &&
+    isArray(map)
   if (mayBeNull && !found) value.flags = FLAG.MAYBE_NULL
   const hasLock = map?.specialFields.some(({ kind }) => kind === 'bpf_spin_lock') === true
   if (value.flags !== 0 || hasLock) value.id = env.newId()

@@ -49,9 +49,9 @@ export function simulateJump(env: Verification): number {
     return outcome === 1 ? target : insn + 1
   }
   const linked: number[] = []
-  if (fromRegister && right.kind === KIND.SCALAR) collectLinked(env, state, right.id, linked)
+  if (fromRegister && right.kind === KIND.SCALAR) collectLinked(state, right.id, linked)
   if (left.kind === KIND.SCALAR && !(fromRegister && right.id === left.id && right.kind === KIND.SCALAR))
-    collectLinked(env, state, left.id, linked)
+    collectLinked(state, left.id, linked)
   if (linked.length > 1) env.remember(-1, linked)
   const other = env.push(target, insn)
   narrow(env, state, other, dst, fromRegister ? src : -1, operation, wide, linked)
@@ -185,7 +185,7 @@ function refineIn(
   if (src >= 0) registers[src] = b
   if (linked.length < 2) return
   if (src >= 0 && b.id !== 0) syncLinked(state, b, linked)
-  if (a.id !== 0) syncLinked(state, registers[dst] as Register, linked)
+  if (a.id !== 0) syncLinked(state, registers[dst], linked)
 }
 
 /** Of two pointers that are equal, one that isn't null tells that the other isn't either. */

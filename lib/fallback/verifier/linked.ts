@@ -1,12 +1,5 @@
 /** Numbers that are known to be equal, or a constant apart: what a branch tells of one, all learn. */
-import {
-  FRAME_POINTER,
-  isSpilledScalar,
-  mapRegisters,
-  type StackSlot,
-  StackSlot as Slot,
-  type State,
-} from './state.js'
+import { FRAME_POINTER, isSpilledScalar, type StackSlot, StackSlot as Slot, type State } from './state.js'
 import { syncBounds } from './values/bounds.js'
 import { cloneRegister, constantScalar, copyValue, KIND, type Register } from './values/register.js'
 import { computeScalar, ALU } from './values/scalar-alu.js'
@@ -29,17 +22,13 @@ export function linkedIsSlot(entry: number): boolean {
 }
 
 /** Registers and slots that have an id, up to as many as Linux follows; the others lose theirs. */
-export function collectLinked(env: Verification, state: State, id: number, into: number[]): void {
+export function collectLinked(state: State, id: number, into: number[]): void {
   if (id === 0) return
   state.frames.forEach((frame, index) => {
     const { registers, stack } = frame
-    const live =
-      index === state.frames.length - 1
-        ? (env.liveRegisters[env.insn] ?? 0)
-        : (env.liveRegisters[state.frames[index + 1]?.callSite ?? 0] ?? 0)
     for (let i = 0; i < FRAME_POINTER; i++) {
       const register = registers[i] as Register
-      if (register.kind !== KIND.SCALAR || register.id !== id || (live & (1 << i)) === 0) continue
+      if (register.kind !== KIND.SCALAR || register.id !== id) continue
       if (into.length < MAX_LINKED) into.push((index << 8) | (i << 1))
       else registers[i] = withoutId(register)
     }
@@ -83,7 +72,10 @@ export function syncLinked(state: State, known: Register, linked: readonly numbe
 function learn(register: Register, known: Register): Register {
   if (register.kind !== KIND.SCALAR || register.id === 0 || register.id !== known.id) return register
   const clone = cloneRegister(register)
-  if ((register.addedConst === known.addedConst && register.offset === known.offset) || isSame(register, known)) {
+  if (
+    (register.addedConst === known.addedConst && register.offset === known.offset) ||
+    isSame(register, known)
+  ) {
     copyValue(clone, known)
     return clone
   }
@@ -116,20 +108,3 @@ export function withScalarId(env: Verification, register: Register): Register {
   if (clone.id === 0 && !isConst(clone)) clone.id = env.newId()
   return clone
 }
-
-/** Ids that only one number has say nothing. */
-export function clearSingularIds(state: State): void {
-  const seen = new Map<number, number>()
-  mapRegisters(state, (register) => {
-    if (register.kind === KIND.SCALAR && register.id !== 0)
-      seen.set(register.id, (seen.get(register.id) ?? 0) + 1)
-    return register
-  })
-  if (seen.size === 0) return
-  mapRegisters(state, (register) =>
-    register.kind === KIND.SCALAR && register.id !== 0 && seen.get(register.id) === 1
-      ? withoutId(register)
-      : register,
-  )
-}
-

@@ -1,9 +1,8 @@
 /** Spin locks and timers in map values. */
 import { hasField } from './map-compatibility.js'
-import type { VerifierMap } from './program.js'
 import { invalid, Unmodelled } from './rejection.js'
 import type { Register } from './values/register.js'
-import { constantNumber } from './values/scalar-alu.js'
+import { constantNumber } from './values/numbers.js'
 import { isConst } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
@@ -11,7 +10,7 @@ import type { Verification } from './verification.js'
 export function checkField(number: number, register: Register, kind: 'bpf_spin_lock' | 'bpf_timer'): void {
   if (!isConst(register))
     invalid(`R${number} doesn't have constant offset. ${kind} has to be at the constant offset`)
-  const map = register.map as VerifierMap | undefined
+  const { map } = register
   if (map === undefined) throw new Unmodelled(`${kind} outside of maps`)
   if (!map.hasTypes) invalid(`map '${map.name}' has to have BTF in order to use ${kind}`)
   if (!hasField(map, kind)) invalid(`map '${map.name}' has no valid ${kind}`)

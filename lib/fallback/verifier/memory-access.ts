@@ -12,7 +12,7 @@ import {
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { VerifierMap } from './program.js'
-import { denied, EINVAL, Rejection, Unmodelled } from './rejection.js'
+import { denied, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
 import { checkStackBounds, loadStack, MAX_VARIABLE_OFFSET, type Stored, storeStack } from './stack.js'
 import { typeName } from './type-names.js'
 import {
@@ -24,8 +24,9 @@ import {
   type Register,
   UNKNOWN,
 } from './values/register.js'
-import { constantNumber, signExtend, sminNumber, truncate, umaxNumber } from './values/scalar-alu.js'
-import { isAligned, isConst, tnumText, Tnum } from './values/tnum.js'
+import { signExtend, truncate } from './values/extend.js'
+import { constantNumber, sminNumber, umaxNumber } from './values/numbers.js'
+import { isAligned, isConst, tnumText } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
 export interface Access {
@@ -47,11 +48,34 @@ export function accessMemory(env: Verification, access: Access): Register {
   const base = env.register(access.number)
   checkAlignment(env, base, access.offset, access.size)
   const loaded = dispatch(env, base, access)
+  noteKind(env, base.kind)
   if (access.write || loaded.kind !== KIND.SCALAR || access.size === 8) return loaded
   const narrowed = cloneRegister(loaded)
   if (access.signExtends === true) signExtend(narrowed, access.size * 8)
   else truncate(narrowed, access.size * 8)
   return narrowed
+}
+
+/** An instruction is compiled once: its pointer must be of one kind on all paths, where kinds are accessed in different ways. */
+function noteKind(env: Verification, kind: number): void {
+  const known = env.pointerKinds[env.insn] as number
+  if (known === 0) env.pointerKinds[env.insn] = kind
+  else if (known !== kind && (isSpecial(known) || isSpecial(kind)))
+    invalid('same insn cannot be used with different pointers')
+}
+
+function isSpecial(kind: number): boolean {
+  switch (kind) {
+    case KIND.CTX:
+    case KIND.SOCKET:
+    case KIND.SOCK_COMMON:
+    case KIND.TCP_SOCK:
+    case KIND.XDP_SOCK:
+    case KIND.BTF_ID:
+      return true
+    default:
+      return false
+  }
 }
 
 function dispatch(env: Verification, base: Register, access: Access): Register {
@@ -137,7 +161,7 @@ function checkAlignment(env: Verification, base: Register, offset: number, size:
   const fixed = base.offset + offset + (isPacket ? NET_IP_ALIGN : 0)
   const low = (base.valueLo + fixed) | 0
   if (isAligned(low, base.maskLo, size)) return
-  const variable = isConst(base) ? String(constantNumber(base)) : tnumText(base as Tnum)
+  const variable = isConst(base) ? String(constantNumber(base)) : tnumText(base)
   const rest = `${base.offset}+${offset} size ${size}`
   if (isPacket) denied(`misaligned packet access off ${NET_IP_ALIGN}+${variable}+${rest}`)
   denied(`misaligned ${ALIGNED[kind] ?? ''}access off ${variable}+${rest}`)
@@ -217,7 +241,11 @@ export function checkMapValue(
   }
 }
 
-function accessMapValue(base: Register, { number, size, write, signExtends }: Access, offset: number): Register {
+function accessMapValue(
+  base: Register,
+  { number, size, write, signExtends }: Access,
+  offset: number,
+): Register {
   const map = base.map as VerifierMap
   const fixed = constantNumber(base)
   checkMapFlags(map, offset, size, write)
@@ -352,7 +380,11 @@ const PACKETS: ReadonlySet<number> = new Set([
 ])
 
 /** @param helperTakes whether it is an argument of a helper that takes packets; undefined: a load or store */
-export function mayAccessPacket(env: Verification, helperTakes: boolean | undefined, write: boolean): boolean {
+export function mayAccessPacket(
+  env: Verification,
+  helperTakes: boolean | undefined,
+  write: boolean,
+): boolean {
   const { type } = env.program
   if (READ_ONLY_PACKETS.has(type)) return !write && (helperTakes ?? true)
   if (PACKETS.has(type)) return helperTakes ?? true

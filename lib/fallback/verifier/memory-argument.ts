@@ -7,7 +7,7 @@ import { denied, Unmodelled } from './rejection.js'
 import { checkNoDynptr, checkStackBounds, checkStackRange, storeStack } from './stack.js'
 import { typeName } from './type-names.js'
 import { FLAG, isKnownZero, KIND, type Register } from './values/register.js'
-import { umaxNumber, uminNumber } from './values/scalar-alu.js'
+import { umaxNumber, uminNumber } from './values/numbers.js'
 import { isConst, tnumText } from './values/tnum.js'
 import { unsignedText } from './values/wide.js'
 import type { Verification } from './verification.js'
@@ -101,8 +101,7 @@ export function checkSizedMemory(
     denied(`R${number} invalid zero-sized read: u64=${range}`)
   }
   const most = umaxNumber(size)
-  if (most >= MAX_SIZE)
-    denied(`R${number} unbounded memory access, use 'var &= const' or 'if (var < const)'`)
+  if (most >= MAX_SIZE) denied(`R${number} unbounded memory access, use 'var &= const' or 'if (var < const)'`)
   const constant = isConst(size)
   const memory = env.register(number - 1)
   const after = checkMemory(env, number - 1, memory, {

@@ -10,10 +10,10 @@ import {
   KIND,
   type Register,
   setUnbounded32,
-
   UNKNOWN,
 } from './values/register.js'
-import { ALU, computeScalar, constantNumber, sminNumber } from './values/scalar-alu.js'
+import { ALU, computeScalar } from './values/scalar-alu.js'
+import { constantNumber, sminNumber } from './values/numbers.js'
 import { isConst } from './values/tnum.js'
 import { S64_MIN_HI, signedText } from './values/wide.js'
 import type { Verification } from './verification.js'
@@ -78,8 +78,11 @@ export function movePointer(
   checkSane(base, name)
   const result = cloneRegister(base)
   setUnbounded32(result)
-  // Linux 6.18 takes it for a pointer into the first frame.
-  if (reversed) result.frame = 0
+  if (reversed && base.frame !== 0) {
+    // Linux 6.18 takes it for a pointer into the first frame: its verdict, but no proof.
+    result.frame = 0
+    env.framesAreMixed = true
+  }
   if (operation === ALU.ADD) {
     const fixed = known ? base.offset + constantNumber(by) : Infinity
     if (fixed === (fixed | 0)) result.offset = fixed
@@ -128,7 +131,9 @@ function checkSane(register: Register, name: string): void {
   if (isConst(register)) {
     const value = constantNumber(register)
     if (value >= MAX_VARIABLE_OFFSET || value <= -MAX_VARIABLE_OFFSET)
-      invalid(`math between ${name} pointer and ${signedText(register.valueHi, register.valueLo)} is not allowed`)
+      invalid(
+        `math between ${name} pointer and ${signedText(register.valueHi, register.valueLo)} is not allowed`,
+      )
   }
   const { offset } = register
   if (register.kind !== KIND.SCALAR && (offset >= MAX_VARIABLE_OFFSET || offset <= -MAX_VARIABLE_OFFSET))
@@ -137,8 +142,5 @@ function checkSane(register: Register, name: string): void {
     invalid(`math between ${name} pointer and register with unbounded min value is not allowed`)
   const smin = sminNumber(register)
   if (smin >= MAX_VARIABLE_OFFSET || smin <= -MAX_VARIABLE_OFFSET)
-    invalid(
-      `value ${signedText(register.sminHi, register.sminLo)} makes ${name} pointer be out of bounds`,
-    )
+    invalid(`value ${signedText(register.sminHi, register.sminLo)} makes ${name} pointer be out of bounds`)
 }
-

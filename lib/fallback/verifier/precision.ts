@@ -28,7 +28,12 @@ class Tracked {
 
   get empty(): boolean {
     for (let i = 0; i <= this.frame; i++) {
-      if (((this.registers[i] as number) | (this.slots[2 * i] as number) | (this.slots[2 * i + 1] as number)) !== 0)
+      if (
+        ((this.registers[i] as number) |
+          (this.slots[2 * i] as number) |
+          (this.slots[2 * i + 1] as number)) !==
+        0
+      )
         return false
     }
     return true
@@ -142,7 +147,7 @@ function trace(env: Verification, start: State, from: number): boolean {
     for (;;) {
       let history: HistoryEntry | undefined = state.history
       if (last < 0) return markEntry(state) || changed
-      for (let insn = last; ; ) {
+      for (let insn = last; ;) {
         if (skip) skip = false
         else stepBack(env, insn, after, history?.insn === insn ? history : undefined)
         if (tracked.empty) return changed
@@ -373,8 +378,7 @@ function hasSlots(frame: number): boolean {
 function stepBackExit(env: Verification, after: number): void {
   const { code } = env
   // What calls callbacks sets their arguments itself.
-  if (after >= 0 && code.callsCallback(after))
-    tracked.registers[tracked.frame] = tracked.mask & ~ARGUMENTS
+  if (after >= 0 && code.callsCallback(after)) tracked.registers[tracked.frame] = tracked.mask & ~ARGUMENTS
   if ((tracked.mask & ARGUMENTS) !== 0) throw LOST
   const resultIsFollowed = after - 1 >= 0 && code.isLocalCall(after - 1) && tracked.has(0)
   tracked.clear(0)

@@ -5,7 +5,6 @@
  * complex there is so here.
  */
 import { COMPARE, statesEqual } from './equal.js'
-import { clearSingularIds } from './linked.js'
 import { inheritPrecision, markAllPrecise } from './precision.js'
 import { EINVAL, Rejection } from './rejection.js'
 import { copyState, EMPTY_SLOT, FRAME_POINTER, frameInsn, type State } from './state.js'
@@ -28,7 +27,8 @@ const MAX_ROUNDS = 64
 /** @returns true: the path is covered, and ends here */
 export function isCovered(env: Verification): boolean {
   const { state, insn } = env
-  const force = env.alwaysCheckpoint || env.marks.forceCheckpoint[insn] === 1 || (state.history?.count ?? 0) > MAX_HISTORY
+  const force =
+    env.alwaysCheckpoint || env.marks.forceCheckpoint[insn] === 1 || (state.history?.count ?? 0) > MAX_HISTORY
   const jumps = env.jumpsProcessed - env.previousJumps
   const instructions = env.insnsProcessed - env.previousInsns
   const inLoop = !force && jumps < LOOP_JUMPS_APART && instructions < LOOP_INSTRUCTIONS_APART
@@ -119,7 +119,6 @@ function keepState(env: Verification, list: State[]): void {
   if (env.keptStates > env.peakStates) env.peakStates = env.keptStates
   env.previousJumps = env.jumpsProcessed
   env.previousInsns = env.insnsProcessed
-  clearSingularIds(state)
   const kept = copyState(state)
   kept.insn = insn
   kept.branches = 1
@@ -143,7 +142,10 @@ function cleanStates(env: Verification, list: readonly State[]): void {
 }
 
 function sameCallSites(a: State, b: State): boolean {
-  return a.frames.length === b.frames.length && a.frames.every((frame, i) => frame.callSite === b.frames[i]?.callSite)
+  return (
+    a.frames.length === b.frames.length &&
+    a.frames.every((frame, i) => frame.callSite === b.frames[i]?.callSite)
+  )
 }
 
 function clean(env: Verification, kept: State): void {
@@ -167,19 +169,16 @@ export function endPath(env: Verification, ended: State): void {
   }
 }
 
-/** The visit of a loop that a state belongs to: chain of calls and component. */
+/** The visit of the outermost loop that a state belongs to: chain of calls to it, and component. */
 function visitKey(env: Verification, state: State): string | undefined {
-  let key = ''
-  let found = false
-  for (let i = state.frames.length - 1; i >= 0 && !found; i--) {
+  let chain = ''
+  for (let i = 0; i < state.frames.length; i++) {
     const insn = frameInsn(state, i)
     const component = env.component[insn] ?? 0
-    if (component === 0) continue
-    found = true
-    key = `${component}`
-    for (let j = 0; j < i; j++) key += `,${frameInsn(state, j)}`
+    if (component !== 0) return `${chain}#${component}`
+    chain += `${insn},`
   }
-  return found ? key : undefined
+  return undefined
 }
 
 function enterComponent(env: Verification, kept: State): void {

@@ -88,7 +88,10 @@ function bytes(hex: string): Uint8Array {
 }
 
 function toMap(raw: RawMap): VerifierMap {
-  const specialFields: SpecialField[] = (raw.special_fields ?? []).map(({ kind, off }) => ({ kind, offset: off }))
+  const specialFields: SpecialField[] = (raw.special_fields ?? []).map(({ kind, off }) => ({
+    kind,
+    offset: off,
+  }))
   return {
     name: raw.name ?? raw.fixup ?? '',
     type: raw.type,

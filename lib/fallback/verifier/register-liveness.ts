@@ -21,7 +21,7 @@ export function liveRegisters(code: Code, programType: number): Uint16Array {
     writes[slot] = effect >>> 16
     if (code.isWide(slot)) slot++
   }
-  for (let changed = true; changed; ) {
+  for (let changed = true; changed;) {
     changed = false
     for (let slot = length - 1; slot >= 0; slot--) {
       if (slot > 0 && code.isWide(slot - 1)) continue

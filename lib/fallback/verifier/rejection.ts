@@ -27,10 +27,13 @@ export const ENOMEM = 12
 export const EOPNOTSUPP = 95
 export const ENOTSUPP = 524
 
+/** What reasons start with that name what isn't modelled. */
+export const UNMODELLED = 'UNSUPPORTED: '
+
 /** Linux may accept it, this verifier doesn't know: it is refused by name. */
 export class Unmodelled extends Rejection {
   constructor(readonly what: string) {
-    super(EOPNOTSUPP, `UNSUPPORTED: ${what}`)
+    super(EOPNOTSUPP, `${UNMODELLED}${what}`)
   }
 }
 

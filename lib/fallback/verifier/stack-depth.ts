@@ -10,12 +10,7 @@ const BEFORE_TAIL_CALL = 256
 const ALIGNMENT = 16
 
 /** Types whose functions have stacks of their own on x86-64: Linux 6.13. */
-const PRIVATE_STACKS: ReadonlySet<number> = new Set([
-  P.KPROBE,
-  P.TRACEPOINT,
-  P.PERF_EVENT,
-  P.RAW_TRACEPOINT,
-])
+const PRIVATE_STACKS: ReadonlySet<number> = new Set([P.KPROBE, P.TRACEPOINT, P.PERF_EVENT, P.RAW_TRACEPOINT])
 
 export function checkStackDepth(code: Code, subprograms: readonly Subprogram[], type: number): void {
   const roots = subprograms.filter(({ index, isAsyncCallback }) => index === 0 || isAsyncCallback)

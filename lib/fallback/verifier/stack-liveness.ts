@@ -217,7 +217,8 @@ export class StackLiveness {
     for (let insn = changed.pop(); insn !== undefined; insn = changed.pop()) {
       queued[insn - start] = 0
       let grew = false
-      for (const masks of instance.frames) if (masks !== undefined && this.update(masks, insn, start)) grew = true
+      for (const masks of instance.frames)
+        if (masks !== undefined && this.update(masks, insn, start)) grew = true
       if (!grew) continue
       for (let i = before[insn] as number; i < (before[insn + 1] as number); i++)
         instance.queue(this.edges.origins[i] as number)

@@ -26,7 +26,7 @@ import {
   UNKNOWN,
   ZERO,
 } from './values/register.js'
-import { constantNumber, smaxNumber, sminNumber } from './values/scalar-alu.js'
+import { constantNumber, smaxNumber, sminNumber } from './values/numbers.js'
 import { isConst, tnumText } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
@@ -269,8 +269,7 @@ function storeBytes(
 ): void {
   const index = slotOf(offset)
   let { types } = slotAt(frame, index)
-  if (types >>> 28 === BYTE.SPILL || types >>> 28 === BYTE.DYNPTR)
-    types = scrubbed(types)
+  if (types >>> 28 === BYTE.SPILL || types >>> 28 === BYTE.DYNPTR) types = scrubbed(types)
   let type: number = BYTE.MISC
   if ((register !== undefined && isKnownZero(register)) || constant === 0) {
     if (number >= 0) markPrecise(env, number)
@@ -317,7 +316,11 @@ function storeVariable(env: Verification, frame: Frame, start: number, end: numb
     const stays = zero && type === BYTE.ZERO
     if (stays) zeroCounts = true
     const types = isSpilled(slot) ? scrubbed(slot.types) : slot.types
-    setSlot(frame, byte >> 3, new StackSlot(withByte(types, byte & 7, stays ? BYTE.ZERO : BYTE.MISC), NOT_INIT))
+    setSlot(
+      frame,
+      byte >> 3,
+      new StackSlot(withByte(types, byte & 7, stays ? BYTE.ZERO : BYTE.MISC), NOT_INIT),
+    )
   }
   if (zeroCounts && number >= 0) markPrecise(env, number)
 }
@@ -343,7 +346,8 @@ export function checkStackRange(
     const slot = slotAt(frame, byte >> 3)
     const type = byteType(slot.types, byte & 7)
     if (type === BYTE.ZERO || type === BYTE.INVALID) {
-      if (write) setSlot(frame, byte >> 3, new StackSlot(withByte(slot.types, byte & 7, BYTE.MISC), slot.spilled))
+      if (write)
+        setSlot(frame, byte >> 3, new StackSlot(withByte(slot.types, byte & 7, BYTE.MISC), slot.spilled))
     } else if (isSpilled(slot) && type !== BYTE.MISC) {
       if (write) {
         setSlot(frame, byte >> 3, new StackSlot(scrubbed(slot.types), UNKNOWN))

@@ -69,7 +69,7 @@ export function findSubprograms(code: Code, program: VerifierProgram): Subprogra
 /** What functions do to the packet, and whether they sleep: themselves, or by those that they call. */
 function findEffects(code: Code, subprograms: readonly Subprogram[]): void {
   const byStart = new Map(subprograms.map((subprogram) => [subprogram.start, subprogram]))
-  for (let changed = true; changed; ) {
+  for (let changed = true; changed;) {
     changed = false
     for (const subprogram of subprograms) {
       let { changesPacket, mightSleep } = subprogram
@@ -119,7 +119,8 @@ function checkJumps(code: Code, start: number, end: number): void {
     }
     if (slot !== end - 1) continue
     const opcode = code.opcode[slot]
-    if (opcode !== OP.EXIT && opcode !== OP.JA && opcode !== OP.JA32) invalid('last insn is not an exit or jmp')
+    if (opcode !== OP.EXIT && opcode !== OP.JA && opcode !== OP.JA32)
+      invalid('last insn is not an exit or jmp')
   }
 }
 

@@ -56,6 +56,8 @@ export class Verification {
   private lastId = 0
   /** What kind of pointer each memory instruction used: it must be the same on all paths. */
   readonly pointerKinds: Int16Array
+  /** A stack pointer was taken for one of another frame: nothing is proven of the stack. */
+  framesAreMixed = false
   /** Lets loops be told from loops: visits of strongly connected components by chain of calls. */
   readonly visits = new Map<string, { entry: State | undefined; backEdges: BackEdge[] | undefined }>()
 

@@ -120,7 +120,8 @@ function meetTnum(register: Register): void {
   if ((maskHi | maskLo) === 0 || (uminHi === umaxHi && uminLo === umaxLo)) return
   stepTnum(register, uminHi, uminLo)
   const { valueHi: stepHi, valueLo: stepLo } = next
-  const holdsMin = ((uminHi ^ register.valueHi) & ~maskHi) === 0 && ((uminLo ^ register.valueLo) & ~maskLo) === 0
+  const holdsMin =
+    ((uminHi ^ register.valueHi) & ~maskHi) === 0 && ((uminLo ^ register.valueLo) & ~maskLo) === 0
   const isLast = stepLo === (register.valueLo | maskLo) && stepHi === (register.valueHi | maskHi)
   const none = (stepHi | stepLo) === 0
   if (holdsMin) {

@@ -1,5 +1,14 @@
 /** What a branch that is taken tells of the numbers it compared, and whether it can be taken at all. */
-import { lowerS32, lowerSmax, lowerU32, lowerUmax, raiseS32, raiseSmin, raiseU32, raiseUmin } from './bounds.js'
+import {
+  lowerS32,
+  lowerSmax,
+  lowerU32,
+  lowerUmax,
+  raiseS32,
+  raiseSmin,
+  raiseU32,
+  raiseUmin,
+} from './bounds.js'
 import { syncBounds } from './bounds.js'
 import type { Register } from './register.js'
 import { copyRanges64 } from './register.js'
@@ -174,7 +183,10 @@ function equality32(a: Register, b: Register): Outcome {
   if (a.maskLo === 0 && b.maskLo === 0) return a.valueLo === b.valueLo ? 1 : 0
   const apart =
     ((a.valueLo ^ b.valueLo) & ~(a.maskLo | b.maskLo)) !== 0 ||
-    ult32(b.u32Max, a.u32Min) || ult32(a.u32Max, b.u32Min) || a.s32Min > b.s32Max || a.s32Max < b.s32Min
+    ult32(b.u32Max, a.u32Min) ||
+    ult32(a.u32Max, b.u32Min) ||
+    a.s32Min > b.s32Max ||
+    a.s32Max < b.s32Min
   return apart ? 0 : -1
 }
 

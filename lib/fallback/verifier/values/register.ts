@@ -44,6 +44,8 @@ export const FLAG = {
   UNTRUSTED: 1 << 5,
   TRUSTED: 1 << 6,
   RCU: 1 << 7,
+  /** Made by the program: bpf_obj_new(). */
+  ALLOC: 1 << 8,
 } as const
 
 /** Packet pointers that were compared with the end: at it, or behind it. */
@@ -199,6 +201,45 @@ export function setConstant(register: Register, hi: number, lo: number): void {
   register.valueLo = register.sminLo = register.smaxLo = register.uminLo = register.umaxLo = lo
   register.maskHi = register.maskLo = 0
   register.s32Min = register.s32Max = register.u32Min = register.u32Max = lo
+}
+
+/** Sets ranges; unknown: to all numbers. */
+export function setS32(to: Register, min: number, max: number, unknown: boolean): void {
+  to.s32Min = unknown ? S32_MIN : min
+  to.s32Max = unknown ? S32_MAX : max
+}
+
+export function setU32(to: Register, min: number, max: number, unknown: boolean): void {
+  to.u32Min = unknown ? 0 : min
+  to.u32Max = unknown ? -1 : max
+}
+
+export function setSigned(
+  to: Register,
+  minHi: number,
+  minLo: number,
+  maxHi: number,
+  maxLo: number,
+  unknown: boolean,
+): void {
+  to.sminHi = unknown ? S64_MIN_HI : minHi
+  to.sminLo = unknown ? S64_MIN_LO : minLo
+  to.smaxHi = unknown ? S64_MAX_HI : maxHi
+  to.smaxLo = unknown ? S64_MAX_LO : maxLo
+}
+
+export function setUnsigned(
+  to: Register,
+  minHi: number,
+  minLo: number,
+  maxHi: number,
+  maxLo: number,
+  unknown: boolean,
+): void {
+  to.uminHi = unknown ? 0 : minHi
+  to.uminLo = unknown ? 0 : minLo
+  to.umaxHi = unknown ? -1 : maxHi
+  to.umaxLo = unknown ? -1 : maxLo
 }
 
 /** Number of values that a register with these facts needs: 32 or fewer bits, or 64. */

@@ -9,10 +9,14 @@ import {
   copyValue,
   Register,
   setConstant,
+  setS32,
+  setSigned,
+  setU32,
   setUnbounded32,
   setUnbounded64,
   setUnboundedSigned,
   setUnboundedUnsigned,
+  setUnsigned,
   setUnknown,
 } from './register.js'
 import * as tnum from './tnum.js'
@@ -34,7 +38,6 @@ import {
   slt,
   smulOverflows,
   subHi,
-  toNumber,
   ult,
   ult32,
   umulOverflows,
@@ -152,16 +155,6 @@ function sub32(to: Register, a: Register, b: Register): void {
   setU32(to, low | 0, high | 0, low < 0 && high >= 0)
 }
 
-function setS32(to: Register, min: number, max: number, unknown: boolean): void {
-  to.s32Min = unknown ? S32_MIN : min
-  to.s32Max = unknown ? S32_MAX : max
-}
-
-function setU32(to: Register, min: number, max: number, unknown: boolean): void {
-  to.u32Min = unknown ? 0 : min
-  to.u32Max = unknown ? -1 : max
-}
-
 function add64(a: Register, b: Register): void {
   const sminHi = addHi(a.sminHi, a.sminLo, b.sminHi, b.sminLo)
   const smaxHi = addHi(a.smaxHi, a.smaxLo, b.smaxHi, b.smaxLo)
@@ -192,34 +185,6 @@ function sub64(to: Register, a: Register, b: Register): void {
   const maxWraps = ult(a.umaxHi, a.umaxLo, b.uminHi, b.uminLo)
   setSigned(to, sminHi, sminLo, smaxHi, smaxLo, overflows)
   setUnsigned(to, uminHi, uminLo, umaxHi, umaxLo, minWraps && !maxWraps)
-}
-
-function setSigned(
-  to: Register,
-  minHi: number,
-  minLo: number,
-  maxHi: number,
-  maxLo: number,
-  unknown: boolean,
-): void {
-  to.sminHi = unknown ? S64_MIN_HI : minHi
-  to.sminLo = unknown ? S64_MIN_LO : minLo
-  to.smaxHi = unknown ? S64_MAX_HI : maxHi
-  to.smaxLo = unknown ? S64_MAX_LO : maxLo
-}
-
-function setUnsigned(
-  to: Register,
-  minHi: number,
-  minLo: number,
-  maxHi: number,
-  maxLo: number,
-  unknown: boolean,
-): void {
-  to.uminHi = unknown ? 0 : minHi
-  to.uminLo = unknown ? 0 : minLo
-  to.umaxHi = unknown ? -1 : maxHi
-  to.umaxLo = unknown ? -1 : maxLo
 }
 
 function subtract(to: Register, a: Register, b: Register): void {
@@ -431,140 +396,4 @@ function shiftArithmetic64(register: Register, by: number): void {
   setUnboundedUnsigned(register)
   setUnbounded32(register)
   boundsFromTnum(register)
-}
-
-/**
- * What a load of fewer than 8 bytes, zero-extended, leaves of a number.
- *
- * @param bits 8, 16 or 32
- */
-export function truncate(register: Register, bits: number): void {
-  const mask = bits === 32 ? -1 : (1 << bits) - 1
-  const { uminHi, uminLo, umaxHi, umaxLo } = register
-  tnum.setTnum(register, 0, register.valueLo & mask, 0, register.maskLo & mask)
-  const sameAbove = uminHi === umaxHi && (uminLo & ~mask) === (umaxLo & ~mask)
-  register.uminHi = register.umaxHi = 0
-  register.uminLo = sameAbove ? uminLo & mask : 0
-  register.umaxLo = sameAbove ? umaxLo & mask : mask
-  register.sminHi = register.smaxHi = 0
-  register.sminLo = register.uminLo
-  register.smaxLo = register.umaxLo
-  // The lower half's own ranges survive if nothing of it was cut.
-  if (bits !== 32) setUnbounded32(register)
-  syncBounds(register)
-}
-
-/**
- * Reverses the lowest bytes, or (swaps: false) leaves them, and clears those above.
- *
- * @param bits 16, 32 or 64
- */
-export function swapBytes(register: Register, bits: number, swaps: boolean): void {
-  if (swaps) {
-    const { valueHi, valueLo, maskHi, maskLo } = register
-    if (bits === 16) tnum.setTnum(register, 0, swapped32(valueLo) >>> 16, 0, swapped32(maskLo) >>> 16)
-    else if (bits === 32) tnum.setTnum(register, 0, swapped32(valueLo), 0, swapped32(maskLo))
-    else tnum.setTnum(register, swapped32(valueLo), swapped32(valueHi), swapped32(maskLo), swapped32(maskHi))
-    setUnbounded64(register)
-    setUnbounded32(register)
-  }
-  if (bits === 64) syncBounds(register)
-  else truncate(register, bits)
-}
-
-function swapped32(value: number): number {
-  return (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)
-}
-
-/**
- * Sign-extends the lowest bits into the whole register.
- *
- * @param bits 8, 16 or 32
- */
-export function signExtend(register: Register, bits: number): void {
-  const shift = 32 - bits
-  if (tnum.isConst(register)) {
-    const value = (register.valueLo << shift) >> shift
-    return setConstant(register, value >> 31, value)
-  }
-  const { sminHi, sminLo, smaxHi, smaxLo } = register
-  const keepsOrder = sminHi === smaxHi && (bits === 32 || sminLo >> bits === smaxLo >> bits)
-  const min = (sminLo << shift) >> shift
-  const max = (smaxLo << shift) >> shift
-  if (keepsOrder && min >= 0 === max >= 0) {
-    tnum.tnumRange(register, min >> 31, min, max >> 31, max)
-    setRange(register, min, max)
-  } else {
-    tnum.setTnum(register, 0, 0, -1, -1)
-    setRange(register, S32_MIN >> shift, S32_MAX >> shift)
-  }
-}
-
-/** As {@link signExtend}, of 8 or 16 bits into the lower half; the upper half becomes 0. */
-export function signExtend32(register: Register, bits: number): void {
-  const shift = 32 - bits
-  const { s32Min, s32Max } = register
-  if (tnum.isConst(register)) return setConstant(register, 0, (register.valueLo << shift) >> shift)
-  const low = (s32Min << shift) >> shift
-  const high = (s32Max << shift) >> shift
-  const keepsOrder = s32Min >> bits === s32Max >> bits && low >= 0 === high >= 0
-  if (keepsOrder) {
-    tnum.tnumRange(register, 0, low, 0, high)
-    setU32(register, low, high, false)
-  } else {
-    tnum.setTnum(register, 0, 0, 0, -1)
-    setU32(register, 0, 0, true)
-  }
-  register.s32Min = keepsOrder ? low : S32_MIN >> shift
-  register.s32Max = keepsOrder ? high : S32_MAX >> shift
-  setUnbounded64(register)
-  zeroExtend32(register)
-  syncBounds(register)
-}
-
-/** Sets all ranges from one of int32 numbers; the tnum stays. */
-function setRange(register: Register, min: number, max: number): void {
-  register.sminLo = register.s32Min = min
-  register.sminHi = min >> 31
-  register.smaxLo = register.s32Max = max
-  register.smaxHi = max >> 31
-  const crosses = min < 0 && max >= 0
-  setUnsigned(register, min >> 31, min, max >> 31, max, crosses)
-  setU32(register, min, max, crosses)
-  syncBounds(register)
-}
-
-/** Makes a register of an unknown number a signed 32-bit one of a range. */
-export function setSigned32(register: Register, min: number, max: number): void {
-  setUnknown(register)
-  register.sminHi = min >> 31
-  register.sminLo = min
-  register.smaxHi = max >> 31
-  register.smaxLo = max
-  register.s32Min = min
-  register.s32Max = max
-  syncBounds(register)
-}
-
-/** Signed lower end, as a float that is exact where it is within 2^53. */
-export function sminNumber(register: Register): number {
-  return toNumber(register.sminHi, register.sminLo)
-}
-
-export function smaxNumber(register: Register): number {
-  return toNumber(register.smaxHi, register.smaxLo)
-}
-
-/** Unsigned upper end, as a float that is exact where it is within 2^53. */
-export function umaxNumber(register: Register): number {
-  return (register.umaxHi >>> 0) * 0x1_0000_0000 + (register.umaxLo >>> 0)
-}
-
-export function uminNumber(register: Register): number {
-  return (register.uminHi >>> 0) * 0x1_0000_0000 + (register.uminLo >>> 0)
-}
-
-/** The constant, as a signed float; exact where it is within 2^53. */
-export function constantNumber(register: Register): number {
-  return toNumber(register.valueHi, register.valueLo)
 }

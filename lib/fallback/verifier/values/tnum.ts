@@ -34,9 +34,7 @@ export function isConstZero(a: Tnum): boolean {
 }
 
 export function tnumEquals(a: Tnum, b: Tnum): boolean {
-  return (
-    a.valueLo === b.valueLo && a.maskLo === b.maskLo && a.valueHi === b.valueHi && a.maskHi === b.maskHi
-  )
+  return a.valueLo === b.valueLo && a.maskLo === b.maskLo && a.valueHi === b.valueHi && a.maskHi === b.maskHi
 }
 
 /** Each `out` may be one of the operands. */
