@@ -9,6 +9,7 @@ import { btfCommand, cgroupCommand, linkCommand, mapCommand, netCommand } from '
 import { privilegesCommand } from './privileges.js'
 import { progCommand } from './prog.js'
 import { runCommand } from './run.js'
+import { verifyCommand } from './verify.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string
@@ -28,6 +29,7 @@ const program = new Command('libbpf-node')
   .addCommand(btfCommand())
   .addCommand(netCommand())
   .addCommand(cgroupCommand())
+  .addCommand(verifyCommand())
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -102,7 +102,6 @@ describeNative('a perf buffer', () => {
     using perf = object.map('perf').perfBuffer({ wakeupEvents: 1000 })
     let seen = 0
     perf.on('event', () => seen++)
-    await sleep(patience(5))
     send(5)
     await sleep(20)
     expect(seen).toBe(0)
