@@ -256,7 +256,7 @@ export class FallbackProgram implements KernelProgram {
     this.#machine = machine
     this.#tracepoints = tracepoints
     this.#program = program
-    const { name, section, type = 0, expectedAttachType = 0 } = program.definition
+    const { name, section, type = 0, expectedAttachType } = program.definition
     this.info = { name, section, id: program.id, type, expectedAttachType, tag: '', log: '' }
   }
 
