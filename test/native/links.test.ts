@@ -43,7 +43,7 @@ describeNative('attachments', () => {
     const { stdout, status } = spawnSync(
       'unshare',
       ['-m', '--propagation', 'private', 'sh', '-c', script, process.execPath, ...test],
-      { encoding: 'utf8', env: { ...process.env, IN_MOUNT_NAMESPACE: '1' } },
+      { encoding: 'utf8', env: { ...process.env, IN_MOUNT_NAMESPACE: '1', NO_COLOR: '1' } },
     )
     expect(stdout).toMatch(/Tests +[1-9]\d* passed/)
     expect(status).toBe(0)

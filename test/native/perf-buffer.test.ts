@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { open, type BpfObject } from '../../lib/index.js'
 import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
+import { patience } from '../support/patience.js'
 import { describeSince } from '../support/require-kernel.js'
 
 /** Programs run on the CPU where the test does; which one, changes. */
@@ -102,6 +103,7 @@ describeNative('a perf buffer', () => {
     using perf = object.map('perf').perfBuffer({ wakeupEvents: 1000 })
     let seen = 0
     perf.on('event', () => seen++)
+    await sleep(patience(5))
     send(5)
     await sleep(20)
     expect(seen).toBe(0)
