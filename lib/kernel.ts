@@ -11,7 +11,10 @@
  * - `close()` may be called any number of times; any other call on a closed handle throws code `CLOSED`.
  * - Buffers that a caller passes are read or filled during the call and never kept.
  */
+import type { AttachRequest } from './attach-request.js'
 import type { BpfError } from './errors.js'
+import type { KernelIntrospection } from './kernel-introspection.js'
+import type { LinkInfo } from './link-info.js'
 import type { ObjectFile } from './object-file/types.js'
 
 export interface Kernel {
@@ -21,6 +24,8 @@ export interface Kernel {
   readonly description: string
   /** Number of possible CPUs: per-CPU values have this many parts. */
   readonly possibleCpus: number
+  /** What it knows of programs, maps, links and BTF, whoever they belong to. */
+  readonly introspection: KernelIntrospection
   /**
    * Starts a reader of what programs print with bpf_printk(), as lines in the format of tracefs' trace_pipe; paused until
    * `resume()`.
@@ -32,6 +37,8 @@ export interface Kernel {
   createMap(attributes: MapAttributes): KernelMap
   /** Opens a map that exists. */
   openMap(reference: MapReference): KernelMap
+  /** Opens a link that exists. */
+  openLink(reference: LinkReference): KernelLink
   /** A file descriptor for a process, which the caller closes: the key of task storage. Linux 5.3. */
   openPidfd(pid: number): number
 }
@@ -306,10 +313,12 @@ export interface KernelProgram {
   readonly info: ProgramInfo
   /** The file descriptor, which stays the kernel's; undefined in kernels without. */
   readonly fd: number | undefined
-  /** Attaches by the SEC() name. */
-  attach(): KernelLink
+  /** Attaches it where the request says; without one, where the SEC() name says. */
+  attach(request?: AttachRequest): KernelLink
   /** Runs it once or more on a given context: BPF_PROG_TEST_RUN. */
   run(options: RunOptions): RunResult
+  /** Like `run()`, off the event loop's thread. */
+  runAsync(options: RunOptions): Promise<RunResult>
   /**
    * Reads and removes what the program has written with bpf_stream_printk(), and what the kernel has to tell of it. Linux 6.17.
    * @param stream BPF_STDOUT (1) or BPF_STDERR (2)
@@ -323,18 +332,27 @@ export interface ProgramInfo {
   readonly section: string
   readonly id: number
   readonly type: number
+  /** BPF_ATTACH_TYPE that it was loaded for; 0 where the type knows none. */
+  readonly expectedAttachType: number
   /** Hex, 8 bytes: Linux's tag of the instructions; empty where there is none. */
   readonly tag: string
   /** What the verifier told of it, where a log level asked for that; else empty. */
   readonly log: string
 }
 
+/** See `TEST_RUNS` of linux/test-run.ts for what which program type takes. */
 export interface RunOptions {
   /** Packet or other input data. */
-  readonly data?: Uint8Array
+  readonly data?: Uint8Array | undefined
   /** The context, for program types that take one directly. */
-  readonly ctx?: Uint8Array
-  readonly repeat?: number
+  readonly ctx?: Uint8Array | undefined
+  readonly repeat?: number | undefined
+  /** The CPU to run on; undefined: the calling thread's. */
+  readonly cpu?: number | undefined
+  /** BPF_F_TEST_*. */
+  readonly flags?: number | undefined
+  /** Of live frames: packets at once. */
+  readonly batchSize?: number | undefined
 }
 
 export interface RunResult {
@@ -348,18 +366,45 @@ export interface RunResult {
   readonly ctx?: Uint8Array
 }
 
+/** How a link is found: kernel id, path in a BPF file system, or a file descriptor, which is duplicated. */
+export type LinkReference = MapReference
+
 /** An attachment. Lives on when the object is closed. */
 export interface KernelLink {
-  readonly info: LinkInfo
-  /** Detaches. */
-  close(): void
-}
-
-export interface LinkInfo {
   /** Kernel link id; 0 for attachments that are not BPF links. */
   readonly id: number
   /** What it is attached to, for people: `tp_btf/sched_process_exec`. */
   readonly target: string
+  /** What the kernel says of it now. */
+  info(): LinkInfo
+  /**
+   * Puts another program (of struct_ops: another map) in its place, without a moment in which nothing is attached.
+   * @param expected the program that must be there now, else nothing is done (EPERM)
+   */
+  update(to: KernelProgram | KernelMap, expected?: KernelProgram | KernelMap): void
+  /** Gives it a name in a BPF file system: the attachment lasts until `unpin()` then, and longer than this process. */
+  pin(path: string): void
+  /** Removes a name. */
+  unpin(path: string): void
+  /** Detaches also what is pinned, or held by another process: the link is left, defunct. Linux 5.9; not of probes and other tracing. */
+  detach(): void
+  /** Ends this handle, but not the attachment: it lasts as long as its pin; without one, until the process ends. */
+  disown(): void
+  /** Starts a walk of an iterator. Each open one starts anew. */
+  openIterator(): KernelIterator
+  /** The file descriptor of a BPF link, which stays the link's; undefined in kernels without, and of what is none. */
+  readonly fd: number | undefined
+  /** Detaches, if nothing else holds it. */
+  close(): void
+}
+
+/** One walk of an iterator: what its program writes with bpf_seq_write() and bpf_seq_printf(). */
+export interface KernelIterator {
+  /** Runs the program until `into` is full or nothing is left. @returns bytes read; 0: it is over */
+  read(into: Uint8Array): number
+  /** Like `read()`, off the event loop's thread. */
+  readAsync(into: Uint8Array): Promise<number>
+  close(): void
 }
 
 /**

@@ -38,7 +38,7 @@ export class BpfObject extends ObjectHandle {
     this.programs = namedObject(
       'program',
       owner,
-      lazily(loaded, ({ name }) => new Program(object.program(name))),
+      lazily(loaded, ({ name }) => new Program(object.program(name), file.btf)),
     )
   }
 

@@ -35,7 +35,8 @@ export function selectKernel(choice: KernelChoice | undefined, purpose: Purpose)
     case 'fallback':
       return (sharedFallback ??= createKernel({ clock: 'real' }))
     case 'native':
-      return native(purpose)
+      // Which programs a process may load, load() tells: it can do without some of them.
+      return whyNotAllowed([]) === undefined ? nativeKernel() : native(purpose)
     case 'auto':
       try {
         return native(purpose)

@@ -11,11 +11,15 @@
 #endif
 
 #include "failure.h"
+#include "interfaces.h"
+#include "introspection.h"
 #include "link.h"
 #include "log.h"
 #include "map.h"
 #include "map_create.h"
+#include "netlink.h"
 #include "object.h"
+#include "probe.h"
 #include "program.h"
 #include "pump.h"
 #include "readers.h"
@@ -109,7 +113,25 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openMapById", Napi::Function::New<OpenMapById>(env, "openMapById"));
   exports.Set("openMapByPin", Napi::Function::New<OpenMapByPin>(env, "openMapByPin"));
   exports.Set("openMapByFd", Napi::Function::New<OpenMapByFd>(env, "openMapByFd"));
+  exports.Set("openLinkById", Napi::Function::New<OpenLinkById>(env, "openLinkById"));
+  exports.Set("openLinkByPin", Napi::Function::New<OpenLinkByPin>(env, "openLinkByPin"));
+  exports.Set("openLinkByFd", Napi::Function::New<OpenLinkByFd>(env, "openLinkByFd"));
   exports.Set("openPidfd", Napi::Function::New<OpenPidfd>(env, "openPidfd"));
+  exports.Set("interfaces", Napi::Function::New<Interfaces>(env, "interfaces"));
+  exports.Set("nextId", Napi::Function::New<NextId>(env, "nextId"));
+  exports.Set("openById", Napi::Function::New<OpenById>(env, "openById"));
+  exports.Set("objectInfo", Napi::Function::New<ObjectInfo>(env, "objectInfo"));
+  exports.Set("programInfo", Napi::Function::New<ProgramInfo>(env, "programInfo"));
+  exports.Set("programCode", Napi::Function::New<ProgramCode>(env, "programCode"));
+  exports.Set("btfInfo", Napi::Function::New<BtfInfo>(env, "btfInfo"));
+  exports.Set("taskFdQuery", Napi::Function::New<TaskFdQuery>(env, "taskFdQuery"));
+  exports.Set("queryPrograms", Napi::Function::New<QueryPrograms>(env, "queryPrograms"));
+  exports.Set("enableStats", Napi::Function::New<EnableStats>(env, "enableStats"));
+  exports.Set("netlinkDump", Napi::Function::New<NetlinkDump>(env, "netlinkDump"));
+  exports.Set("probeProgram", Napi::Function::New<ProbeProgram>(env, "probeProgram"));
+  exports.Set("kernelEnum", Napi::Function::New<KernelEnum>(env, "kernelEnum"));
+  exports.Set("btfTypeName", Napi::Function::New<BtfTypeName>(env, "btfTypeName"));
+  exports.Set("kernelTargetId", Napi::Function::New<KernelTargetId>(env, "kernelTargetId"));
   exports.Set("openLines", Napi::Function::New<OpenLines>(env, "openLines"));
   exports.Set("openObject", Napi::Function::New<Object::Open>(env, "openObject"));
 #ifdef __SANITIZE_ADDRESS__

@@ -57,6 +57,13 @@ std::optional<uint32_t> ToUint32(Napi::Env env, napi_value value, Parameter para
   return static_cast<uint32_t>(number);
 }
 
+std::optional<int> ToOptionalFd(Napi::Env env, napi_value value, Parameter parameter) {
+  if (IsNullish(env, value)) return -1;
+  const auto fd = ToUint32(env, value, parameter, 0, INT32_MAX);
+  if (!fd) return std::nullopt;
+  return static_cast<int>(*fd);
+}
+
 std::optional<bool> ToBool(Napi::Env env, napi_value value, Parameter parameter) {
   bool result = false;
   if (napi_get_value_bool(env, value, &result) != napi_ok) {

@@ -34,6 +34,9 @@ std::optional<Bytes> ToBytesOfSize(Napi::Env env, napi_value value, size_t size,
 std::optional<uint32_t> ToUint32(Napi::Env env, napi_value value, Parameter parameter, uint32_t min = 0,
                                  uint32_t max = UINT32_MAX);
 
+// A descriptor, or -1 for undefined and null.
+std::optional<int> ToOptionalFd(Napi::Env env, napi_value value, Parameter parameter);
+
 std::optional<bool> ToBool(Napi::Env env, napi_value value, Parameter parameter);
 
 // Text without a zero in it: C could not tell where it ends.

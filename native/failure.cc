@@ -23,6 +23,8 @@ const char* ReasonName(Reason reason) {
       return "range";
     case Reason::kSize:
       return "size";
+    case Reason::kNoLink:
+      return "noLink";
     case Reason::kUnsupported:
       return "unsupported";
   }

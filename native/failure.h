@@ -22,6 +22,7 @@ enum class Reason {
   kArgument,     // an argument has the wrong type
   kRange,        // a number is out of range: `expected` is the limit
   kSize,         // a buffer has the wrong size: `expected` and `actual` bytes
+  kNoLink,       // the attachment is no BPF link
   kUnsupported,  // this build or kernel has no such thing
 };
 

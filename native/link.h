@@ -1,11 +1,11 @@
-// An attachment.
+// An attachment, as JavaScript holds it.
 #pragma once
 
 #include <napi.h>
 
 #include <string>
 
-#include "handles.h"
+#include "attachment.h"
 
 namespace bpfnode {
 
@@ -13,22 +13,35 @@ class Link : public Napi::ObjectWrap<Link> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // Shares the ownership of `object`: some of libbpf's links (USDT, struct_ops) point into it.
-  // `has_id`: false for attachments whose descriptor is that of something else than a link, such as a map.
-  static Napi::Value Create(Napi::Env env, const SharedObject& object, UniqueLink link,
-                            const std::string& subject, bool has_id = true);
+  static Napi::Value Create(Napi::Env env, UniqueAttachment attachment, const std::string& subject);
 
   explicit Link(const Napi::CallbackInfo& info);
 
+  // libbpf's link behind a value from JavaScript; null if it is none, or closed.
+  static bpf_link* LibbpfLinkOf(Napi::Env env, const Napi::Value& value);
+
  private:
-  Napi::Value Id(const Napi::CallbackInfo& info);
+  Napi::Value Fd(const Napi::CallbackInfo& info);
+  Napi::Value Info(const Napi::CallbackInfo& info);
+  Napi::Value Facts(const Napi::CallbackInfo& info);
+  Napi::Value Update(const Napi::CallbackInfo& info);
+  Napi::Value Pin(const Napi::CallbackInfo& info);
+  Napi::Value Detach(const Napi::CallbackInfo& info);
+  Napi::Value Disown(const Napi::CallbackInfo& info);
+  Napi::Value OpenIterator(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
-  // Declared first, so destroyed last: the link points into it.
-  SharedObject object_;
-  UniqueLink link_;
+  // The descriptor of the BPF link; negative with an exception pending if it is closed, or no BPF link.
+  int RequireFd(const char* call);
+  void Release();
+
+  UniqueAttachment attachment_;
   std::string subject_;
-  bool has_id_ = true;
 };
+
+// openLinkById(id, subject), openLinkByPin(path, subject), openLinkByFd(fd, subject)
+Napi::Value OpenLinkById(const Napi::CallbackInfo& info);
+Napi::Value OpenLinkByPin(const Napi::CallbackInfo& info);
+Napi::Value OpenLinkByFd(const Napi::CallbackInfo& info);
 
 }  // namespace bpfnode

@@ -23,9 +23,6 @@
 namespace bpfnode {
 namespace {
 
-// BPF_F_LINK of Linux 6.4: Debian 12's headers do not have it yet.
-constexpr uint32_t kLinkFlag = 1U << 13;
-
 // A load on libuv's thread pool. Owns all that it needs: the JavaScript handle may be gone before it ends.
 struct LoadWork {
   std::shared_ptr<ObjectState> state;
@@ -97,6 +94,16 @@ Napi::Object ProgramSpec(Napi::Env env, const bpf_program* program) {
   spec.Set("autoattach", bpf_program__autoattach(program));
   return spec;
 }
+
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
+bool IsStructOpsLink(const bpf_link* link) {
+  bpf_link_info info = {};
+  __u32 length = sizeof(info);
+  const int fd = bpf_link__fd(link);
+  return IsLink(fd) && bpf_obj_get_info_by_fd(fd, &info, &length) == 0 &&
+         info.type == BPF_LINK_TYPE_STRUCT_OPS;
+}
+#endif
 
 // A property of the settings, or an undefined value.
 Napi::Value Option(const Napi::Object& options, const char* name) { return options.Get(name); }
@@ -193,6 +200,7 @@ Napi::Function Object::Define(Napi::Env env) {
                          InstanceMethod<&Object::GetProgram>("program"),
                          InstanceMethod<&Object::AttachPrograms>("attachPrograms"),
                          InstanceMethod<&Object::AttachStructOps>("attachStructOps"),
+                         InstanceMethod<&Object::UpdateStructOps>("updateStructOps"),
                          InstanceMethod<&Object::Close>("close"),
                      });
 }
@@ -554,7 +562,8 @@ Napi::Value Object::AttachPrograms(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < programs.size(); i++) {
     UniqueLink link = state_->skeleton->TakeLink(i);
     if (!link) continue;
-    const Napi::Value handle = Link::Create(Env(), object, std::move(link), "link of " + subjects[i]);
+    auto attachment = std::make_unique<LibbpfAttachment>(object, std::move(link));
+    const Napi::Value handle = Link::Create(Env(), std::move(attachment), "link of " + subjects[i]);
     if (handle.IsEmpty()) return {};
     links.Set(i, handle);
   }
@@ -575,9 +584,37 @@ Napi::Value Object::AttachStructOps(const Napi::CallbackInfo& info) {
     Throw(Env(), {kCall, errno, Subject(map), capture.Take()});
     return {};
   }
-  // Without BPF_F_LINK (Linux 6.4) the descriptor is that of the map.
-  const bool has_id = (bpf_map__map_flags(map) & kLinkFlag) != 0;
-  return Link::Create(Env(), Skeleton::ObjectOf(state_->skeleton), std::move(link), *subject, has_id);
+  auto attachment = std::make_unique<LibbpfAttachment>(Skeleton::ObjectOf(state_->skeleton), std::move(link));
+  return Link::Create(Env(), std::move(attachment), *subject);
+}
+
+// updateStructOps(map, link, subject): the map takes the place of the link's.
+Napi::Value Object::UpdateStructOps(const Napi::CallbackInfo& info) {
+  constexpr const char* kCall = "bpf_link__update_map";
+  if (!Require(ObjectState::Phase::kLoaded, kCall)) return {};
+  const bpf_map* map = MapAt(info[0], kCall);
+  if (map == nullptr) return {};
+  const auto subject = ToText(Env(), info[2], {kCall, "subject"});
+  if (!subject) return {};
+  bpf_link* link = Link::LibbpfLinkOf(Env(), info[1]);
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
+  // libbpf looks for its own fields behind the link: it must be one of a struct_ops map.
+  if (link == nullptr || bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS || !IsStructOpsLink(link)) {
+    Throw(Env(), {kCall, 0, "link", {}, Reason::kArgument});
+    return {};
+  }
+  LogCapture capture;
+  const int error = bpf_link__update_map(link, map);
+  if (error != 0) Throw(Env(), {kCall, -error, *subject, capture.Take()});
+#else
+  static_cast<void>(link);
+  Throw(Env(), {kCall,
+                0,
+                "links of struct_ops, for which the addon must be built with libbpf 1.2 or newer",
+                {},
+                Reason::kUnsupported});
+#endif
+  return Env().Undefined();
 }
 
 Napi::Value Object::Close(const Napi::CallbackInfo& info) {

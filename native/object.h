@@ -48,6 +48,7 @@ class Object : public Napi::ObjectWrap<Object> {
   Napi::Value GetMap(const Napi::CallbackInfo& info);
   Napi::Value GetProgram(const Napi::CallbackInfo& info);
   Napi::Value AttachPrograms(const Napi::CallbackInfo& info);
+  Napi::Value UpdateStructOps(const Napi::CallbackInfo& info);
   Napi::Value AttachStructOps(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 

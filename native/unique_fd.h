@@ -29,6 +29,8 @@ class UniqueFd {
 
   [[nodiscard]] int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  // Gives it up: nobody closes it.
+  void Release() { fd_ = -1; }
   void Reset() {
     if (fd_ >= 0) close(std::exchange(fd_, -1));
   }

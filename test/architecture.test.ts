@@ -11,7 +11,7 @@ const lib = join(dirname(fileURLToPath(import.meta.url)), '../lib')
 const floors: readonly (readonly string[])[] = [
   ['linux', 'errors.ts', 'nearest.ts'],
   ['elf', 'btf', 'isa', 'cbpf'],
-  ['object-file', 'codec'],
+  ['object-file', 'codec', 'attach-request.ts', 'link-info.ts', 'kernel-introspection.ts'],
   ['kernel.ts'],
   ['native', 'fallback'],
   ['(public classes)'],
@@ -29,7 +29,10 @@ const portable = new Set([
   'cbpf',
   'object-file',
   'codec',
+  'attach-request.ts',
+  'link-info.ts',
   'kernel.ts',
+  'kernel-introspection.ts',
   'fallback',
 ])
 
@@ -62,8 +65,12 @@ interface Source {
 
 const rooms = new Set(floors.flat())
 
+/** Folders of the public classes' floor: each a family of what they do. */
+const families = new Set(['attach', 'features', 'introspection'])
+
 function roomOf(path: string): string {
   const first = path.split('/')[0] ?? path
+  if (families.has(first)) return '(public classes)'
   if (first !== path || rooms.has(first)) return first
   return '(public classes)'
 }

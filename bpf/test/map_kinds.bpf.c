@@ -61,24 +61,29 @@ struct words {
   u32 out;
 };
 
-/* Queues and their like are not for sleepable programs in Linux, which programs of type syscall are: the simulated kernel runs these.
+s32 status;
+u32 out;
+
+/* Bloom filters are not for sleepable programs, which programs of type syscall are.
  *
  * Moves a value from the queue to the stack, and puts it into the filter. */
-SEC("?syscall")
-int move(struct words *args) {
+SEC("?raw_tp/sys_enter")
+int move(u64 *ctx) {
   u32 value = 0;
-  args->status = bpf_map_pop_elem(&queue, &value);
-  if (args->status) return 1;
-  args->out = value;
+  status = bpf_map_pop_elem(&queue, &value);
+  if (status) return 1;
+  out = value;
   bpf_map_push_elem(&filter, &value, BPF_ANY);
   return bpf_map_push_elem(&stack, &value, BPF_ANY);
 }
 
-SEC("?syscall")
-int look(struct words *args) {
-  u32 value = args->in;
-  args->status = bpf_map_peek_elem(&filter, &value);
-  return bpf_map_peek_elem(&stack, &args->out);
+SEC("?raw_tp/sys_enter")
+int look(u64 *ctx) {
+  u32 value = ctx[0], top = 0;
+  status = bpf_map_peek_elem(&filter, &value);
+  int error = bpf_map_peek_elem(&stack, &top);
+  out = top;
+  return error;
 }
 
 static __always_inline int count_in(void *outer_map, u32 key) {

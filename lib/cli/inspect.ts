@@ -1,8 +1,8 @@
 /** `libbpf-node inspect OBJ`: what an object file holds, without a kernel. */
-import Table from 'cli-table3'
 import { Command } from 'commander'
 import { readObject } from '../read-object.js'
 import { describeObject, type ObjectDescription } from './describe-object.js'
+import { section } from './table.js'
 
 export function inspectCommand(): Command {
   return new Command('inspect')
@@ -64,47 +64,6 @@ function asText(object: ObjectDescription): string {
     ),
   ]
   return sections.filter(Boolean).join('\n')
-}
-
-type Cell = string | number
-
-function section(title: string, head: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  if (rows.length === 0) return ''
-  const table = new Table({
-    head: [...head],
-    chars: {
-      top: '',
-      'top-mid': '',
-      'top-left': '',
-      'top-right': '',
-      bottom: '',
-      'bottom-mid': '',
-      'bottom-left': '',
-      'bottom-right': '',
-      left: ' ',
-      'left-mid': '',
-      mid: '',
-      'mid-mid': '',
-      right: '',
-      'right-mid': '',
-      middle: ' ',
-    },
-    style: {
-      head: process.stdout.isTTY && !process.env['NO_COLOR'] ? ['gray'] : [],
-      border: [],
-      'padding-left': 1,
-      'padding-right': 0,
-    },
-    colAligns: head.map((_name, column) =>
-      rows.every((row) => typeof row[column] === 'number') ? 'right' : 'left',
-    ),
-  })
-  table.push(...rows.map((row) => [...row]))
-  const lines = table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-  return `${title}\n${lines.join('\n')}\n`
 }
 
 function sized(type: string | undefined, size: number): string {

@@ -3,6 +3,8 @@ import { parseBtf } from '../btf/parse.js'
 import { BpfError, unsupported } from '../errors.js'
 import type {
   Kernel,
+  KernelLink,
+  LinkReference,
   KernelMap,
   KernelObject,
   KernelReader,
@@ -16,6 +18,7 @@ import { didYouMean } from '../nearest.js'
 import type { ObjectFile } from '../object-file/types.js'
 import { describe } from './describe.js'
 import { Debugger } from './debug/debugger.js'
+import { FallbackIntrospection } from './introspection.js'
 import { createHelpers } from './helpers/index.js'
 import type { Clock, ClockMode } from './hooks/clock.js'
 import { prepareArguments, withContext, type TracepointArguments } from './hooks/context.js'
@@ -28,6 +31,7 @@ import { Machine } from './machine.js'
 import { valueAccess } from './maps/types.js'
 import { createKernelMap, openKernelMap } from './maps/open.js'
 import { RingReader } from './maps/ring-reader.js'
+import { openKernelLink } from './link.js'
 import type { LoadedProgram } from './program.js'
 import type { TraceLog } from './trace-log.js'
 import { createTailCall } from './tail-call.js'
@@ -93,6 +97,7 @@ export class FallbackKernel implements Kernel {
   readonly name = 'fallback'
   readonly description = 'simulated kernel in TypeScript (as Linux 6.18)'
   readonly possibleCpus: number
+  readonly introspection: FallbackIntrospection
   readonly clock: Clock
   readonly tasks: Tasks
   /** What programs print with bpf_printk(). */
@@ -130,6 +135,7 @@ export class FallbackKernel implements Kernel {
         memoryBytes === undefined ? undefined : integer('memoryBytes', memoryBytes, MIN_MEMORY, MAX_MEMORY),
       fire: (name, args) => void this.#fire(name, args),
     })
+    this.introspection = new FallbackIntrospection(this.#machine)
     this.clock = this.#machine.clock
     this.tasks = this.#machine.tasks
     this.printk = this.#machine.trace
@@ -180,6 +186,10 @@ export class FallbackKernel implements Kernel {
 
   openMap(reference: MapReference): KernelMap {
     return openKernelMap(this.#machine, reference)
+  }
+
+  openLink(reference: LinkReference): KernelLink {
+    return openKernelLink(this.#machine, reference)
   }
 
   openPidfd(): never {

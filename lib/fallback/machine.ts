@@ -6,6 +6,8 @@ import { Tasks } from './hooks/tasks.js'
 import type { Task } from './hooks/task.js'
 import { UserMemory } from './hooks/user-memory.js'
 import { KERNEL_WORD } from './kernel-words.js'
+import type { ListedProgram } from './listed-program.js'
+import type { LoadedLink } from './link.js'
 import type { LoadedMap } from './maps/loaded-map.js'
 import { Memory } from './memory.js'
 import type { Debuggee } from './debug/debugger.js'
@@ -56,15 +58,21 @@ export class Machine {
   readonly fuel: number
   /** Maps by the low half of their kernel-side address, which programs hold. */
   readonly maps = new Map<number, LoadedMap>()
+  /** Attachments by id. */
+  readonly links = new Map<number, LoadedLink>()
+  /** Attachments by the names that they are pinned under. */
+  readonly linkPins = new Map<string, LoadedLink>()
   /** Maps by the names that they are pinned under. */
   readonly pins = new Map<string, LoadedMap>()
+  /** Programs that are loaded, by id. */
+  readonly programs = new Map<number, ListedProgram & Debuggee>()
+  /** How many want runs and their time to be counted. */
+  runTimeCounters = 0
   readonly changes: ChangeCounter = { value: 0 }
   /** The objects as the running program's BTF lays them out; none runs: an empty space. */
   objects: ObjectSpace
   /** Records that programs have to commit before they end. */
   readonly reservations = new Reservations()
-  /** Programs that are loaded, by id. */
-  readonly programs = new Map<number, Debuggee>()
   /** Tail calls of the run that is going on. */
   tailCalls = 0
   /** Programs that run now, one inside the other: a listener may fire a tracepoint. */

@@ -1,13 +1,14 @@
 /** Programs that were loaded, and what runs them. */
+import type { AttachRequest } from '../attach-request.js'
 import { BpfError, systemError, unsupported } from '../errors.js'
-import type { KernelLink, KernelProgram, LinkInfo, ProgramInfo, RunOptions, RunResult } from '../kernel.js'
-import { BPF_ATTACH_TYPE } from '../linux/attach-types.js'
+import type { KernelLink, KernelProgram, ProgramInfo, RunOptions, RunResult } from '../kernel.js'
 import { BPF_PROG_TYPE, programTypeName } from '../linux/program-types.js'
-import { whyNotAttachable } from '../linux/sections.js'
 import type { ProgramDefinition } from '../object-file/types.js'
 import type { Debuggee } from './debug/debugger.js'
+import { attachToTracepoint } from './attach.js'
 import { describe } from './describe.js'
 import { EINVAL } from './errors.js'
+import type { ListedProgram, RunCount } from './listed-program.js'
 import type { ObjectSpace } from './hooks/layout.js'
 import { MAX_ARGUMENTS, type Tracepoints } from './hooks/tracepoints.js'
 import type { Machine } from './machine.js'
@@ -18,10 +19,12 @@ import { createInterpreter, Interpreter } from './vm/interpreter.js'
 import type { Registers } from './vm/types.js'
 
 /** A program in the kernel. It lives as long as its object or a link holds it. */
-export class LoadedProgram implements HeldProgram, Debuggee {
+export class LoadedProgram implements HeldProgram, Debuggee, ListedProgram {
   readonly id: number
   readonly definition: ProgramDefinition
   readonly space: SharedSpace
+  readonly loadTime: bigint
+  readonly runs: RunCount = { count: 0, nanoseconds: 0 }
   readonly #machine: Machine
   readonly #prepared: PreparedProgram
   #holders = 1
@@ -39,6 +42,7 @@ export class LoadedProgram implements HeldProgram, Debuggee {
     this.id = machine.newProgramId()
     this.definition = definition
     this.space = space.retain()
+    this.loadTime = machine.clock.now()
     this.#machine = machine
     this.#prepared = prepared
     for (const map of prepared.maps) map.retain()
@@ -47,6 +51,18 @@ export class LoadedProgram implements HeldProgram, Debuggee {
 
   get name(): string {
     return this.definition.name
+  }
+
+  get license(): string {
+    return this.#prepared.license
+  }
+
+  get instructions(): Uint8Array {
+    return this.#prepared.code
+  }
+
+  get mapIds(): readonly number[] {
+    return Array.from(this.#prepared.maps, ({ id }) => id)
   }
 
   /**
@@ -115,6 +131,7 @@ export class LoadedProgram implements HeldProgram, Debuggee {
     this.retain()
     const { reservations } = machine
     const reservedBefore = reservations.count
+    const start = machine.runTimeCounters > 0 ? performance.now() : undefined
     try {
       engine.run(context)
       if (reservations.count > reservedBefore) throw this.#leak(reservations.newest)
@@ -122,6 +139,10 @@ export class LoadedProgram implements HeldProgram, Debuggee {
     } finally {
       // Whatever ended the program: a record that stays reserved would hold up the ring buffer for ever.
       reservations.discardDownTo(reservedBefore)
+      if (start !== undefined) {
+        this.runs.count++
+        this.runs.nanoseconds += Math.round((performance.now() - start) * 1e6)
+      }
       machine.running--
       machine.objects = outer
       this.release()
@@ -221,11 +242,6 @@ function runOn(
   }
 }
 
-/** Whether the program is a `tp_btf` one: Linux looks for its tracepoint when it is loaded, not when it is attached. */
-export function isTypedTracepoint({ type, expectedAttachType }: ProgramDefinition): boolean {
-  return type === BPF_PROG_TYPE.TRACING && expectedAttachType === BPF_ATTACH_TYPE.TRACE_RAW_TP
-}
-
 /** A program as the seam wants it. */
 export class FallbackProgram implements KernelProgram {
   readonly info: ProgramInfo
@@ -240,44 +256,17 @@ export class FallbackProgram implements KernelProgram {
     this.#machine = machine
     this.#tracepoints = tracepoints
     this.#program = program
-    const { name, section, type = 0 } = program.definition
-    this.info = { name, section, id: program.id, type, tag: '', log: '' }
+    const { name, section, type = 0, expectedAttachType } = program.definition
+    this.info = { name, section, id: program.id, type, expectedAttachType, tag: '', log: '' }
   }
 
   readStream(): number {
     throw unsupported(`streams of program '${this.info.name}' in the fallback kernel`)
   }
 
-  attach(): KernelLink {
+  attach(request?: AttachRequest): KernelLink {
     this.#assertOpen()
-    const { name, section, type } = this.info
-    const { target } = this.#program.definition
-    if (!isTypedTracepoint(this.#program.definition) && type !== BPF_PROG_TYPE.RAW_TRACEPOINT) {
-      const reason = whyNotAttachable(section)
-      throw unsupported(
-        `attaching program '${name}' of type ${programTypeName(type)}, SEC("${section}"), in the fallback kernel`,
-        reason === undefined
-          ? 'It attaches tp_btf and raw_tp programs'
-          : `By its section alone Linux can't either: ${reason}`,
-      )
-    }
-    if (target === '') {
-      throw systemError('bpf_program__attach', -EINVAL, `program '${name}'`, {
-        hint: `SEC("${section}") names no tracepoint: SEC("${section}/sched_process_exec") would`,
-      })
-    }
-    const { contextSize } = this.#program
-    if (this.#tracepoints.has(target) && contextSize > 8 * this.#tracepoints.argumentsOf(target).length) {
-      throw systemError('bpf_program__attach', -EINVAL, `program '${name}'`, {
-        hint: `It reads ${contextSize} bytes of arguments; tracepoint '${target}' has ${this.#tracepoints.argumentsOf(target).length} arguments of 8 bytes`,
-      })
-    }
-    const detach = this.#tracepoints.attach(target, this.#program)
-    this.#program.retain()
-    return new FallbackLink({ id: this.#machine.newLinkId(), target: section.replace(/^\?/, '') }, () => {
-      detach()
-      this.#program.release()
-    })
+    return attachToTracepoint(this.#machine, this.#tracepoints, this.#program, this.info, request)
   }
 
   run(options: RunOptions): RunResult {
@@ -298,6 +287,11 @@ export class FallbackProgram implements KernelProgram {
   share(memory: Memory): LoadedProgram | undefined {
     this.#assertOpen()
     return memory === this.#machine.memory ? this.#program.retain() : undefined
+  }
+
+  // eslint-disable-next-line typescript/require-await -- what it throws is a rejection
+  async runAsync(options: RunOptions): Promise<RunResult> {
+    return this.run(options)
   }
 
   close(): void {
@@ -336,22 +330,5 @@ export class FallbackProgram implements KernelProgram {
 
   #assertOpen(): void {
     if (this.#closed) throw new BpfError('CLOSED', `program '${this.info.name}' is closed`)
-  }
-}
-
-/** An attachment. */
-class FallbackLink implements KernelLink {
-  readonly info: LinkInfo
-  #detach: (() => void) | undefined
-
-  constructor(info: LinkInfo, detach: () => void) {
-    this.info = info
-    this.#detach = detach
-  }
-
-  close(): void {
-    const detach = this.#detach
-    this.#detach = undefined
-    detach?.()
   }
 }

@@ -4,8 +4,9 @@
  * The C++ checks the type and size of every argument, so none of this can crash the process; but it words nothing.
  * Failures come as {@link RawFailure}, which `failure.ts` makes a `BpfError`.
  */
+import type { AddonIntrospection, AddonProbes } from './introspection-types.js'
 
-export interface Addon {
+export interface Addon extends AddonIntrospection, AddonProbes {
   readonly facts: AddonFacts
   /** Sets what makes an Error of a failure, for this thread. */
   setFailureFactory(factory: (raw: RawFailure) => Error): void
@@ -29,6 +30,11 @@ export interface Addon {
   openMapById(id: number, subject: string): AddonMap
   openMapByPin(path: string, subject: string): AddonMap
   openMapByFd(fd: number, subject: string): AddonMap
+  /** @param netnsFd of the network namespace; undefined: that of this thread */
+  interfaces(netnsFd: number | undefined, subject: string): readonly { readonly index: number; readonly name: string }[]
+  openLinkById(id: number, subject: string): AddonLink
+  openLinkByPin(path: string, subject: string): AddonLink
+  openLinkByFd(fd: number, subject: string): AddonLink
   /** @returns a file descriptor that the caller closes */
   openPidfd(pid: number, subject: string): number
 }
@@ -71,6 +77,7 @@ export type FailureReason =
   | 'argument'
   | 'range'
   | 'size'
+  | 'noLink'
   | 'unsupported'
 
 /** All that C++ knows of a failure. */
@@ -111,6 +118,8 @@ export interface AddonObject {
   /** @returns a link for each program that was attached; holes for the others */
   attachPrograms(subjects: readonly string[]): readonly (AddonLink | undefined)[]
   attachStructOps(map: number, subject: string): AddonLink
+  /** @param link of a struct_ops map, as `attachStructOps()` made it */
+  updateStructOps(map: number, link: AddonLink, subject: string): void
   close(): void
 }
 
@@ -289,14 +298,23 @@ export interface AddonProgram {
   fd(): number
   info(): { readonly id: number; readonly type: number; readonly tag: Uint8Array }
   attach(subject: string): AddonLink
-  run(
-    data: Uint8Array | undefined,
-    dataOutSize: number,
-    ctx: Uint8Array | undefined,
-    ctxOutSize: number,
-    repeat: number,
-  ): AddonRunResult
+  /** @param kind see `kKinds` in native/attach_tracing.cc and attach_network.cc */
+  attachTo(kind: string, settings: AttachSettings, subject: string): AddonLink
+  run(options: AddonRunOptions): AddonRunResult
+  runAsync(options: AddonRunOptions): Promise<AddonRunResult>
   close(): void
+}
+
+/** All numbers are there: C++ checks their types only. */
+export interface AddonRunOptions {
+  readonly data: Uint8Array | undefined
+  readonly dataOutSize: number
+  readonly ctx: Uint8Array | undefined
+  readonly ctxOutSize: number
+  readonly repeat: number
+  readonly cpu: number
+  readonly flags: number
+  readonly batchSize: number
 }
 
 export interface AddonRunResult {
@@ -311,10 +329,37 @@ export interface AddonRunResult {
 }
 
 export interface AddonLink {
-  /** Kernel link id; 0 for attachments that are not BPF links. */
-  id(): number
+  /** Undefined for attachments that are no BPF links; the methods down to `openIterator` throw for those. */
+  fd(): number | undefined
+  info(): RawLinkInfo
+  /** Numbers that Linux chose for what is no BPF link: handle and priority of a clsact filter. */
+  facts(): Readonly<Record<string, number>>
+  /** @param fd of a program, or of a struct_ops map */
+  update(fd: number, expectedFd: number | undefined): void
+  pin(path: string): void
+  detach(): void
+  /** @returns a file descriptor that the caller closes */
+  openIterator(): number
+  /** Ends the handle, not the attachment. @param pinned a pin holds it; else its descriptors are left open */
+  disown(pinned: boolean): void
   close(): void
 }
+
+/** `struct bpf_link_info`, and what the kernel wrote where its pointers pointed: empty where the type has no such thing. */
+export interface RawLinkInfo {
+  readonly info: Uint8Array
+  /** Name of a tracepoint, function or iterator, or path of a file. */
+  readonly name: string
+  readonly addresses: readonly bigint[]
+  readonly offsets: readonly bigint[]
+  readonly refCtrOffsets: readonly bigint[]
+  readonly cookies: readonly bigint[]
+}
+
+/** What native/attach_tracing.cc and attach_network.cc read, by the kind's own names. Lists of 64-bit numbers are BigUint64Arrays. */
+export type AttachSettings = Readonly<
+  Record<string, string | number | bigint | boolean | readonly string[] | BigUint64Array | undefined>
+>
 
 export interface AddonUserRing {
   reserve(size: number): number

@@ -1,8 +1,10 @@
 /** Words for what C++ reports: raw facts in, a `BpfError` with a code, a message and a hint out. */
 import { BpfError, systemError, unsupported } from '../errors.js'
 import { errnoName, errnoText } from '../linux/errno.js'
-import { whyNotAttachable } from '../linux/sections.js'
+import { sectionRequirement } from '../linux/requirements.js'
+import { resolveSection, whyNotAttachable } from '../linux/sections.js'
 import type { FailureReason, RawFailure } from './addon-types.js'
+import { permissionAdvice, whyRefused } from './lacks.js'
 import { loadFailure } from './load-failure.js'
 import { permissionHint } from './privileges.js'
 
@@ -41,6 +43,11 @@ const BY_REASON: Readonly<Record<Exclude<FailureReason, ''>, (raw: RawFailure) =
     new BpfError('BAD_VALUE', `${subject} is ${actual}, which is out of range: the limit is ${expected}`, { call }),
   size: ({ call, subject, expected, actual }) =>
     new BpfError('BAD_VALUE', `${subject} has ${actual} bytes instead of ${expected}`, { call }),
+  noLink: ({ call, subject }) =>
+    new BpfError('UNSUPPORTED', `${subject} is no BPF link, and so can be closed only`, {
+      call,
+      hint: 'Links have ids, information and pins; probes and tracepoints are links since Linux 5.15; USDT probes, clsact filters and socket filters are none',
+    }),
   unsupported: ({ subject }) => unsupported(subject),
 }
 
@@ -66,6 +73,9 @@ const BY_CALL: Readonly<Record<string, (raw: RawFailure) => BpfError>> = {
   bpf_object__attach_skeleton: attachFailure,
   bpf_program__set_attach_target: attachTargetFailure,
   'bpf(BPF_PROG_TEST_RUN)': runFailure,
+  bpf_xdp_attach: netlinkFailure,
+  bpf_tc_hook_create: netlinkFailure,
+  bpf_tc_attach: netlinkFailure,
 }
 
 const PERF_HINTS = {
@@ -76,6 +86,8 @@ const PERF_HINTS = {
   EMFILE: 'Raise the limit of open files (ulimit -n): each CPU takes one',
 } as const
 
+const BY_ID = 'CAP_SYS_ADMIN is needed to look for programs, maps, links and BTF by id; what this process has open, it may look at by handle'
+
 /** Hints by call and errno. */
 const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   bpf_map__set_max_entries: { EINVAL: 'The size of a map of global data, or of struct_ops, is that of its variables' },
@@ -85,6 +97,10 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   bpf_map__set_inner_map_fd: { EINVAL: 'Only a map of maps has a template for what it holds, and it is set once' },
   bpf_map__set_autocreate: { EBUSY: 'It was created, or found, already' },
   bpf_map__reuse_fd: { EINVAL: 'Another map takes the place of one of global data only if its type and sizes are the same; of struct_ops, never' },
+  bpf_link__update_map: {
+    EINVAL: 'The map must implement the same struct under the same name as the one that is attached',
+    EOPNOTSUPP: 'The kernel cannot replace structs of this type',
+  },
   bpf_map__attach_struct_ops: {
     EEXIST: 'Something of the same name is registered already',
     EINVAL: 'The kernel refuses what the struct says, or the programs that it lacks',
@@ -133,13 +149,37 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EEXIST: 'Something has that name already: unpin it first',
   },
   'bpf(BPF_OBJ_GET)': {
-    EINVAL: 'It is no pinned map',
-    EACCES: 'It is no pinned map, or this process may not use it',
+    EINVAL: 'What is pinned there is something else',
+    EACCES: 'What is pinned there is something else, or this process may not use it',
   },
   'bpf(BPF_MAP_GET_FD_BY_ID)': {
     ENOENT: 'No map has that id any more',
     EPERM: 'CAP_SYS_ADMIN is needed to open maps by id',
   },
+  'bpf(BPF_PROG_GET_FD_BY_ID)': { ENOENT: 'No program has that id any more', EPERM: BY_ID },
+  'bpf(BPF_BTF_GET_FD_BY_ID)': { ENOENT: 'No BTF has that id any more', EPERM: BY_ID },
+  'bpf(BPF_PROG_GET_NEXT_ID)': { EPERM: BY_ID },
+  'bpf(BPF_MAP_GET_NEXT_ID)': { EPERM: BY_ID },
+  'bpf(BPF_BTF_GET_NEXT_ID)': { EPERM: BY_ID },
+  'bpf(BPF_LINK_GET_NEXT_ID)': { EPERM: BY_ID, EINVAL: 'Links have ids since Linux 5.8' },
+  'bpf(BPF_TASK_FD_QUERY)': { EPERM: 'CAP_SYS_ADMIN is needed to ask what a process runs', EACCES: 'CAP_SYS_ADMIN is needed to ask what a process runs' },
+  'bpf(BPF_ENABLE_STATS)': { EPERM: 'CAP_SYS_ADMIN is needed; or set sysctl kernel.bpf_stats_enabled to 1', EINVAL: 'Statistics are switched on by bpf() since Linux 5.8; sysctl kernel.bpf_stats_enabled does it since 5.1' },
+  'bpf(BPF_PROG_QUERY)': { EPERM: 'CAP_NET_ADMIN is needed to ask what is attached', EBADF: 'It is no cgroup of cgroup2' },
+  'bpf(BPF_LINK_GET_FD_BY_ID)': {
+    ENOENT: 'No link has that id any more',
+    EPERM: 'CAP_SYS_ADMIN is needed to open links by id',
+    EINVAL: 'This kernel opens no links by id: it takes Linux 5.8',
+  },
+  'bpf(BPF_LINK_UPDATE)': {
+    EINVAL: 'Links of tracing keep their program, and others take one of the same type: attach the new one, and close this',
+    EOPNOTSUPP: 'Links of this type keep their program: attach the new one, and close this',
+    EPERM: 'Another program than the expected one is attached, or this process may not change the attachment',
+  },
+  'bpf(BPF_LINK_DETACH)': {
+    EOPNOTSUPP: 'Links of this type (tracing, probes, iterators) end with close(), and with what else holds them: pins, other processes',
+    EINVAL: 'Links are detached by force since Linux 5.9',
+  },
+  'bpf(BPF_ITER_CREATE)': { EINVAL: 'It is no link of an iterator' },
   'bpf(BPF_MAP_GET_NEXT_KEY)': { EOPNOTSUPP: 'Maps of this type have no keys to walk over' },
   ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_RINGBUF have a ring' },
   perf_buffer__new_raw: PERF_HINTS,
@@ -156,7 +196,7 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 
 function systemFailure({ call, errno, subject }: RawFailure): BpfError {
   const name = errnoName(errno)
-  const hint = HINTS[call]?.[name] ?? (name === 'EPERM' || name === 'EACCES' ? permissionHint() : undefined)
+  const hint = HINTS[call]?.[name] ?? (name === 'EPERM' || name === 'EACCES' ? (permissionHint() ?? permissionAdvice()) : undefined)
   return systemError(call, errno, subject, hint === undefined ? {} : { hint })
 }
 
@@ -194,6 +234,13 @@ function attachFailure({ call, errno, subject, log }: RawFailure): BpfError {
   })
 }
 
+/** What the kernel has said besides the errno, libbpf prints. */
+function netlinkFailure(raw: RawFailure): BpfError {
+  const [said] = printedLines(raw.log)
+  if (said === undefined) return systemFailure(raw)
+  return systemError(raw.call, raw.errno, raw.subject, { hint: said.replace(/^Kernel error message:/, 'Linux says:') })
+}
+
 function attachTargetFailure(raw: RawFailure): BpfError {
   const [cause] = printedLines(raw.log)
   const { call, errno, subject } = raw
@@ -207,9 +254,10 @@ function attachTargetFailure(raw: RawFailure): BpfError {
 }
 
 function attachHint(errno: string, section: string): string | undefined {
-  if (errno === 'EPERM' || errno === 'EACCES') {
-    return permissionHint() ?? 'This kernel refuses it to everybody: lockdown, or an attach type that is switched off'
-  }
+  const prefix = resolveSection(section)?.prefix
+  const requirement = prefix === undefined ? undefined : sectionRequirement(prefix)
+  const missing = requirement && whyRefused(`SEC("${prefix}")`, requirement, errno)
+  if (missing !== undefined) return missing
   if (/^(kprobe|kretprobe|ksyscall|kretsyscall)/.test(section)) {
     if (errno === 'ENOENT') return 'This kernel has no kprobes (CONFIG_KPROBES), or no function of that name: see /proc/kallsyms'
     if (errno === 'ESRCH') return 'This kernel has no function of that name, or it was inlined: see /proc/kallsyms'
@@ -228,12 +276,8 @@ const ENOTSUPP = 524
 
 function runFailure(raw: RawFailure): BpfError {
   const { call, errno, subject } = raw
-  const name = errnoName(errno)
   if (errno === ENOTSUPP || errno === EOPNOTSUPP) {
     return new BpfError('UNSUPPORTED', `${subject}: this kernel cannot run programs of its type on demand`, { call, errno })
   }
-  if (name !== 'EINVAL') return systemFailure(raw)
-  return systemError(call, errno, subject, {
-    hint: 'Data, context or repeat do not suit the program type: packets want 14 bytes at least; syscall and raw_tp programs take a context only',
-  })
+  return systemFailure(raw)
 }

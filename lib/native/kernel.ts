@@ -3,6 +3,8 @@ import os from 'node:os'
 import { BpfError, unsupported } from '../errors.js'
 import type {
   Kernel,
+  KernelLink,
+  LinkReference,
   KernelReader,
   MapAttributes,
   MapReference,
@@ -14,22 +16,33 @@ import type { ObjectFile } from '../object-file/types.js'
 import type { Addon, AddonFacts, AddonMap } from './addon-types.js'
 import { loadAddon } from './addon.js'
 import { toError } from './failure.js'
+import { NativeIntrospection } from './introspection.js'
+import type { AddonProbes } from './introspection-types.js'
+import { NativeLink } from './link.js'
 import { NativeMap } from './map.js'
 import { NativeObject } from './object.js'
 import { openTrace } from './trace.js'
+import { checkUsdtLayout } from './usdt-layout.js'
 
 export class NativeKernel implements Kernel {
   readonly name = 'native'
   readonly description: string
   readonly possibleCpus: number
+  readonly introspection: NativeIntrospection
   readonly #addon: Addon
 
   constructor(addon: Addon) {
     addon.setFailureFactory(toError)
     this.#addon = addon
     this.possibleCpus = addon.possibleCpus()
+    this.introspection = new NativeIntrospection(addon)
     const { major, minor } = addon.facts.runsWith
     this.description = `Linux ${os.release()}, libbpf ${major}.${minor}`
+  }
+
+  /** What features are asked of. @internal */
+  get probes(): AddonProbes {
+    return this.#addon
   }
 
   /** What the addon was built with. */
@@ -41,10 +54,11 @@ export class NativeKernel implements Kernel {
     // libbpf makes names of kernel objects of it, and the section's name must stay recognisable behind it.
     const name = options.name.replace(/[^A-Za-z0-9_]/g, '_')
     this.#checkStructOps(file)
+    checkUsdtLayout(file, this.facts.runsWith)
     const { pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel } = options
     const settings = { name, pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel }
     const handle = this.#addon.openObject(file.image, settings, `object '${options.name}'`)
-    return new NativeObject(handle, options.name, file.programs)
+    return new NativeObject(this.#addon, handle, options.name, file.programs)
   }
 
   /** An older libbpf passes over the sections that it doesn't know, and then fails to load their programs. */
@@ -83,6 +97,15 @@ export class NativeKernel implements Kernel {
   openMap(reference: MapReference): NativeMap {
     const handle = this.#openMap(reference)
     return new NativeMap(handle, handle.details().name)
+  }
+
+  openLink(reference: LinkReference): KernelLink {
+    const addon = this.#addon
+    if ('id' in reference) return new NativeLink(addon.openLinkById(reference.id, `link ${reference.id}`))
+    if ('fd' in reference)
+      return new NativeLink(addon.openLinkByFd(reference.fd, `link of file descriptor ${reference.fd}`))
+    const { pin } = reference
+    return new NativeLink(addon.openLinkByPin(pin, `link pinned at ${pin}`), undefined, pin)
   }
 
   openPidfd(pid: number): number {

@@ -8,6 +8,7 @@ import { unknownSection } from '../linux/sections.js'
 import type { RawFailure } from './addon-types.js'
 import { withoutAcceptedLogs } from './load-log.js'
 import { permissionHint } from './privileges.js'
+import { helperHint } from './refusal.js'
 import { parseVerifierReport } from './verifier-log.js'
 
 /** A known cause: a pattern of what libbpf prints, and the error that it means. The first one that fits counts. */
@@ -101,7 +102,8 @@ export function loadFailure(failure: RawFailure): BpfError {
 function refusal(verifier: VerifierReport, call: string, errno: number): BpfError {
   const place = verifier.source === undefined ? '' : ` (${verifier.source.file}:${verifier.source.line})`
   const message = `program '${verifier.program ?? '?'}' was refused by the verifier: ${verifier.summary}${place}`
-  return new BpfError('VERIFIER_REJECTED', message, { call, errno, verifier })
+  const hint = helperHint(verifier.summary)
+  return new BpfError('VERIFIER_REJECTED', message, { call, errno, verifier, ...(hint !== undefined && { hint }) })
 }
 
 /**

@@ -1,6 +1,6 @@
 /** A map in Linux. */
-import { readFileSync, unlinkSync } from 'node:fs'
-import { BpfError, systemError } from '../errors.js'
+import { readFileSync } from 'node:fs'
+import { BpfError } from '../errors.js'
 import type {
   BatchOperation,
   BatchOutcome,
@@ -18,8 +18,10 @@ import type {
 } from '../kernel.js'
 import { errno } from '../linux/errno.js'
 import { BPF_MAP_TYPE } from '../linux/map-types.js'
-import type { AddonBatchOutcome, AddonMap, AddonScratch } from './addon-types.js'
+import type { AddonBatchOutcome, AddonLink, AddonMap, AddonScratch } from './addon-types.js'
 import { toError } from './failure.js'
+import { NativeHandle } from './native-handle.js'
+import { removePin } from './pin.js'
 import { NativeProgram } from './program.js'
 import { openPerf, openRing } from './reader.js'
 import { NativeUserRing } from './user-ring.js'
@@ -35,7 +37,14 @@ const ENOENT = errno('ENOENT')
 /** There is one Linux. */
 const LINUX = {}
 
-export class NativeMap implements KernelMap {
+/** What libbpf does with a struct_ops map. */
+export interface StructOpsCalls {
+  attach(): KernelLink
+  /** Puts the map into the place of the one that the link has. */
+  update(link: AddonLink): void
+}
+
+export class NativeMap extends NativeHandle implements KernelMap {
   readonly info: MapInfo
   readonly realm = LINUX
   readonly scratch: { readonly key: Uint8Array; readonly value: Uint8Array }
@@ -46,15 +55,16 @@ export class NativeMap implements KernelMap {
   readonly #quick: AddonScratch | undefined
   #closed = false
   #memory: Uint8Array | undefined
-  readonly #attachStructOps: (() => KernelLink) | undefined
+  readonly #structOps: StructOpsCalls | undefined
 
   /**
    * @param name as the object file has it: the kernel cuts names at 15 bytes
-   * @param attachStructOps of a map of an object: libbpf knows how
+   * @param structOps of a map of an object: libbpf knows how
    */
-  constructor(handle: AddonMap, name: string, attachStructOps?: () => KernelLink) {
+  constructor(handle: AddonMap, name: string, structOps?: StructOpsCalls) {
+    super()
     this.#handle = handle
-    this.#attachStructOps = attachStructOps
+    this.#structOps = structOps
     this.info = { name, ...handle.info() }
     const { keySize, bufferSize } = this.info
     const scratch = keySize === 0 ? undefined : handle.scratch()
@@ -130,12 +140,7 @@ export class NativeMap implements KernelMap {
   }
 
   unpin(path: string): void {
-    try {
-      unlinkSync(path)
-    } catch (cause) {
-      const { errno: negative = -errno('EIO') } = cause as NodeJS.ErrnoException
-      throw systemError('unlink', -negative, `pin ${path}`, { cause })
-    }
+    removePin(path)
   }
 
   details(): MapDetails {
@@ -178,8 +183,14 @@ export class NativeMap implements KernelMap {
     return new NativeUserRing(this.#handle.openUserRing())
   }
 
+  override takeLink(link: AddonLink): boolean {
+    if (this.#structOps === undefined || this.info.type !== BPF_MAP_TYPE.STRUCT_OPS) return false
+    this.#structOps.update(link)
+    return true
+  }
+
   attachStructOps(): KernelLink {
-    if (this.#attachStructOps !== undefined && this.info.type === BPF_MAP_TYPE.STRUCT_OPS) return this.#attachStructOps()
+    if (this.#structOps !== undefined && this.info.type === BPF_MAP_TYPE.STRUCT_OPS) return this.#structOps.attach()
     throw new BpfError('BAD_VALUE', `map '${this.info.name}' is no struct_ops map of an object`)
   }
 

@@ -5,9 +5,7 @@ import type {
   AttachTarget,
   Attachment,
   KernelLink,
-  KernelMap,
   KernelObject,
-  KernelProgram,
   MapConfig,
   MapSpec,
   ProgramConfig,
@@ -16,12 +14,16 @@ import type {
 import { BPF_MAP_TYPE } from '../linux/map-types.js'
 import { didYouMean } from '../nearest.js'
 import type { ProgramDefinition } from '../object-file/types.js'
-import type { AddonMapSpec, AddonObject, MapNumber, ProgramNumber } from './addon-types.js'
+import type { Addon, AddonLink, AddonMapSpec, AddonObject, MapNumber, ProgramNumber } from './addon-types.js'
 import { NativeLink } from './link.js'
 import { typeIsTooNew, withSource } from './load-failure.js'
 import { programLogs } from './load-log.js'
+import { attachesItself, explainAttachAll } from './section-request.js'
 import { NativeMap } from './map.js'
+import { fdOf } from './native-handle.js'
+import { teachNewerSections } from './newer-sections.js'
 import { NativeProgram } from './program.js'
+import { explainLoad } from './refusal.js'
 import { sourceLine } from './source-line.js'
 
 /** Settings that are numbers to libbpf, in the order in which they are made: sizes are checked against the type. */
@@ -33,6 +35,7 @@ const PROGRAM_NUMBERS: readonly ProgramNumber[] = [
 ] // prettier-ignore
 
 export class NativeObject implements KernelObject {
+  readonly #addon: Addon
   readonly #handle: AddonObject
   readonly #name: string
   readonly #definitions: readonly ProgramDefinition[]
@@ -40,15 +43,19 @@ export class NativeObject implements KernelObject {
   readonly #programIndex: ReadonlyMap<string, number>
   readonly #maps = new Map<string, NativeMap>()
   readonly #programs = new Map<string, NativeProgram>()
+  /** Programs whose sections this libbpf doesn't know: they are attached without it. */
+  readonly #byRequest: ReadonlySet<string>
   #mapSpecs: readonly MapSpec[]
   #programSpecs: readonly ProgramSpec[]
   #logs: ReadonlyMap<string, string> = new Map()
 
   /** @param definitions the object file's programs, as far as they are known: for errors */
-  constructor(handle: AddonObject, name: string, definitions: readonly ProgramDefinition[]) {
+  constructor(addon: Addon, handle: AddonObject, name: string, definitions: readonly ProgramDefinition[]) {
+    this.#addon = addon
     this.#handle = handle
     this.#name = name
     this.#definitions = definitions
+    this.#byRequest = teachNewerSections(handle)
     this.#mapSpecs = readMapSpecs(handle)
     this.#programSpecs = handle.programSpecs()
     this.#mapIndex = new Map(this.#mapSpecs.map((spec, index) => [spec.name, index]))
@@ -71,8 +78,8 @@ export class NativeObject implements KernelObject {
     }
     if (config.mapExtra !== undefined) this.#handle.setMapExtra(index, config.mapExtra)
     if (config.pinPath !== undefined) this.#handle.setPinPath(index, config.pinPath ?? undefined)
-    if (config.inner !== undefined) this.#handle.setInnerMap(index, fileOf(config.inner, `inner map of '${map}'`))
-    if (config.reuse !== undefined) this.#handle.reuseMap(index, fileOf(config.reuse, `map to reuse as '${map}'`))
+    if (config.inner !== undefined) this.#handle.setInnerMap(index, fdOf(config.inner, `inner map of '${map}'`))
+    if (config.reuse !== undefined) this.#handle.reuseMap(index, fdOf(config.reuse, `map to reuse as '${map}'`))
     // Read back: libbpf rounds the size of a ring buffer up to what the kernel takes.
     this.#mapSpecs = readMapSpecs(this.#handle)
   }
@@ -119,7 +126,10 @@ export class NativeObject implements KernelObject {
       throw new BpfError('BAD_PHASE', `map '${name}' was not created: its autocreate is off`)
     }
     const handle = this.#handle.map(index, `map '${name}'`)
-    const map = new NativeMap(handle, name, () => this.#attachStructOps(index, name))
+    const map = new NativeMap(handle, name, {
+      attach: () => this.#attachStructOps(index, name),
+      update: (link) => this.#handle.updateStructOps(index, link, `map '${name}'`),
+    })
     this.#maps.set(name, map)
     return map
   }
@@ -129,24 +139,29 @@ export class NativeObject implements KernelObject {
     if (known !== undefined) return known
     const index = this.#indexOf(this.#programIndex, 'program', name)
     const spec = this.#programSpecs[index]
-    const section = spec?.section ?? ''
+    const { section = '', expectedAttachType = 0 } = spec ?? {}
+    const origin = { name, section, expectedAttachType, attachedByLibbpf: !this.#byRequest.has(name) }
     const handle = this.#handle.program(index, subjectOf({ name, section }))
     if (spec?.autoload === false) {
       handle.close()
       throw new BpfError('BAD_PHASE', `program '${name}' was not loaded: its autoload is off`)
     }
-    const program = new NativeProgram(handle, name, section, this.#logs.get(name) ?? '')
+    const program = new NativeProgram(this.#addon, handle, origin, this.#logs.get(name) ?? '')
     this.#programs.set(name, program)
     return program
   }
 
   attachAll(): readonly Attachment[] {
-    const handles = this.#handle.attachPrograms(this.#programSpecs.map(subjectOf))
+    const handles = this.#attachPrograms()
     const attached: Attachment[] = this.#programSpecs.flatMap(({ name, section }, index) => {
       const handle = handles[index]
       return handle === undefined ? [] : [{ name, link: new NativeLink(handle, section) }]
     })
     try {
+      for (const spec of this.#programSpecs) {
+        if (!this.#byRequest.has(spec.name) || !attachesItself(spec)) continue
+        attached.push({ name: spec.name, link: this.program(spec.name).attach() })
+      }
       for (const { name, type, autocreate } of this.#mapSpecs) {
         if (type !== BPF_MAP_TYPE.STRUCT_OPS || !autocreate) continue
         attached.push({ name, link: this.map(name).attachStructOps() })
@@ -166,8 +181,16 @@ export class NativeObject implements KernelObject {
     this.#handle.close()
   }
 
+  #attachPrograms(): readonly (AddonLink | undefined)[] {
+    try {
+      return this.#handle.attachPrograms(this.#programSpecs.map(subjectOf))
+    } catch (error) {
+      throw explainAttachAll(error)
+    }
+  }
+
   #setAttachTarget(index: number, program: string, { name, program: target }: AttachTarget): void {
-    const fd = target === undefined ? 0 : fileOf(target, `attach target of '${program}'`)
+    const fd = target === undefined ? 0 : fdOf(target, `attach target of '${program}'`)
     this.#handle.setAttachTarget(index, fd, name)
   }
 
@@ -185,7 +208,12 @@ export class NativeObject implements KernelObject {
   /** What libbpf and the kernel said of a failed load, with what they don't know: the object file and the kernel's age. */
   #explained(error: unknown): unknown {
     const find = (program: string, insn: number) => sourceLine(this.#definitions, program, insn)
-    return typeIsTooNew(error, this.#programSpecs, release()) ?? withSource(error, find) ?? error
+    return (
+      typeIsTooNew(error, this.#programSpecs, release()) ??
+      explainLoad(error, this.#programSpecs, this.#mapSpecs) ??
+      withSource(error, find) ??
+      error
+    )
   }
 
   #indexOf(names: ReadonlyMap<string, number>, kind: 'map' | 'program', name: string): number {
@@ -213,11 +241,4 @@ function mapSpec({ name, internal, mapExtra = 0n, inner, ...spec }: AddonMapSpec
 /** For messages, and where failure.ts finds the section. */
 function subjectOf({ name, section }: Pick<ProgramSpec, 'name' | 'section'>): string {
   return `program '${name}' of SEC("${section}")`
-}
-
-/** The file descriptor of something that must be Linux's. */
-function fileOf(handle: KernelMap | KernelProgram | number, what: string): number {
-  if (typeof handle === 'number') return handle
-  if (handle instanceof NativeMap || handle instanceof NativeProgram) return handle.fd
-  throw new BpfError('BAD_VALUE', `${what}: '${handle.info.name}' is not in the native kernel`)
 }

@@ -3,10 +3,11 @@
  *
  * Sources: capabilities(7), bpf(2), Documentation/admin-guide/sysctl/kernel.rst (unprivileged_bpf_disabled).
  */
-import { readFileSync } from 'node:fs'
+import { holds } from '../linux/capabilities.js'
 import { errno, errnoName, errnoText } from '../linux/errno.js'
 import { BPF_PROG_TYPE, programType } from '../linux/program-types.js'
 import { loadAddon } from './addon.js'
+import { capabilitySets, inUserNamespace, sysctl } from './host.js'
 
 export interface Privileges {
   readonly allowed: boolean
@@ -30,9 +31,7 @@ export interface Situation {
   readonly probe: number
 }
 
-/** linux/capability.h. */
-const CAPABILITY = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n, CAP_PERFMON: 38n, CAP_BPF: 39n } as const
-type CapabilityName = keyof typeof CAPABILITY
+type CapabilityName = 'CAP_BPF' | 'CAP_PERFMON' | 'CAP_NET_ADMIN'
 
 /** What anybody may load where kernel.unprivileged_bpf_disabled is 0. */
 const UNPRIVILEGED_TYPES: ReadonlySet<number> = new Set([BPF_PROG_TYPE.SOCKET_FILTER, BPF_PROG_TYPE.CGROUP_SKB])
@@ -42,12 +41,10 @@ export function checkPrivileges(
   programTypes: readonly number[] = [],
   situation: Situation = readSituation(),
 ): Privileges {
-  const has = (name: CapabilityName) =>
-    ((situation.effective >> CAPABILITY[name]) & 1n) === 1n || ((situation.effective >> CAPABILITY.CAP_SYS_ADMIN) & 1n) === 1n
   const unprivileged =
     situation.unprivilegedBpfDisabled === 0 && programTypes.every((type) => UNPRIVILEGED_TYPES.has(type))
 
-  const missing = neededFor(programTypes).filter((name) => !has(name))
+  const missing = neededFor(programTypes).filter((name) => !holds(situation.effective, name))
   if (missing.length > 0 && !(unprivileged && situation.probe === 0)) {
     return {
       allowed: false,
@@ -80,20 +77,17 @@ export function permissionHint(): string | undefined {
 
 /** The effective capability set in the text of /proc/self/status; none if it isn't there. */
 export function parseEffectiveCapabilities(status: string): bigint {
-  const hex = /^CapEff:\s*([0-9a-fA-F]+)$/m.exec(status)?.[1]
-  return hex === undefined ? 0n : BigInt(`0x${hex}`)
+  return capabilitySets(status).effective
 }
 
 /** Reads what decides from /proc, and asks the kernel for a map. */
 export function readSituation(): Situation {
   const load = loadAddon()
-  const disabled = Number.parseInt(readOr('/proc/sys/kernel/unprivileged_bpf_disabled', ''), 10)
-  // The first namespace maps every user to itself.
-  const uidMap = readOr('/proc/self/uid_map', '').trim().split(/\s+/)
+  const disabled = Number.parseInt(sysctl('kernel.unprivileged_bpf_disabled') ?? '', 10)
   return {
-    effective: parseEffectiveCapabilities(readOr('/proc/self/status', '')),
+    effective: capabilitySets().effective,
     unprivilegedBpfDisabled: Number.isNaN(disabled) ? undefined : disabled,
-    inUserNamespace: uidMap.length >= 3 && uidMap.join(' ') !== '0 0 4294967295',
+    inUserNamespace: inUserNamespace(),
     probe: 'addon' in load ? load.addon.probe() : errno('ENOSYS'),
   }
 }
@@ -148,13 +142,5 @@ function deniedAnyway({ probe, inUserNamespace }: Situation): { readonly reason:
   return {
     reason: `bpf() is denied (${name}) although CAP_BPF is held`,
     hint: 'A seccomp filter (containers: allow bpf, or seccomp=unconfined), a security module (SELinux, AppArmor) or kernel lockdown denies it',
-  }
-}
-
-function readOr(file: string, otherwise: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return otherwise
   }
 }

@@ -1,30 +1,34 @@
 /** A program in Linux, and its attachments. */
+import type { AttachRequest } from '../attach-request.js'
 import type { KernelLink, KernelProgram, ProgramInfo, RunOptions, RunResult } from '../kernel.js'
-import { BPF_PROG_TYPE as P } from '../linux/program-types.js'
-import type { AddonProgram } from './addon-types.js'
+import { toHex } from '../linux/struct-view.js'
+import type { Addon, AddonProgram } from './addon-types.js'
+import { attachProgram } from './attach.js'
 import { NativeLink } from './link.js'
+import { NativeHandle } from './native-handle.js'
+import { explainSection, requestOfSection } from './section-request.js'
+import { explainRun, toRunRequest, toRunResult } from './test-run.js'
 
-/** Types whose test run gives the data back. Source: net/bpf/test_run.c of Linux 6.18. */
-const GIVES_DATA: ReadonlySet<number> = new Set([
-  P.SOCKET_FILTER, P.SCHED_CLS, P.SCHED_ACT, P.XDP, P.CGROUP_SKB, P.LWT_IN, P.LWT_OUT, P.LWT_XMIT, P.LWT_SEG6LOCAL,
-  P.SK_SKB, P.FLOW_DISSECTOR,
-]) // prettier-ignore
+/** What the object knows of a program. */
+export interface ProgramOrigin extends Pick<ProgramInfo, 'name' | 'section' | 'expectedAttachType'> {
+  /** Whether this libbpf knows its section. */
+  readonly attachedByLibbpf: boolean
+}
 
-/** Types whose test run gives the context back, in a buffer of its own. Source: as above. */
-const GIVES_CONTEXT: ReadonlySet<number> = new Set([...GIVES_DATA, P.SK_LOOKUP])
-
-/** What a program may add to its data: XDP's headroom and a page of tail. */
-const ROOM_TO_GROW = 4096 + 256
-
-export class NativeProgram implements KernelProgram {
+export class NativeProgram extends NativeHandle implements KernelProgram {
   readonly info: ProgramInfo
+  readonly #addon: Addon
+  readonly #bySection: AttachRequest | undefined
   readonly #handle: AddonProgram
 
   /** @param log what the verifier told of it */
-  constructor(handle: AddonProgram, name: string, section: string, log: string) {
+  constructor(addon: Addon, handle: AddonProgram, { name, section, expectedAttachType, attachedByLibbpf }: ProgramOrigin, log: string) {
+    super()
     const { id, type, tag } = handle.info()
+    this.#addon = addon
+    this.#bySection = attachedByLibbpf ? undefined : requestOfSection(section)
     this.#handle = handle
-    this.info = { name, section, id, type, tag: toHex(tag), log }
+    this.info = { name, section, id, type, expectedAttachType, tag: toHex(tag), log }
   }
 
   /** The file descriptor, which stays the program's. */
@@ -32,23 +36,32 @@ export class NativeProgram implements KernelProgram {
     return this.#handle.fd()
   }
 
-  attach(): KernelLink {
-    return new NativeLink(this.#handle.attach(`link of SEC("${this.info.section}")`), this.info.section)
+  attach(request?: AttachRequest): KernelLink {
+    const place = request ?? this.#bySection
+    if (place !== undefined) return attachProgram(this.#addon, this.#handle, this.info, place)
+    const { section } = this.info
+    try {
+      return new NativeLink(this.#handle.attach(`link of SEC("${section}")`), section)
+    } catch (error) {
+      throw explainSection(section, error)
+    }
   }
 
-  run({ data, ctx, repeat }: RunOptions): RunResult {
+  run(options: RunOptions): RunResult {
     const { type } = this.info
-    const dataOutSize = data !== undefined && GIVES_DATA.has(type) ? data.length + ROOM_TO_GROW : 0
-    const ctxOutSize = ctx !== undefined && GIVES_CONTEXT.has(type) ? ctx.length : 0
-    // Types that cannot repeat refuse the number 1 too; to the others, 0 is 1.
-    const times = repeat === undefined || repeat === 1 ? 0 : repeat
-    const result = this.#handle.run(data, dataOutSize, ctx, ctxOutSize, times)
-    const ctxAfter = type === P.SYSCALL ? result.ctxIn : result.ctxOut
-    return {
-      retval: result.retval,
-      durationNs: result.durationNs,
-      ...(result.dataOut !== undefined && { data: result.dataOut }),
-      ...(ctxAfter !== undefined && { ctx: ctxAfter }),
+    try {
+      return toRunResult(type, this.#handle.run(toRunRequest(type, options)))
+    } catch (error) {
+      throw explainRun(error, this.info)
+    }
+  }
+
+  async runAsync(options: RunOptions): Promise<RunResult> {
+    const { type } = this.info
+    try {
+      return toRunResult(type, await this.#handle.runAsync(toRunRequest(type, options)))
+    } catch (error) {
+      throw explainRun(error, this.info)
     }
   }
 
@@ -59,8 +72,4 @@ export class NativeProgram implements KernelProgram {
   close(): void {
     this.#handle.close()
   }
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -116,24 +116,3 @@ describe('a sink of a ring buffer', () => {
     object.close()
   })
 })
-
-describe('a record that a program leaves reserved', () => {
-  it('is discarded: the ring goes on', () => {
-    const spec = open(objectUrl('test/pointers'), { kernel: createKernel() })
-    for (const name of ['keep_reserved', 'constant_by_comparison']) {
-      const settings = spec.programs[name]
-      if (settings !== undefined) settings.autoload = true
-    }
-    using object = spec.load()
-    const ctx = new Uint8Array(BigUint64Array.of(16n, 0n).buffer)
-    expect(() => object.program('keep_reserved').run({ ctx })).toThrow(
-      /'keep_reserved' .*'ring' still reserved/,
-    )
-    object.program('constant_by_comparison').run({ ctx })
-    using ring = object.map('ring').ringBuffer<Uint8Array>()
-    const lengths: number[] = []
-    ring.on('event', (bytes) => lengths.push(bytes.length))
-    while (ring.consume() > 0);
-    expect(lengths).toEqual([16])
-  })
-})

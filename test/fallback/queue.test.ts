@@ -4,13 +4,8 @@ import { openOn } from '../support/fallback.js'
 
 const ENOENT = -2
 
-function words(input: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(input, 0, 0).buffer)
-}
-
-function outputOf(ctx: Uint8Array | undefined): { readonly status: number; readonly out: number } {
-  const view = new DataView((ctx ?? new Uint8Array(12)).buffer, ctx?.byteOffset)
-  return { status: view.getInt32(4, true), out: view.getUint32(8, true) }
+function argument(input: number): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(BigInt(input), 0n).buffer)
 }
 
 it('queues, stacks and bloom filters are shared with programs', () => {
@@ -25,12 +20,18 @@ it('queues, stacks and bloom filters are shared with programs', () => {
   const filter = object.map<never, number>('filter')
   queue.push(11).push(12)
   const move = object.program('move')
-  expect(outputOf(move.run({ ctx: words(0) }).ctx)).toEqual({ status: 0, out: 11 })
-  expect(outputOf(move.run({ ctx: words(0) }).ctx)).toEqual({ status: 0, out: 12 })
-  expect(outputOf(move.run({ ctx: words(0) }).ctx).status).toBe(ENOENT)
+  const run = (): unknown => {
+    move.run({ ctx: argument(0) })
+    return [object.bss['status'], object.bss['out']]
+  }
+  expect(run()).toEqual([0, 11])
+  expect(run()).toEqual([0, 12])
+  expect(run()).toEqual([ENOENT, 12])
   expect(stack.peek()).toBe(12)
   expect(filter.mayContain(11)).toBe(true)
-  expect(outputOf(object.program('look').run({ ctx: words(12) }).ctx)).toEqual({ status: 0, out: 12 })
+  const look = object.program('look')
+  expect(look.run({ ctx: argument(12) }).retval).toBe(0)
+  expect([object.bss['status'], object.bss['out']]).toEqual([0, 12])
   expect([stack.pop(), stack.pop(), stack.pop()]).toEqual([12, 11, undefined])
-  expect(object.program('look').run({ ctx: words(12) }).retval | 0).toBe(ENOENT)
+  expect(look.run({ ctx: argument(12) }).retval | 0).toBe(ENOENT)
 })

@@ -10,11 +10,10 @@ import { objectPath } from '../support/kernels.js'
 import { code } from '../support/errors.js'
 import { patience } from '../support/patience.js'
 import { describeSince } from '../support/require-kernel.js'
+import { isSanitized, isVirtual } from '../support/this-machine.js'
 
-/** AddressSanitizer keeps what was freed; it finds leaks by itself. */
-const isSanitized = process.env['SANITIZED'] === '1'
 /** With sanitizers each takes three times as long, on an emulated processor twenty times. */
-const USUAL = process.env['VM'] === '1' ? 50 : isSanitized ? 100 : 1000
+const USUAL = isVirtual ? 50 : isSanitized ? 100 : 1000
 const CYCLES = Number(process.env['CYCLES'] ?? USUAL)
 const WARM_UP = Math.ceil(CYCLES / 4)
 /** How often memory is looked at. */

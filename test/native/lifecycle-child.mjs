@@ -30,8 +30,10 @@ function start(deliver) {
   )
   const program = object.program(0, 'program')
   const reader = map.openRing(deliver, 4096, 64, 2, 8, 1)
-  const produce = (count) =>
-    program.run(undefined, 0, new Uint8Array(Uint32Array.of(0, count, 16, 0).buffer), 0, 0)
+  const produce = (count) => {
+    const ctx = new Uint8Array(Uint32Array.of(0, count, 16, 0).buffer)
+    program.run({ data: undefined, dataOutSize: 0, ctx, ctxOutSize: 0, repeat: 0, cpu: 0, flags: 0, batchSize: 0 })
+  }
   return { object, map, program, reader, produce }
 }
 

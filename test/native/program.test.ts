@@ -18,7 +18,7 @@ describeSince(SYSCALL_PROGRAMS)('a native program', () => {
     const { id, tag, ...info } = object.program('count').info
     expect(id).toBeGreaterThan(0)
     expect(tag).toMatch(/^[0-9a-f]{16}$/)
-    expect(info).toEqual({ name: 'count', section: 'syscall', type: 31, log: '' })
+    expect(info).toEqual({ name: 'count', section: 'syscall', type: 31, expectedAttachType: 0, log: '' })
   })
 
   it('gives the context back, where it changes it', () => {
@@ -60,8 +60,8 @@ describeNative('a native link', () => {
     attachable.configureProgram('spare', { autoload: true })
     attachable.load()
     const link = attachable.program('spare').attach()
-    expect(link.info.target).toBe('raw_tp/sys_enter')
-    expect(link.info.id).toBeGreaterThan(0)
+    expect(link.target).toBe('raw_tp/sys_enter')
+    expect(link.id).toBeGreaterThan(0)
     attachable.close()
     link.close()
     link.close()

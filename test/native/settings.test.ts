@@ -222,9 +222,17 @@ describeNative('struct_ops', () => {
 })
 
 describeSince('6.4')('struct_ops by a link', () => {
-  it.runIf(addonHas('structOpsLink'))('are attached with their object (libbpf 1.2)', () => {
+  it.runIf(addonHas('structOpsLink'))('are attached with their object, and updated (libbpf 1.2)', () => {
     using object = open(objectPath('test/struct_ops_link'), { kernel: 'native' }).load()
     using links = object.attach()
-    expect(links.attached[0]?.id).toBeGreaterThan(0)
+    const [link] = links.attached
+    expect(link?.id).toBeGreaterThan(0)
+    expect(link?.info()).toMatchObject({ type: 'struct_ops', mapId: object.map('linked_cc').id })
+
+    // The same algorithm in a newer version takes its place.
+    using newer = open(objectPath('test/struct_ops_link'), { kernel: 'native' }).load()
+    link?.update(newer.map('linked_cc'), object.map('linked_cc'))
+    expect(link?.info()).toMatchObject({ mapId: newer.map('linked_cc').id })
+    expect(code(() => link?.update(newer.map('linked_cc'), object.map('linked_cc')))).toBe('EPERM')
   })
 })

@@ -4,6 +4,9 @@
 import { afterAll } from 'vitest'
 import { loadAddon } from '../../lib/native/addon.js'
 
+/** The search stops all threads and reads all memory: on a machine with other work, minutes. */
+const LIMIT_MS = 300_000
+
 afterAll(() => {
   const load = loadAddon()
   if (!('addon' in load)) throw new Error(load.reason)
@@ -11,4 +14,4 @@ afterAll(() => {
   if (typeof findLeaks !== 'function')
     throw new Error('this addon has no sanitizers: run npm run test:sanitized')
   findLeaks()
-})
+}, LIMIT_MS)

@@ -1,7 +1,6 @@
 /** What a test needs of the kernel: its version, options that it was built with, and that nothing on the machine forbids it. */
-import { existsSync, readFileSync } from 'node:fs'
-import { release } from 'node:os'
-import { gunzipSync } from 'node:zlib'
+import { existsSync } from 'node:fs'
+import { kernelOptions } from '../../lib/native/host.js'
 import { isVirtual, linuxIsAtLeast, nativeIsAllowed } from './this-machine.js'
 
 export interface KernelNeeds {
@@ -25,16 +24,7 @@ export function missingHere({ since, config = [], machine, tracefs }: KernelNeed
   return missing === undefined ? undefined : `needs CONFIG_${missing}`
 }
 
-let options: ReadonlySet<string> | undefined
-
 /** What can't be known is taken for there: a feature that is missing fails its test then. */
 function hasOption(name: string): boolean {
-  options ??= new Set(configuration()?.match(/^CONFIG_\w+(?==[ym])/gm))
-  return options.size === 0 || options.has(`CONFIG_${name}`)
-}
-
-function configuration(): string | undefined {
-  if (existsSync('/proc/config.gz')) return gunzipSync(readFileSync('/proc/config.gz')).toString()
-  const file = `/boot/config-${release()}`
-  return existsSync(file) ? readFileSync(file, 'utf8') : undefined
+  return kernelOptions()?.has(`CONFIG_${name}`) ?? true
 }

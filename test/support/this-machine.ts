@@ -8,6 +8,9 @@ import { checkPrivileges } from '../../lib/native/privileges.js'
 /** A virtual machine of scripts/test-vm.mjs. */
 export const isVirtual = process.env['VM'] === '1'
 
+/** The addon has sanitizers: scripts/test-sanitized.mjs. */
+export const isSanitized = process.env['SANITIZED'] === '1'
+
 /** Whether tests of the native kernel are to run: it is there, or it must be. */
 export function nativeIsAllowed(): boolean {
   return (

@@ -8,6 +8,7 @@ import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import type {
   CodeSection,
   CoreRelocation,
+  FuncInfo,
   FunctionSymbol,
   LineInfo,
   ObjectFile,
@@ -26,6 +27,8 @@ export interface LinkedCode {
   readonly code: Uint8Array
   readonly functions: readonly { readonly name: string; readonly start: number }[]
   readonly lines: readonly LineInfo[]
+  /** Types of the functions, in the object's BTF. */
+  readonly funcInfo: readonly FuncInfo[]
   readonly relocations: readonly PendingRelocation[]
   readonly coreRelocations: readonly CoreRelocation[]
 }
@@ -82,6 +85,7 @@ export function linkCode(file: ObjectFile, program: ProgramDefinition): LinkedCo
     code,
     functions: parts.map(({ name, to }) => ({ name, start: to / SLOT })),
     lines: parts.flatMap((part) => moved(part, part.section.lines)),
+    funcInfo: parts.flatMap((part) => moved(part, part.section.funcInfo)),
     relocations: relocations.sort((a, b) => a.offset - b.offset),
     coreRelocations: parts.flatMap((part) => moved(part, part.section.coreRelocations)),
   }

@@ -15,13 +15,14 @@ import { checkPointers } from '../verifier/pointers.js'
 import { verifyStructure } from '../verifier/structure.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
-import type { Engine, EngineEnvironment, ExecutableProgram } from '../vm/types.js'
+import type { Engine, EngineEnvironment } from '../vm/types.js'
 import type { TargetTypes } from './core/match.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
+import { verifyLoaded } from './verify-loaded.js'
 
 export interface LoadContext {
   readonly file: ObjectFile
@@ -41,6 +42,9 @@ export interface PreparedProgram {
   readonly maps: ReadonlySet<LoadedMap>
   /** Bytes of the context that it accesses: no run and no tracepoint may have less. */
   readonly contextSize: number
+  /** Instructions as they run, sub-programs behind the program's own. */
+  readonly code: Uint8Array
+  readonly license: string
 }
 
 /** Program types whose pointers into the kernel are known by BTF: a load through a bad one gives 0. */
@@ -67,11 +71,11 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   if (poisoned.size > 0) settlePoison(linked, program.name, poisoned, reached)
   const { code, functions, lines } = linked
   const { name, type } = program
-  const contextSize = environment.sandboxed
-    ? 0
-    : verify({ name, code, functions, lines }, type, { context, program, reached, maps })
+  const contextSize = environment.sandboxed ? 0 : verify(linked, { context, program, reached, maps })
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
+    code,
+    license: file.license,
     engine: createEngine({ name, code, functions, lines, faultingLoadsReadZero }, environment),
     environment,
     maps,
@@ -87,13 +91,12 @@ interface VerifierInput {
 }
 
 /** @returns bytes of the context that the program accesses */
-function verify(
-  { name, code, functions, lines }: Omit<ExecutableProgram, 'faultingLoadsReadZero'>,
-  programType: number,
-  { context, program, reached, maps }: VerifierInput,
-): number {
+function verify(linked: LinkedCode, { context, program, reached, maps }: VerifierInput): number {
+  const { code, functions, lines } = linked
   const { license } = context.file
+  const { name, type: programType = 0 } = program
   verifyStructure({ name, code, functions, programType, license, lines })
+  verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
   return checkPointers({
     name,
     instructions: decode(code),

@@ -13,6 +13,8 @@ export interface MapHost {
   readonly maps: Map<number, LoadedMap>
   /** Maps by the names that they are pinned under. */
   readonly pins: Map<string, LoadedMap>
+  /** Names of other things. */
+  readonly linkPins?: ReadonlyMap<string, unknown>
   newMapId(): number
 }
 
@@ -46,8 +48,9 @@ export class LoadedMap {
 
   /** BPF_OBJ_PIN. Paths are names here: there is no file system. @throws BpfError `EEXIST` */
   pin(path: string): void {
-    const { pins } = this.#machine
-    if (pins.has(path)) throw systemError('bpf(BPF_OBJ_PIN)', errno('EEXIST'), `pin ${path}`)
+    const { pins, linkPins } = this.#machine
+    if (pins.has(path) || linkPins?.has(path) === true)
+      throw systemError('bpf(BPF_OBJ_PIN)', errno('EEXIST'), `pin ${path}`)
     pins.set(path, this.retainForUser())
   }
 

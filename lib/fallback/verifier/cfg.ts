@@ -1,0 +1,86 @@
+/**
+ * The control-flow graph: that every instruction can be reached and none is half of another; and where states are compared and
+ * jumps remembered.
+ */
+import type { Code } from './code.js'
+import { invalid } from './rejection.js'
+import type { Subprogram } from './subprograms.js'
+
+export interface FlowMarks {
+  /** States are compared there. */
+  readonly prunePoint: Uint8Array
+  /** Paths remember that they came by. */
+  readonly jumpPoint: Uint8Array
+  /** A state is always kept there. */
+  readonly forceCheckpoint: Uint8Array
+}
+
+export function checkControlFlow(code: Code, subprograms: readonly Subprogram[]): FlowMarks {
+  const marks: FlowMarks = {
+    prunePoint: new Uint8Array(code.length),
+    jumpPoint: new Uint8Array(code.length),
+    forceCheckpoint: new Uint8Array(code.length),
+  }
+  const seen = new Uint8Array(code.length)
+  const pending = [0]
+  for (let slot = pending.pop(); slot !== undefined; slot = pending.pop()) {
+    if (seen[slot] === 1) continue
+    seen[slot] = 1
+    visit(code, slot, marks, pending)
+  }
+  for (let slot = 0; slot < code.length; slot++) {
+    if (seen[slot] !== 1) invalid(`unreachable insn ${slot}`)
+    if (!code.isWide(slot)) continue
+    if (seen[slot + 1] === 1) invalid(`jump into the middle of ldimm64 insn ${slot}`)
+    slot++
+  }
+  // Functions that are verified on their own start anew.
+  for (const subprogram of subprograms) if (subprogram.global) marks.jumpPoint[subprogram.start] = 1
+  return marks
+}
+
+function mark(column: Uint8Array, slot: number): void {
+  column[slot] = 1
+}
+
+function visit(code: Code, slot: number, marks: FlowMarks, pending: number[]): void {
+  const { prunePoint, jumpPoint, forceCheckpoint } = marks
+  const push = (target: number, branch: boolean): void => {
+    if (target < 0 || target >= code.length) invalid(`jump out of range from insn ${slot} to ${target}`)
+    if (branch) {
+      mark(prunePoint, target)
+      mark(jumpPoint, target)
+    }
+    pending.push(target)
+  }
+  if (code.isExit(slot)) return
+  const next = slot + (code.isWide(slot) ? 2 : 1)
+  if (code.isGoto(slot)) {
+    push(slot + 1 + code.jumpOffset(slot), true)
+    return
+  }
+  if (code.isJump(slot)) {
+    mark(prunePoint, slot)
+    if (code.isMayGoto(slot)) mark(forceCheckpoint, slot)
+    push(next, false)
+    push(slot + 1 + code.jumpOffset(slot), true)
+    return
+  }
+  if (code.callsAsyncCallback(slot)) mark(prunePoint, slot)
+  if (code.callsCallback(slot)) {
+    mark(forceCheckpoint, slot)
+    mark(prunePoint, slot)
+    mark(jumpPoint, slot)
+  }
+  const isCall = code.isLocalCall(slot) || code.isHelperCall(slot)
+  const entersFunction = code.isLocalCall(slot) || code.isFunctionAddress(slot)
+  push(next, false)
+  if (isCall || entersFunction) {
+    // Behind a call the path may come from another function.
+    mark(prunePoint, next)
+    mark(jumpPoint, next)
+  }
+  if (!entersFunction) return
+  mark(prunePoint, slot)
+  push(slot + 1 + code.immAt(slot), true)
+}

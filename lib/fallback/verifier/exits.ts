@@ -1,0 +1,93 @@
+/** The ends of programs and functions: what they return, and that nothing is left behind. */
+import { BPF_ATTACH_TYPE as A } from '../../linux/attach-types.js'
+import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
+import { checkCallbackResult, returnFromFunction } from './calls.js'
+import { readRegister } from './operands.js'
+import { markPrecise } from './precision.js'
+import { invalid, Unmodelled } from './rejection.js'
+import { checkNoLeak } from './references.js'
+import { typeName } from './type-names.js'
+import { KIND } from './values/register.js'
+import type { Verification } from './verification.js'
+
+interface Range {
+  readonly least: number
+  readonly most: number
+}
+
+const ONE: Range = { least: 1, most: 1 }
+const ZERO: Range = { least: 0, most: 0 }
+const VERDICT: Range = { least: 0, most: 1 }
+/** Two flags beside the verdict. */
+const WIDE_VERDICT: Range = { least: 0, most: 3 }
+
+const ALWAYS_ONE: ReadonlySet<number> = new Set([
+  A.CGROUP_UDP4_RECVMSG,
+  A.CGROUP_UDP6_RECVMSG,
+  A.CGROUP_UNIX_RECVMSG,
+  A.CGROUP_INET4_GETPEERNAME,
+  A.CGROUP_INET6_GETPEERNAME,
+  A.CGROUP_UNIX_GETPEERNAME,
+  A.CGROUP_INET4_GETSOCKNAME,
+  A.CGROUP_INET6_GETSOCKNAME,
+  A.CGROUP_UNIX_GETSOCKNAME,
+])
+const VERDICTS: ReadonlySet<number> = new Set([
+  P.CGROUP_SOCK,
+  P.SOCK_OPS,
+  P.CGROUP_DEVICE,
+  P.CGROUP_SYSCTL,
+  P.CGROUP_SOCKOPT,
+  P.SK_LOOKUP,
+  P.NETFILTER,
+])
+
+/** What a program may return; undefined: anything. */
+function returnRange(type: number, attachType: number): Range | undefined {
+  if (VERDICTS.has(type)) return VERDICT
+  switch (type) {
+    case P.CGROUP_SOCK_ADDR:
+      if (ALWAYS_ONE.has(attachType)) return ONE
+      return attachType === A.CGROUP_INET4_BIND || attachType === A.CGROUP_INET6_BIND ? WIDE_VERDICT : VERDICT
+    case P.CGROUP_SKB:
+      return attachType === A.CGROUP_INET_EGRESS ? WIDE_VERDICT : VERDICT
+    case P.KPROBE:
+      return attachType === A.TRACE_KPROBE_SESSION || attachType === A.TRACE_UPROBE_SESSION
+        ? VERDICT
+        : undefined
+    case P.TRACING:
+      if (attachType === A.TRACE_ITER) return VERDICT
+      return attachType === A.TRACE_RAW_TP ? undefined : ZERO
+    case P.LSM:
+    case P.EXT:
+    case P.STRUCT_OPS:
+      throw new Unmodelled(`return values of program type ${type}`)
+    default:
+      return undefined
+  }
+}
+
+/** @returns the slot at which the caller goes on; -1: the path ends */
+export function simulateExit(env: Verification): number {
+  const { state } = env
+  checkNoLeak(env, 'BPF_EXIT instruction in main prog', state.frames.length === 1)
+  if (state.frames.length > 1) return returnFromFunction(env)
+  const { callback, subprogram } = state.current
+  const returnsNothing =
+    subprogram > 0 && callback === undefined && env.subprograms[subprogram]?.info?.returns === 'void'
+  if (returnsNothing) return -1
+  const result = readRegister(env, 0)
+  if (subprogram > 0 && callback === undefined) {
+    if (result.kind !== KIND.SCALAR)
+      invalid(`At subprogram exit the register R0 is not a scalar value (${typeName(result)})`)
+    return -1
+  }
+  const where = callback === undefined ? 'At program exit' : 'At async callback return'
+  const range = callback ?? returnRange(env.program.type, env.program.attachType)
+  if (range === undefined) return -1
+  if (result.kind !== KIND.SCALAR)
+    invalid(`${where} the register R0 is not a known value (${typeName(result)})`)
+  markPrecise(env, 0)
+  checkCallbackResult(result, range, where)
+  return -1
+}

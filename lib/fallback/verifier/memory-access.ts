@@ -1,0 +1,392 @@
+/** Loads and stores through pointers: dispatched by what the pointer points to. */
+import {
+  accessedField,
+  contextOf,
+  SOCK_COMMON_FIELDS,
+  SOCKET_FIELDS,
+  TCP_SOCK_FIELDS,
+  XDP_SOCK_FIELDS,
+  type Context,
+  type ContextValue,
+} from '../../linux/context-access.js'
+import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
+import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
+import type { VerifierMap } from './program.js'
+import { denied, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
+import { checkStackBounds, loadStack, MAX_VARIABLE_OFFSET, type Stored, storeStack } from './stack.js'
+import { typeName } from './type-names.js'
+import {
+  cloneRegister,
+  constantScalar,
+  FLAG,
+  KIND,
+  pointer,
+  type Register,
+  UNKNOWN,
+} from './values/register.js'
+import { signExtend, truncate } from './values/extend.js'
+import { constantNumber, sminNumber, umaxNumber } from './values/numbers.js'
+import { isAligned, isConst, tnumText } from './values/tnum.js'
+import type { Verification } from './verification.js'
+
+export interface Access {
+  /** Register of the pointer. */
+  readonly number: number
+  readonly offset: number
+  /** Bytes. */
+  readonly size: number
+  readonly write: boolean
+  readonly signExtends?: boolean
+  /** What a store stores. */
+  readonly stored?: Stored
+}
+
+const { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG } = BPF_MAP_FLAGS
+
+/** Checks an access. @returns what a load loads */
+export function accessMemory(env: Verification, access: Access): Register {
+  const base = env.register(access.number)
+  checkAlignment(env, base, access.offset, access.size)
+  const loaded = dispatch(env, base, access)
+  noteKind(env, base.kind)
+  if (access.write || loaded.kind !== KIND.SCALAR || access.size === 8) return loaded
+  const narrowed = cloneRegister(loaded)
+  if (access.signExtends === true) signExtend(narrowed, access.size * 8)
+  else truncate(narrowed, access.size * 8)
+  return narrowed
+}
+
+/** An instruction is compiled once: its pointer must be of one kind on all paths, where kinds are accessed in different ways. */
+function noteKind(env: Verification, kind: number): void {
+  const known = env.pointerKinds[env.insn] as number
+  if (known === 0) env.pointerKinds[env.insn] = kind
+  else if (known !== kind && (isSpecial(known) || isSpecial(kind)))
+    invalid('same insn cannot be used with different pointers')
+}
+
+function isSpecial(kind: number): boolean {
+  switch (kind) {
+    case KIND.CTX:
+    case KIND.SOCKET:
+    case KIND.SOCK_COMMON:
+    case KIND.TCP_SOCK:
+    case KIND.XDP_SOCK:
+    case KIND.BTF_ID:
+      return true
+    default:
+      return false
+  }
+}
+
+function dispatch(env: Verification, base: Register, access: Access): Register {
+  const { number, size, write } = access
+  const offset = access.offset + base.offset
+  switch (base.flags === 0 || base.kind === KIND.MEM || base.kind === KIND.BUF ? base.kind : -1) {
+    case KIND.MAP_KEY:
+      if (write) denied(`write to change key R${number} not allowed`)
+      checkRegion(number, base, offset, size, (base.map as VerifierMap).keySize, false)
+      return UNKNOWN
+    case KIND.MAP_VALUE:
+      return accessMapValue(base, access, offset)
+    case KIND.MEM:
+      if ((base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
+      if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
+      checkRegion(number, base, offset, size, base.range, false)
+      return UNKNOWN
+    case KIND.CTX:
+      return accessContext(env, base, access, offset)
+    case KIND.STACK:
+      checkStackBounds(env, number, base, offset, size, write)
+      if (!write) return loadStack(env, number, base, offset, size)
+      storeStack(env, base, offset, size, access.stored)
+      return UNKNOWN
+    case KIND.PACKET:
+    case KIND.PACKET_META:
+      if (write && !mayAccessPacket(env, undefined, true)) denied('cannot write into packet')
+      checkPacket(number, base, offset, size, false)
+      return UNKNOWN
+    case KIND.FLOW_KEYS:
+      if (offset < 0 || offset + size > FLOW_KEYS_SIZE)
+        denied(`invalid access to flow keys off=${offset} size=${size}`)
+      return UNKNOWN
+    case KIND.SOCKET:
+    case KIND.SOCK_COMMON:
+    case KIND.TCP_SOCK:
+    case KIND.XDP_SOCK:
+      if (write) denied(`R${number} cannot write into ${typeName(base)}`)
+      return accessSocket(base, access, offset)
+    case KIND.TP_BUFFER:
+      checkBuffer('tracepoint', number, base, offset, size)
+      return UNKNOWN
+    case KIND.BUF:
+      if ((base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
+      if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
+      checkBuffer((base.flags & FLAG.RDONLY) !== 0 ? 'rdonly' : 'rdwr', number, base, offset, size)
+      return UNKNOWN
+    case KIND.MAP_PTR:
+      throw new Unmodelled('access to a map structure')
+    default:
+      if (base.kind === KIND.BTF_ID && (base.flags & FLAG.MAYBE_NULL) === 0)
+        throw new Unmodelled(`access to struct ${base.type ?? ''}`)
+      return refuse(number, base)
+  }
+}
+
+function refuse(number: number, base: Register): never {
+  denied(`R${number} invalid mem access '${typeName(base)}'`)
+}
+
+const FLOW_KEYS_SIZE = 56
+
+/** Names of what must be aligned; stack accesses must be always, others on demand only. */
+const ALIGNED: Readonly<Record<number, string>> = {
+  [KIND.FLOW_KEYS]: 'flow keys ',
+  [KIND.MAP_KEY]: 'key ',
+  [KIND.MAP_VALUE]: 'value ',
+  [KIND.CTX]: 'context ',
+  [KIND.STACK]: 'stack ',
+  [KIND.SOCKET]: 'sock ',
+  [KIND.SOCK_COMMON]: 'sock_common ',
+  [KIND.TCP_SOCK]: 'tcp_sock ',
+  [KIND.XDP_SOCK]: 'xdp_sock ',
+}
+/** Ethernet headers have 14 bytes, so that packets start at 2 modulo 4. */
+const NET_IP_ALIGN = 2
+
+function checkAlignment(env: Verification, base: Register, offset: number, size: number): void {
+  if (size === 1) return
+  const { kind } = base
+  if (!env.strictAlignment && kind !== KIND.STACK) return
+  const isPacket = kind === KIND.PACKET || kind === KIND.PACKET_META
+  const fixed = base.offset + offset + (isPacket ? NET_IP_ALIGN : 0)
+  const low = (base.valueLo + fixed) | 0
+  if (isAligned(low, base.maskLo, size)) return
+  const variable = isConst(base) ? String(constantNumber(base)) : tnumText(base)
+  const rest = `${base.offset}+${offset} size ${size}`
+  if (isPacket) denied(`misaligned packet access off ${NET_IP_ALIGN}+${variable}+${rest}`)
+  denied(`misaligned ${ALIGNED[kind] ?? ''}access off ${variable}+${rest}`)
+}
+
+function regionProblem(number: number, base: Register, offset: number, size: number, limit: number): string {
+  switch (base.kind) {
+    case KIND.MAP_KEY:
+      return `invalid access to map key, key_size=${limit} off=${offset} size=${size}`
+    case KIND.MAP_VALUE:
+      return `invalid access to map value, value_size=${limit} off=${offset} size=${size}`
+    case KIND.PACKET:
+    case KIND.PACKET_META:
+    case KIND.PACKET_END:
+      return `invalid access to packet, off=${offset} size=${size}, R${number}(id=${base.id},off=${offset},r=${limit})`
+    default:
+      return `invalid access to memory, mem_size=${limit} off=${offset} size=${size}`
+  }
+}
+
+function isInside(offset: number, size: number, limit: number, zeroSize: boolean): boolean {
+  return offset >= 0 && (size > 0 || (size === 0 && zeroSize)) && offset + size <= limit
+}
+
+/** Checks an access at all offsets that the pointer may have. */
+export function checkRegion(
+  number: number,
+  base: Register,
+  offset: number,
+  size: number,
+  limit: number,
+  zeroSize: boolean,
+): void {
+  const smin = sminNumber(base)
+  if (smin < 0 && (smin + offset < 0 || smin <= -0x8000_0000_0000))
+    denied(`R${number} min value is negative, either use unsigned index or do a if (index >=0) check.`)
+  if (!isInside(smin + offset, size, limit, zeroSize))
+    denied(
+      `R${number} min value is outside of the allowed memory range`,
+      regionProblem(number, base, smin + offset, size, limit),
+    )
+  const umax = umaxNumber(base)
+  if (umax >= MAX_VARIABLE_OFFSET)
+    denied(`R${number} unbounded memory access, make sure to bounds check any such access`)
+  if (!isInside(umax + offset, size, limit, zeroSize))
+    denied(
+      `R${number} max value is outside of the allowed memory range`,
+      regionProblem(number, base, umax + offset, size, limit),
+    )
+}
+
+/** Refuses what the flags of a map forbid. */
+export function checkMapFlags(map: VerifierMap, offset: number, size: number, write: boolean): void {
+  const where = `value_size=${map.valueSize} off=${offset} size=${size}`
+  if (write && (map.flags & BPF_F_RDONLY_PROG) !== 0) denied(`write into map forbidden, ${where}`)
+  if (!write && (map.flags & BPF_F_WRONLY_PROG) !== 0) denied(`read from map forbidden, ${where}`)
+}
+
+const FIELD_SIZES: Readonly<Record<string, number>> = { bpf_spin_lock: 4, bpf_timer: 16 }
+
+/** Checks bounds, and that the kernel's own fields aren't touched. */
+export function checkMapValue(
+  number: number,
+  base: Register,
+  offset: number,
+  size: number,
+  zeroSize: boolean,
+): void {
+  const map = base.map as VerifierMap
+  checkRegion(number, base, offset, size, map.valueSize, zeroSize)
+  if (map.specialFields.length === 0) return
+  const start = sminNumber(base) + offset
+  const end = umaxNumber(base) + offset + size
+  for (const field of map.specialFields) {
+    if (start < field.offset + (FIELD_SIZES[field.kind] ?? 8) && field.offset < end)
+      denied(`${field.kind} cannot be accessed directly by load/store`)
+  }
+}
+
+function accessMapValue(
+  base: Register,
+  { number, size, write, signExtends }: Access,
+  offset: number,
+): Register {
+  const map = base.map as VerifierMap
+  const fixed = constantNumber(base)
+  checkMapFlags(map, offset, size, write)
+  checkMapValue(number, base, offset, size, false)
+  const { constants } = map
+  if (write || constants === undefined || !isConst(base)) return UNKNOWN
+  return constantAt(constants, offset + fixed, size, signExtends === true)
+}
+
+function constantAt(bytes: Uint8Array, offset: number, size: number, signExtends: boolean): Register {
+  const byte = (i: number): number => (i < size ? (bytes[offset + i] ?? 0) : 0)
+  let lo = byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)
+  let hi = byte(4) | (byte(5) << 8) | (byte(6) << 16) | (byte(7) << 24)
+  if (signExtends) {
+    const shift = 32 - size * 8
+    lo = (lo << shift) >> shift
+    hi = lo >> 31
+  }
+  return constantScalar(hi, lo)
+}
+
+/** Refuses pointers with an offset where none is allowed. */
+export function checkNoOffset(number: number, base: Register, fixedAllowed = false): void {
+  const name = typeName(base)
+  if (base.offset < 0) denied(`negative offset ${name} ptr R${number} off=${base.offset} disallowed`)
+  if (!fixedAllowed && base.offset !== 0)
+    denied(`dereference of modified ${name} ptr R${number} off=${base.offset} disallowed`)
+  if (!isConst(base) || (base.valueLo | base.valueHi) !== 0)
+    denied(`variable ${name} access var_off=${tnumText(base)} disallowed`)
+}
+
+function accessContext(env: Verification, base: Register, access: Access, offset: number): Register {
+  const { number, size, write } = access
+  checkNoOffset(number, base)
+  const { program } = env
+  const context = contextOf(program.type)
+  if (context === undefined) throw new Unmodelled(`context of program type ${program.type}`)
+  const field = accessedField(context, offset, size, write, program.attachType, access.signExtends === true)
+  if (field === undefined) denied(`invalid bpf_context access off=${offset} size=${size}`)
+  return fieldValue(env, field.value)
+}
+
+function fieldValue(env: Verification, value: ContextValue): Register {
+  switch (value) {
+    case 'number':
+      return UNKNOWN
+    case 'packet':
+      return pointer(KIND.PACKET)
+    case 'packet_meta':
+      return pointer(KIND.PACKET_META)
+    case 'packet_end':
+      return pointer(KIND.PACKET_END)
+    case 'flow_keys':
+      return pointer(KIND.FLOW_KEYS)
+    case 'socket':
+      return pointer(KIND.SOCKET)
+    case 'socket?':
+      return maybeNull(env, KIND.SOCKET)
+    case 'sock_common?':
+      return maybeNull(env, KIND.SOCK_COMMON)
+    case 'tp_buffer':
+      return pointer(KIND.TP_BUFFER)
+    default: {
+      const object = pointer(KIND.BTF_ID, FLAG.TRUSTED)
+      object.type = value.slice(4)
+      return object
+    }
+  }
+}
+
+function maybeNull(env: Verification, kind: number): Register {
+  const register = pointer(kind, FLAG.MAYBE_NULL)
+  register.id = env.newId()
+  return register
+}
+
+const SOCKETS: Readonly<Record<number, Context>> = {
+  [KIND.SOCKET]: SOCKET_FIELDS,
+  [KIND.SOCK_COMMON]: SOCK_COMMON_FIELDS,
+  [KIND.TCP_SOCK]: TCP_SOCK_FIELDS,
+  [KIND.XDP_SOCK]: XDP_SOCK_FIELDS,
+}
+
+function accessSocket(base: Register, { number, size }: Access, offset: number): Register {
+  if (sminNumber(base) < 0)
+    denied(`R${number} min value is negative, either use unsigned index or do a if (index >=0) check.`)
+  if (accessedField(SOCKETS[base.kind] ?? [], offset, size, false, 0) === undefined)
+    denied(`R${number} invalid ${typeName(base)} access off=${offset} size=${size}`)
+  return UNKNOWN
+}
+
+function checkBuffer(what: string, number: number, base: Register, offset: number, size: number): void {
+  const buffer = what === 'tracepoint' ? 'tracepoint buffer' : `${what} buffer`
+  if (offset < 0) denied(`R${number} invalid ${buffer} access: off=${offset}, size=${size}`)
+  if (!isConst(base) || (base.valueLo | base.valueHi) !== 0)
+    denied(`R${number} invalid variable buffer offset: off=${offset}, var_off=${tnumText(base)}`)
+}
+
+/** Checks an access to the packet: what was compared with its end. */
+export function checkPacket(
+  number: number,
+  base: Register,
+  offset: number,
+  size: number,
+  zeroSize: boolean,
+): void {
+  if (base.sminHi < 0)
+    denied(`R${number} min value is negative, either use unsigned index or do a if (index >=0) check.`)
+  if (base.range < 0) throw new Rejection(EINVAL, `R${number} offset is outside of the packet`)
+  if (!isInside(offset, size, base.range, zeroSize))
+    denied(
+      `R${number} offset is outside of the packet`,
+      regionProblem(number, base, offset, size, base.range),
+    )
+}
+
+const READ_ONLY_PACKETS: ReadonlySet<number> = new Set([
+  P.LWT_IN,
+  P.LWT_OUT,
+  P.LWT_SEG6LOCAL,
+  P.SK_REUSEPORT,
+  P.FLOW_DISSECTOR,
+  P.CGROUP_SKB,
+])
+const PACKETS: ReadonlySet<number> = new Set([
+  P.SCHED_CLS,
+  P.SCHED_ACT,
+  P.XDP,
+  P.LWT_XMIT,
+  P.SK_SKB,
+  P.SK_MSG,
+])
+
+/** @param helperTakes whether it is an argument of a helper that takes packets; undefined: a load or store */
+export function mayAccessPacket(
+  env: Verification,
+  helperTakes: boolean | undefined,
+  write: boolean,
+): boolean {
+  const { type } = env.program
+  if (READ_ONLY_PACKETS.has(type)) return !write && (helperTakes ?? true)
+  if (PACKETS.has(type)) return helperTakes ?? true
+  return type === P.CGROUP_SOCKOPT
+}

@@ -1,0 +1,79 @@
+/** What the verifier is given: a program, the maps it refers to, and what is known of its functions. */
+import type { Instruction } from '../../isa/instruction.js'
+
+/** A field of map values that the kernel manages. */
+export interface SpecialField {
+  /** `bpf_spin_lock`, `bpf_timer`, `kptr` … */
+  readonly kind: string
+  /** Bytes from the start of the value. */
+  readonly offset: number
+}
+
+/** A map as the verifier sees it. */
+export interface VerifierMap {
+  readonly name: string
+  /** BPF_MAP_TYPE_*. */
+  readonly type: number
+  readonly keySize: number
+  readonly valueSize: number
+  readonly maxEntries: number
+  /** BPF_F_* of its creation. */
+  readonly flags: number
+  readonly specialFields: readonly SpecialField[]
+  /** Of a map of maps. */
+  readonly inner: VerifierMap | undefined
+  /** The value, if neither user space nor programs can change it any more: what is loaded from it is constant. */
+  readonly constants: Uint8Array | undefined
+  /** Whether BTF describes its values: bpf_timer and bpf_spin_lock need it. */
+  readonly hasTypes: boolean
+}
+
+/** An LDDW that refers to a map. */
+export interface MapReference {
+  readonly map: VerifierMap
+  /** Offset into its (first) value, if the instruction loads an address there; else it loads the map. */
+  readonly valueOffset: number | undefined
+}
+
+/** An argument of a function, as BTF describes it. */
+export interface FunctionArgument {
+  readonly kind: 'scalar' | 'pointer' | 'other'
+  /** Of a pointer: kind of what it points to; `void` has size 0. */
+  readonly pointee: 'void' | 'int' | 'struct' | 'fwd' | 'ptr' | 'other'
+  /** Name of the structure or integer that it is, or points to. */
+  readonly typeName: string
+  /** Bytes of what it points to; negative: the size isn't known. */
+  readonly size: number
+  /** `arg:…` declaration tags, without the `arg:`. */
+  readonly tags: readonly string[]
+}
+
+/** A function of the program, as func_info describes it. */
+export interface FunctionInfo {
+  /** Slot at which it starts. */
+  readonly start: number
+  readonly name: string
+  readonly global: boolean
+  /** undefined: arguments aren't known. */
+  readonly args: readonly FunctionArgument[] | undefined
+  readonly returns: 'void' | 'int' | 'other'
+}
+
+export interface VerifierProgram {
+  readonly instructions: readonly Instruction[]
+  /** BPF_PROG_TYPE_*. */
+  readonly type: number
+  /** BPF_ATTACH_TYPE. */
+  readonly attachType: number
+  /** BPF_F_*. */
+  readonly flags: number
+  readonly license: string
+  /** By slot of the LDDW. */
+  readonly mapReferences: ReadonlyMap<number, MapReference>
+  /** Empty: no func_info. */
+  readonly functions: readonly FunctionInfo[]
+  /** The kernel functions that it calls, by slot, for messages. */
+  readonly kfuncs: ReadonlyMap<number, string>
+  /** Name of the kernel type that it attaches to. */
+  readonly attachTarget: string | undefined
+}

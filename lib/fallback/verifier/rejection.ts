@@ -1,0 +1,46 @@
+/** Why a program is refused: thrown anywhere in the verifier, caught once. */
+export class Rejection extends Error {
+  override readonly name = 'Rejection'
+  /** Lines of the log before the deciding one. */
+  readonly details: readonly string[]
+
+  /**
+   * @param errno  positive
+   * @param reason the deciding line of the log, as Linux words it
+   */
+  constructor(
+    readonly errno: number,
+    readonly reason: string,
+    ...details: readonly string[]
+  ) {
+    super(reason)
+    this.details = details
+  }
+}
+
+export const EACCES = 13
+export const EINVAL = 22
+export const EPERM = 1
+export const E2BIG = 7
+export const EFAULT = 14
+export const ENOMEM = 12
+export const EOPNOTSUPP = 95
+export const ENOTSUPP = 524
+
+/** What reasons start with that name what isn't modelled. */
+export const UNMODELLED = 'UNSUPPORTED: '
+
+/** Linux may accept it, this verifier doesn't know: it is refused by name. */
+export class Unmodelled extends Rejection {
+  constructor(readonly what: string) {
+    super(EOPNOTSUPP, `${UNMODELLED}${what}`)
+  }
+}
+
+export function invalid(reason: string, ...details: string[]): never {
+  throw new Rejection(EINVAL, reason, ...details)
+}
+
+export function denied(reason: string, ...details: string[]): never {
+  throw new Rejection(EACCES, reason, ...details)
+}

@@ -1,0 +1,134 @@
+/** The functions of a program: where they start, what they contain, and that jumps stay within. */
+import { CLASS, OP } from '../../isa/opcodes.js'
+import { SLEEPING_HELPERS } from '../../linux/helper-maps.js'
+import { helperPrototype } from '../../linux/helper-prototypes.js'
+import type { Code } from './code.js'
+import type { FunctionInfo, VerifierProgram } from './program.js'
+import { invalid, Unmodelled } from './rejection.js'
+
+const TAIL_CALL = 12
+
+/** A function of the program. */
+export interface Subprogram {
+  readonly index: number
+  readonly start: number
+  /** Slot behind its last one. */
+  readonly end: number
+  readonly name: string
+  readonly info: FunctionInfo | undefined
+  /** Verified once, by its declared arguments, and not at each call. */
+  readonly global: boolean
+  readonly hasTailCall: boolean
+  readonly hasPacketLoad: boolean
+  /** It, or a function that it calls, may move the packet, or sleep. */
+  changesPacket: boolean
+  mightSleep: boolean
+  /** Bytes of stack that it used on some path. */
+  stackDepth: number
+  isCallback: boolean
+  isAsyncCallback: boolean
+  /** Global: called by what was verified, so to be verified too. */
+  called: boolean
+}
+
+/** Finds functions by calls and addresses that lead to them, and checks that no jump leaves its own. */
+export function findSubprograms(code: Code, program: VerifierProgram): Subprogram[] {
+  const starts = functionStarts(code, program)
+  const infos = new Map(program.functions.map((info) => [info.start, info]))
+  const subprograms = starts.map((start, index): Subprogram => {
+    const end = starts[index + 1] ?? code.length
+    const info = infos.get(start)
+    let hasTailCall = false
+    let hasPacketLoad = false
+    for (let slot = start; slot < end; slot++) {
+      if (code.isHelperCall(slot) && code.imm[slot] === TAIL_CALL) hasTailCall = true
+      if (isPacketLoad(code.opcodeAt(slot))) hasPacketLoad = true
+    }
+    return {
+      index,
+      start,
+      end,
+      info,
+      name: info?.name ?? '',
+      global: index > 0 && info?.global === true,
+      hasTailCall,
+      hasPacketLoad,
+      changesPacket: false,
+      mightSleep: false,
+      stackDepth: 0,
+      isCallback: false,
+      isAsyncCallback: false,
+      called: false,
+    }
+  })
+  for (const { start, end } of subprograms) checkJumps(code, start, end)
+  findEffects(code, subprograms)
+  return subprograms
+}
+
+/** What functions do to the packet, and whether they sleep: themselves, or by those that they call. */
+function findEffects(code: Code, subprograms: readonly Subprogram[]): void {
+  const byStart = new Map(subprograms.map((subprogram) => [subprogram.start, subprogram]))
+  for (let changed = true; changed;) {
+    changed = false
+    for (const subprogram of subprograms) {
+      let { changesPacket, mightSleep } = subprogram
+      for (let slot = subprogram.start; slot < subprogram.end; slot++) {
+        const id = code.immAt(slot)
+        if (code.isHelperCall(slot)) {
+          changesPacket ||= helperPrototype(id, 0)?.changesPacket === true
+          mightSleep ||= SLEEPING_HELPERS.has(id)
+        }
+        if (!code.isLocalCall(slot) && !code.isFunctionAddress(slot)) continue
+        const callee = byStart.get(slot + 1 + id)
+        changesPacket ||= callee?.changesPacket === true
+        mightSleep ||= callee?.mightSleep === true
+      }
+      if (changesPacket === subprogram.changesPacket && mightSleep === subprogram.mightSleep) continue
+      subprogram.changesPacket = changesPacket
+      subprogram.mightSleep = mightSleep
+      changed = true
+    }
+  }
+}
+
+export function isPacketLoad(opcode: number): boolean {
+  const mode = opcode & 0xe0
+  return (opcode & 7) === CLASS.LD && (mode === 0x20 || mode === 0x40)
+}
+
+function functionStarts(code: Code, program: VerifierProgram): number[] {
+  const starts = new Set([0])
+  for (let slot = 0; slot < code.length; slot++) {
+    if (code.isKfuncCall(slot)) {
+      throw new Unmodelled(`kfunc ${program.kfuncs.get(slot) ?? `#${code.immAt(slot)}`}`)
+    }
+    if (!code.isLocalCall(slot) && !code.isFunctionAddress(slot)) continue
+    const target = slot + 1 + code.immAt(slot)
+    if (target < 0 || target >= code.length) invalid('call to invalid destination')
+    starts.add(target)
+  }
+  return [...starts].sort((a, b) => a - b)
+}
+
+function checkJumps(code: Code, start: number, end: number): void {
+  for (let slot = start; slot < end; slot++) {
+    if (code.isJump(slot)) {
+      const target = slot + 1 + code.jumpOffset(slot)
+      if (target < start || target >= end) invalid(`jump out of range from insn ${slot} to ${target}`)
+    }
+    if (slot !== end - 1) continue
+    const opcode = code.opcode[slot]
+    if (opcode !== OP.EXIT && opcode !== OP.JA && opcode !== OP.JA32)
+      invalid('last insn is not an exit or jmp')
+  }
+}
+
+/** Tail calls and LD_ABS leave a function with an error: it must return a number. */
+export function checkFunctionInfo(subprograms: readonly Subprogram[]): void {
+  for (const { index, info, hasTailCall, hasPacketLoad } of subprograms) {
+    if (index === 0 || info === undefined || info.returns === 'int') continue
+    if (hasPacketLoad) invalid("LD_ABS is only allowed in functions that return 'int'.")
+    if (hasTailCall) invalid("tail_call is only allowed in functions that return 'int'.")
+  }
+}

@@ -1,0 +1,162 @@
+/** A verification under way: the program, what was found out about it, and the path at hand. */
+import { isGplCompatible } from '../../linux/license.js'
+import { BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
+import type { FlowMarks } from './cfg.js'
+import type { Code } from './code.js'
+import type { VerifierProgram } from './program.js'
+import { E2BIG, Rejection } from './rejection.js'
+import { StackLiveness } from './stack-liveness.js'
+import type { Reference } from './state.js'
+import { copyState, type Frame, HistoryEntry, State } from './state.js'
+import type { Subprogram } from './subprograms.js'
+import type { Register } from './values/register.js'
+
+/** Branches that wait to be followed. */
+const MAX_PENDING = 8192
+
+export interface Limits {
+  /** Instructions that may be processed. */
+  readonly instructions: number
+  /** Milliseconds; undefined: none but the instructions. */
+  readonly milliseconds: number | undefined
+}
+
+interface Pending {
+  readonly state: State
+  readonly insn: number
+  readonly previous: number
+}
+
+export class Verification {
+  readonly gpl: boolean
+  readonly sleepable: boolean
+  readonly strictAlignment: boolean
+  /** Keep a state at every point: what tests ask for. */
+  readonly alwaysCheckpoint: boolean
+  readonly stackLiveness: StackLiveness
+
+  state = new State()
+  insn = 0
+  /** Instruction before it on this path; -1: none. */
+  previous = -1
+  /** The instruction that is or was simulated last. */
+  simulated: number | undefined = undefined
+  /** What the instruction at hand has remembered of itself. */
+  entry: HistoryEntry | undefined = undefined
+  insnsProcessed = 0
+  jumpsProcessed = 0
+  previousInsns = 0
+  previousJumps = 0
+  totalStates = 0
+  keptStates = 0
+  peakStates = 0
+  /** Kept states by instruction and call site. */
+  readonly explored: State[][]
+  private readonly pending: Pending[] = []
+  private lastId = 0
+  /** What kind of pointer each memory instruction used: it must be the same on all paths. */
+  readonly pointerKinds: Int16Array
+  /** A stack pointer was taken for one of another frame: nothing is proven of the stack. */
+  framesAreMixed = false
+  /** Lets loops be told from loops: visits of strongly connected components by chain of calls. */
+  readonly visits = new Map<string, { entry: State | undefined; backEdges: BackEdge[] | undefined }>()
+
+  constructor(
+    readonly program: VerifierProgram,
+    readonly code: Code,
+    readonly subprograms: readonly Subprogram[],
+    readonly marks: FlowMarks,
+    readonly liveRegisters: Uint16Array,
+    readonly component: Int32Array,
+    readonly limits: Limits,
+  ) {
+    const flag = (bit: number): boolean => (program.flags & bit) !== 0
+    this.gpl = isGplCompatible(program.license)
+    this.sleepable = flag(BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE)
+    this.strictAlignment = flag(BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT)
+    this.alwaysCheckpoint = flag(BPF_PROGRAM_FLAGS.BPF_F_TEST_STATE_FREQ)
+    this.stackLiveness = new StackLiveness(code, subprograms)
+    this.explored = Array.from({ length: code.length }, () => [])
+    this.pointerKinds = new Int16Array(code.length)
+  }
+
+  get frame(): Frame {
+    return this.state.current
+  }
+
+  get registers(): Register[] {
+    return this.state.current.registers
+  }
+
+  register(number: number): Register {
+    return this.state.current.registers[number] as Register
+  }
+
+  newId(): number {
+    return ++this.lastId
+  }
+
+  /** The path forks: another one goes on at `insn`. @returns its state, which the caller may change */
+  push(insn: number, previous: number): State {
+    const state = copyState(this.state)
+    this.queue(state, insn, previous)
+    return state
+  }
+
+  /** A path of its own starts: a callback that runs later. */
+  queue(state: State, insn: number, previous: number): void {
+    state.branches = 1
+    if (state.parent !== undefined) state.parent.branches++
+    this.pending.push({ state, insn, previous })
+    if (this.pending.length > MAX_PENDING)
+      throw new Rejection(E2BIG, `The sequence of ${MAX_PENDING + 1} jumps is too complex.`)
+  }
+
+  /** Goes on with the branch that was pushed last. @returns false: there is none left */
+  pop(): boolean {
+    const next = this.pending.pop()
+    if (next === undefined) return false
+    this.state = next.state
+    this.insn = next.insn
+    this.previous = next.previous
+    this.stackLiveness.reset()
+    return true
+  }
+
+  /** Remembers that the path came by the instruction at hand, and what it did to the stack or to linked numbers. */
+  remember(stackAccess: number, linked?: readonly number[]): void {
+    const { state, entry } = this
+    const combined =
+      entry === undefined
+        ? new HistoryEntry(state.history, this.insn, this.previous, stackAccess, linked)
+        : new HistoryEntry(
+            entry.before,
+            entry.insn,
+            entry.previous,
+            stackAccess >= 0 ? stackAccess : entry.stackAccess,
+            linked ?? entry.linked,
+          )
+    this.entry = combined
+    state.history = combined
+  }
+
+  addReference(kind: Reference['kind'], id: number, owner: unknown): void {
+    const { state } = this
+    state.references = [...state.references, { kind, id, insn: this.insn, owner }]
+    if (kind === 'lock') state.activeLocks++
+  }
+
+  /** @returns false: there is no such reference */
+  dropReference(id: number): boolean {
+    const { references } = this.state
+    const kept = references.filter((reference) => reference.kind !== 'pointer' || reference.id !== id)
+    this.state.references = kept
+    return kept.length < references.length
+  }
+}
+
+/** A path that ended at a state of a loop that isn't finished: what that state turns out to need, the path needs too. */
+export interface BackEdge {
+  readonly state: State
+  readonly equal: State
+}

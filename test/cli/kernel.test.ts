@@ -1,0 +1,93 @@
+/** The commands that look at the kernel, as a person runs them. `npm test` has built dist/ by now. */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, it } from 'vitest'
+import { open } from '../../lib/index.js'
+import { objectPath } from '../support/kernels.js'
+import { patience } from '../support/patience.js'
+import { describeSince, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
+
+const MAIN = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url))
+
+interface Ended {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function run(...args: readonly string[]): Promise<Ended> {
+  try {
+    return {
+      code: 0,
+      ...(await promisify(execFile)(process.execPath, [MAIN, ...args], { maxBuffer: 1 << 26 })),
+    }
+  } catch (error) {
+    return error as Ended
+  }
+}
+
+const json = async (...args: readonly string[]): Promise<unknown> =>
+  JSON.parse((await run(...args, '--json')).stdout)
+
+describeSince(SYSCALL_PROGRAMS)('libbpf-node', { timeout: patience(60_000) }, () => {
+  it('lists programs and maps as text, and as JSON under the names of bpftool', async () => {
+    using object = open(objectPath('test/native_maps'), { kernel: 'native' }).load()
+    const { id } = object.program('count')
+    expect((await run('prog', 'list')).stdout).toMatch(new RegExp(`^ *${id} +syscall +count `, 'm'))
+    expect(await json('prog', 'show', String(id))).toMatchObject({
+      id,
+      name: 'count',
+      gpl_compatible: true,
+      jited: expect.anything(),
+    })
+    const maps = await json('map', 'list')
+    expect(maps).toContainEqual(
+      expect.objectContaining({ id: object.map('mapped').id, bytes_key: 4, type: 'array' }),
+    )
+  })
+
+  it('shows the instructions of a program under its source lines', async () => {
+    using object = open(objectPath('test/native_maps'), { kernel: 'native' }).load()
+    const { stdout } = await run('prog', 'dump', String(object.program('count').id))
+    expect(stdout).toMatch(/^int count\(.*\):$/m)
+    expect(stdout).toMatch(/^; counter \+= step; @ native_maps\.bpf\.c:\d+$/m)
+    expect(stdout).toMatch(/^ +\d+: \(95\) exit$/m)
+  })
+
+  it('tells features, with reasons in JSON', async () => {
+    const report = await json('features')
+    expect(report).toMatchObject({
+      system: { capabilities: { effective: expect.arrayContaining(['CAP_BPF']) } },
+      program_types: { xdp: { answer: 'yes' } },
+      map_types: { hash: { answer: 'yes' } },
+      helpers: { xdp: expect.arrayContaining(['bpf_redirect_map']) },
+    })
+  })
+
+  it('lists types, links and the network, also if nothing is there', async () => {
+    expect((await run('btf', 'list')).stdout).toMatch(/^ *1 +vmlinux +\d+$/m)
+    for (const words of [
+      ['link', 'list'],
+      ['net', 'list'],
+    ])
+      expect(await run(...words)).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('says what an object needs', async () => {
+    const { stdout } = await run('privileges', fileURLToPath(objectPath('execsnoop')))
+    expect(stdout).toMatch(/^ *handle_exec +tracing +yes +yes$/m)
+    expect(stdout).toMatch(/^Needs CAP_BPF, CAP_PERFMON; nothing is missing$/m)
+  })
+
+  it('refuses what is no id, and says which id is gone', async () => {
+    expect(await run('prog', 'show', 'x')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('positive integer'),
+    })
+    expect(await run('prog', 'show', '4294967295')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('ENOENT'),
+    })
+  })
+})

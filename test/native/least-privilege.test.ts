@@ -1,0 +1,112 @@
+/** What works with few capabilities, and what is said of the rest: in processes under setpriv(1). */
+import { execFile, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import type { PrivilegeReport } from '../../lib/index.js'
+import { patience } from '../support/patience.js'
+import { describeSince, linuxIsAtLeast } from '../support/require-kernel.js'
+
+const CHILD = fileURLToPath(new URL('privileges-child.mjs', import.meta.url))
+const hasSetpriv = spawnSync('setpriv', ['--version']).status === 0
+
+/** Runs a scenario as an ordinary user with some capabilities. `npm test` has built dist/ by now. */
+async function run<T>(capabilities: readonly string[], ...scenario: readonly string[]): Promise<T> {
+  const held = capabilities.map((name) => `+${name}`)
+  const set = ['-all', ...held].join(',')
+  const ambient = held.length > 0 ? ['--ambient-caps', held.join(',')] : []
+  const user = ['--reuid', '1000', '--regid', '1000', '--clear-groups']
+  const words = [...user, '--bounding-set', set, '--inh-caps', set, ...ambient, process.execPath, CHILD, ...scenario]
+  const { stdout } = await promisify(execFile)('setpriv', words, { timeout: patience(20_000) })
+  return JSON.parse(stdout) as T
+}
+
+interface Refusal {
+  readonly code: string
+  readonly message: string
+}
+
+const AGENT = ['bpf', 'perfmon']
+
+describeSince('5.18')('with CAP_BPF and CAP_PERFMON alone', { timeout: patience(30_000) }, () => {
+  describe.runIf(hasSetpriv)('a process', () => {
+    it('traces, and reads what it traced; looks at its own programs, and not for others by id', async () => {
+      const { name, path, listing } = await run<{ name: string; path: string; listing: Refusal }>(AGENT, 'agent')
+      expect({ name, path }).toEqual({ name: 'handle_exec', path: expect.stringContaining('true') })
+      expect(listing).toMatchObject({ code: 'EPERM', message: expect.stringContaining('CAP_SYS_ADMIN is needed') })
+    })
+
+    it.runIf(linuxIsAtLeast('6.6'))('probes its own libc, and walks over tasks', async () => {
+      const { runs, seen } = await run<{ runs: number; seen: boolean }>(AGENT, 'probes')
+      expect(runs).toBeGreaterThan(0)
+      expect(seen).toBe(true)
+    })
+
+    it.each([
+      ['program_run', 'filter'],
+      ['program_run', 'lookup'],
+      ['program_run', 'on_cpu'],
+      ['program_run', 'answer'],
+      ['network', 'on_socket_filter'],
+    ])('loads %s: %s', async (object, program) => {
+      expect(await run(AGENT, 'load', object, program)).toBe('done')
+    })
+
+    it('runs a program on demand', async () => {
+      expect(await run(AGENT, 'run')).toBe(50)
+    })
+
+    it('is told which capability it lacks for networks', async () => {
+      const refusal = await run<Refusal>(AGENT, 'load', 'network', 'on_xdp')
+      expect(refusal.code).toBe('EPERM')
+      expect(refusal.message).toMatch(/programs of type xdp: CAP_NET_ADMIN is missing$/)
+    })
+
+    it('is told so before it tries', async () => {
+      const { programs, missing } = await run<PrivilegeReport>(AGENT, 'explain', 'test/network')
+      expect(missing).toEqual(['CAP_NET_ADMIN'])
+      const answers = new Map(programs.map(({ name, loads }) => [name, loads.answer]))
+      expect([answers.get('on_xdp'), answers.get('on_socket_filter')]).toEqual(['no', 'yes'])
+    })
+
+    it('can tell features, save of what it may not load', async () => {
+      expect(await run(AGENT, 'features')).toMatchObject({
+        xdp: { answer: 'unknown', because: 'programs of type xdp: CAP_NET_ADMIN is missing' },
+        tracing: { answer: 'yes' },
+        ringbuf: { answer: 'yes' },
+        loop: { answer: 'yes' },
+        capabilities: ['CAP_PERFMON', 'CAP_BPF'],
+      })
+    })
+  })
+})
+
+describeSince('5.18')('with CAP_NET_ADMIN beside CAP_BPF', { timeout: patience(30_000) }, () => {
+  it.runIf(hasSetpriv).each([
+    ['network', 'on_tc'],
+    ['cgroup', 'on_egress'],
+  ])('a process loads %s: %s', async (object, program) => {
+    expect(await run(['bpf', 'net_admin'], 'load', object, program)).toBe('done')
+  })
+
+  it.runIf(hasSetpriv)('a process is told that tracing takes CAP_PERFMON', async () => {
+    const refusal = await run<Refusal>(['bpf', 'net_admin'], 'load', 'program_run', 'on_cpu')
+    expect(refusal.message).toMatch(/programs of type raw_tracepoint: CAP_PERFMON is missing$/)
+  })
+})
+
+describeSince('5.18')('without capabilities', { timeout: patience(30_000) }, () => {
+  it.runIf(hasSetpriv)('a process gets the fallback, or an error that names all that is missing', async () => {
+    expect(await run([], 'auto')).toBe('fallback')
+    const refusal = await run<Refusal>([], 'load', 'network', 'on_xdp')
+    expect(refusal).toMatchObject({ code: 'NO_NATIVE_KERNEL', message: expect.stringMatching(/CAP_BPF and CAP_NET_ADMIN/) })
+  })
+
+  it.runIf(hasSetpriv)('a process can still ask, and is told what stands in the way', async () => {
+    expect(await run([], 'features')).toMatchObject({
+      tracing: { answer: 'unknown', because: 'programs of type tracing: CAP_BPF and CAP_PERFMON are missing' },
+      ringbuf: { answer: 'unknown', because: 'maps of type ringbuf: CAP_BPF is missing' },
+      capabilities: [],
+    })
+  })
+})

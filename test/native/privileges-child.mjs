@@ -1,0 +1,103 @@
+/**
+ * What a process with few capabilities can do: started by least-privilege.test.ts under setpriv(1), with the name of a scenario.
+ *
+ * Over the built library, as a process of its own has no TypeScript loader. Prints one line of JSON.
+ */
+import { explainPrivileges, features, introspect, open } from '../../dist/lib/index.js'
+
+const objectPath = (name) => new URL(`../../bpf/${name}.bpf.o`, import.meta.url)
+
+/** What an action answers, or the error that it throws. */
+function outcome(action) {
+  try {
+    return action() ?? 'done'
+  } catch (error) {
+    return { code: error.code, message: error.message }
+  }
+}
+
+function load(name, ...programs) {
+  const spec = open(objectPath(`test/${name}`), { kernel: 'native' })
+  for (const [program, settings] of Object.entries(spec.programs)) settings.autoload = programs.includes(program)
+  for (const program of programs) if (!spec.programs[program].autoload) throw new Error(`no ${program}`)
+  if (name === 'tracing') spec.rodata.target_tgid = process.pid
+  return spec.load()
+}
+
+const SCENARIOS = {
+  /** An agent: tracing, ring buffer, events of its own child. */
+  async agent() {
+    const { spawn } = await import('node:child_process')
+    const spec = open(objectPath('execsnoop'), { kernel: 'native' })
+    spec.rodata.filter_tree = true
+    const object = spec.load()
+    object.map('tree').set(process.pid, 1)
+    const links = object.attach()
+    const events = object.map('events').ringBuffer({ type: 'event', int64: 'number' })
+    const EXEC = 2
+    const executed = new Promise((resolve) => events.on('event', (event) => event.kind === EXEC && resolve(event)))
+    spawn('true')
+    const { filename: path } = await executed
+    events.close()
+    links.close()
+    const facts = introspect().program(object.program('handle_exec'))
+    const listing = outcome(() => introspect().programs().length)
+    object.close()
+    return { path, name: facts.name, listing }
+  },
+  /** Probes in its own libc, by one link; and the tasks of the machine, by an iterator. */
+  probes: () =>
+    outcome(() => {
+      const traced = load('tracing', 'on_uprobe_multi')
+      const probe = traced
+        .program('on_uprobe_multi')
+        .attachUprobeMulti('libc', { functions: ['umask'], pid: process.pid })
+      process.umask(process.umask())
+      const runs = Number(traced.bss.runs)
+      probe.close()
+      traced.close()
+      const iterators = load('iterators', 'dump_task')
+      const tasks = iterators.program('dump_task').attachIterator()
+      const text = tasks.text()
+      tasks.close()
+      iterators.close()
+      return { runs, seen: text.includes(` ${process.pid} `) }
+    }),
+  /** Loads one program of an object. */
+  load: (name, program) =>
+    outcome(() => {
+      load(name, program).close()
+    }),
+  attachXdp: () =>
+    outcome(() => {
+      const object = load('network', 'on_xdp')
+      object.program('on_xdp').attachXdp('lo', { mode: 'generic' }).close()
+      object.close()
+    }),
+  run: () =>
+    outcome(() => {
+      const object = load('program_run', 'filter')
+      const { retval } = object.program('filter').run({ data: new Uint8Array(64) })
+      object.close()
+      return retval
+    }),
+  features: () => {
+    const all = features()
+    return {
+      xdp: all.programType('xdp'),
+      tracing: all.programType('tracing'),
+      ringbuf: all.mapType('ringbuf'),
+      loop: all.helper('socket_filter', 'loop'),
+      tcx: all.attachType('tcx_ingress'),
+      capabilities: all.system().capabilities.effective,
+    }
+  },
+  explain: (name) => explainPrivileges(objectPath(name)),
+  auto: () => {
+    const object = open(objectPath('execsnoop')).load()
+    return object.kernel.name
+  },
+}
+
+const [scenario, ...args] = process.argv.slice(2)
+process.stdout.write(`${JSON.stringify(await SCENARIOS[scenario](...args))}\n`)
