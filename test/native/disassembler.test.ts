@@ -7,7 +7,7 @@ import { MOV_OFFSET, OPCODES } from '../../lib/isa/opcodes.js'
 import { BpfError } from '../../lib/errors.js'
 import { open } from '../../lib/open.js'
 import { RAW_PROGRAM, rawObject } from '../support/raw-object.js'
-import { describeSince } from '../support/require-kernel.js'
+import { describeSince, linuxIsAtLeast } from '../support/require-kernel.js'
 
 /** All kinds of operands, where they need no map. The kernel may refuse a program: what it printed until then counts. */
 const PROGRAMS: readonly string[] = [
@@ -95,7 +95,8 @@ describeSince('6.15')('the disassembler', () => {
   it('writes what the kernel makes of a move alone', () => {
     const cast = instruction(0xbf, 1, 1, MOV_OFFSET.ADDR_SPACE_CAST, (3 << 16) | 4)
     const { kernel, ours } = both([cast, end('be', 1, 64), ...assemble('r0 = 0\nexit')], 'socket')
-    expect(kernel.length).toBeGreaterThan(0)
+    // Linux 7 refuses it before it writes anything.
+    expect(kernel.length > 0).toBe(!linuxIsAtLeast('7.0'))
     expect(ours).toEqual(kernel)
   })
 })

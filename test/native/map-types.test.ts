@@ -210,7 +210,7 @@ describeNative('maps whose values are descriptors', () => {
     cpus.set(0, { qsize: 64, bpf_prog: { fd: onCpu } })
     expect(cpus.get(0)).toMatchObject({ qsize: 64, bpf_prog: { id: onCpu.id } })
     // Whatever keeps Linux from making the entry, it says so.
-    expect(code(() => cpus.set(0, { qsize: 64, bpf_prog: { fd: onDevice } }))).toBe('ENOMEM')
+    expect(code(() => cpus.set(0, { qsize: 64, bpf_prog: { fd: onDevice } }))).toMatch(/^(ENOMEM|EINVAL)$/)
     expect(cpus.delete(0)).toBe(true)
   })
 
