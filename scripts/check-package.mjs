@@ -36,7 +36,8 @@ const allowed = [
   /^native\/[\w./-]+\.(cc|h)$/,
   /^bpf\/include\/libbpf_node\/[\w-]+\.h$/,
   /^prebuilds\/[\w-]+\/[\w.@+-]+\.node$/,
-  /^dist\/lib\/[\w./-]+\.(js|d\.ts|js\.map)$/,
+  /^dist\/bundle\/[\w./-]+\.js(\.map)?$/,
+  /^dist\/lib\/[\w./-]+\.d\.ts$/,
 ]
 
 function checkContents(files) {

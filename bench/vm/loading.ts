@@ -48,8 +48,8 @@ function coldStart(): Case {
   const run = promisify(execFile)
   const script = `
     const start = performance.now()
-    const { open } = await import(${JSON.stringify(`${ROOT}dist/lib/index.js`)})
-    const { createKernel } = await import(${JSON.stringify(`${ROOT}dist/lib/fallback/index.js`)})
+    const { open } = await import('libbpf-node')
+    const { createKernel } = await import('libbpf-node/fallback')
     const object = open(${JSON.stringify(`${ROOT}bpf/bench/vm.bpf.o`)}, { kernel: createKernel({ engine: 'wasm' }) }).load()
     object.programs.vm_fnv.run({ ctx: new Uint8Array(16) })
     console.log(performance.now() - start)`
@@ -59,7 +59,7 @@ function coldStart(): Case {
     lowerIsBetter: true,
     target: { atMost: 60, of: 'value' },
     async measure() {
-      const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script])
+      const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT })
       return { value: Number(stdout) }
     },
   }

@@ -1,7 +1,8 @@
 /** Runs instructions without an object, in the manner of user-space VMs: r1 points to a memory, r2 is its length. */
 import { decode, encode } from '../isa/instruction.js'
+import type { Instruction } from '../isa/instruction.js'
 import { mov64 } from '../isa/build.js'
-import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../isa/opcodes.js'
+import { OP, opcodeInfo, PSEUDO_CALL, PSEUDO_LDDW } from '../isa/opcodes.js'
 import { BPF_PROG_TYPE } from '../linux/program-types.js'
 import { BpfError } from '../errors.js'
 import { createHelpers } from './helpers/index.js'
@@ -115,7 +116,12 @@ function functionsOf(code: Uint8Array): readonly { readonly name: string; readon
 
 /** Verifies a program whose r2 is known, which no program type of Linux has: by an instruction in front. */
 function check(code: Uint8Array, length: number): void {
-  const instructions = [mov64(2, length), ...decode(code)]
+  const own = decode(code)
+  own.forEach((insn, slot) => {
+    // The only place outside of the program that the one in front makes a place inside.
+    if (leadsTo(insn, slot) === -1) throw outOfRange(insn, slot)
+  })
+  const instructions = [mov64(2, length), ...own]
   const input = {
     name: NAME,
     functions: [{ name: NAME, start: 0 }],
@@ -145,10 +151,26 @@ function check(code: Uint8Array, length: number): void {
   }
 }
 
+/** The slot of a jump, call or function's address; undefined: it is none of these. */
+function leadsTo({ opcode, src, offset, imm }: Instruction, slot: number): number | undefined {
+  const isFunction =
+    (opcode === OP.CALL && src === PSEUDO_CALL.LOCAL) || (opcode === OP.LDDW && src === PSEUDO_LDDW.FUNC)
+  if (isFunction || opcode === OP.JA32) return slot + 1 + imm
+  const kind = opcodeInfo(opcode)?.kind
+  return kind === 'jump' || kind === 'may_goto' || kind === 'ja' ? slot + 1 + offset : undefined
+}
+
+/** In Linux's words. */
+function outOfRange({ opcode }: Instruction, slot: number): BpfError {
+  const isFunction = opcode === OP.CALL || opcode === OP.LDDW
+  const summary = isFunction ? 'call to invalid destination' : `jump out of range from insn ${slot} to -1`
+  return new BpfError('VERIFIER_REJECTED', summary, { verifier: { summary, log: summary, insn: slot } })
+}
+
 /** The same refusal, without the instruction in front. */
 function shifted({ code, verifier }: BpfError, insn: number): BpfError {
   const summary = (verifier?.summary ?? '').replace(
-    /\b(insn|to) (\d+)/g,
+    /\b(insn|to) (-?\d+)/g,
     (_text, word: string, slot: string) => `${word} ${Number(slot) - 1}`,
   )
   return new BpfError(code, summary, { verifier: { summary, log: summary, insn: Math.max(0, insn - 1) } })

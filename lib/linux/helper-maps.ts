@@ -67,13 +67,13 @@ const HELPERS_OF_TYPE: readonly (readonly [types: readonly number[], helpers: re
 
 const HELPERS = 256
 const TYPES = 64
-/** 1 where a helper takes a type. */
-const ALLOWED = allowedPairs()
+/** 1 where a helper takes a type. Made when a program is looked at: most processes that import this load none. */
+let allowed: Uint8Array | undefined
 
 function allowedPairs(): Uint8Array {
-  const allowed = new Uint8Array(HELPERS * TYPES).fill(1)
+  const pairs = new Uint8Array(HELPERS * TYPES).fill(1)
   const set = (helper: number, type: number, value: number): void => {
-    allowed[helper * TYPES + type] = value
+    pairs[helper * TYPES + type] = value
   }
   for (const [types, helpers] of HELPERS_OF_TYPE) {
     for (const type of types)
@@ -83,7 +83,7 @@ function allowedPairs(): Uint8Array {
     for (const helper of helpers)
       for (let type = 0; type < TYPES; type++) set(helper, type, types.includes(type) ? 1 : 0)
   }
-  return allowed
+  return pairs
 }
 
 /**
@@ -93,7 +93,8 @@ function allowedPairs(): Uint8Array {
  * @param type   BPF_MAP_TYPE_*
  */
 export function helperTakesMap(helper: number, type: number): boolean {
-  return ALLOWED[helper * TYPES + type] === 1
+  allowed ??= allowedPairs()
+  return allowed[helper * TYPES + type] === 1
 }
 
 /** Helpers with the map in r2; all others that take one have it in r1. */

@@ -1,11 +1,18 @@
-/** Step: TypeScript to dist/, and the command line on node_modules/.bin. */
+/** Step: TypeScript to dist/, the bundle of what is published, and the command line on node_modules/.bin. */
 import { chmodSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { bundle, isBundled } from './bundle.mjs'
 import { filesUnder, fingerprint, root, stat } from './project.mjs'
 import { runTool, say, seconds } from './run.mjs'
 
 const folders = ['lib', 'examples', 'bench', 'fuzz']
-const configFiles = ['tsconfig.json', 'tsconfig.build.json', 'node_modules/typescript/package.json']
+const configFiles = [
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'node_modules/typescript/package.json',
+  'node_modules/rolldown/package.json',
+]
 
 const sources = () =>
   folders.flatMap((folder) => filesUnder(folder, (name) => /(?<!\.d)\.[cm]?ts$/.test(name)))
@@ -16,7 +23,9 @@ const inputs = () => [...sources(), ...configFiles.map((path) => join(root, path
 const outputOf = (source) => join(root, 'dist', relative(root, source).replace(/ts$/, 'js'))
 
 const isDone = (stamp) =>
-  stamp.build === fingerprint(inputs()) && sources().every((source) => stat(outputOf(source)) !== undefined)
+  stamp.build === fingerprint(inputs()) &&
+  sources().every((source) => stat(outputOf(source)) !== undefined) &&
+  isBundled()
 
 /** What an earlier source left behind: it would be packed, and imported by mistake. */
 function removeOrphans() {
@@ -47,6 +56,7 @@ async function run(stamp) {
   const complete = sources().every((source) => stat(outputOf(source)) !== undefined)
   if (!complete) throw Object.assign(new Error('tsc wrote no complete build'), { output })
   removeOrphans()
+  await bundle()
   if (code === 0) {
     stamp.build = before
     say(`TypeScript: built in ${seconds(start)}`)
@@ -63,7 +73,7 @@ export const build = {
   help: 'Run: npm run typecheck',
 }
 
-const commandTarget = join(root, 'dist/lib/cli/main.js')
+const commandTarget = join(root, 'dist/bundle/cli/main.js')
 const commandLink = join(root, 'node_modules/.bin/libbpf-node')
 
 const isExecutable = (path) => process.platform === 'win32' || ((stat(path)?.mode ?? 0) & 0o111) !== 0

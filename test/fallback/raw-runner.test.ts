@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { BpfError } from '../../lib/errors.js'
 import { RawRunner } from '../../lib/fallback/raw-runner.js'
 import type { EngineName } from '../../lib/fallback/index.js'
+import * as bpf from '../../lib/isa/build.js'
 import { assemble, encode } from '../../lib/isa/index.js'
+import type { Instruction } from '../../lib/isa/instruction.js'
+import { ATOMIC } from '../../lib/isa/opcodes.js'
 import { code as codeOf } from '../support/errors.js'
 
 const ENGINES: readonly EngineName[] = ['interpreter', 'wasm']
@@ -48,5 +52,49 @@ describe.each(ENGINES)('raw programs in the %s', (engine) => {
   it('call the functions whose addresses they load', () => {
     const text = 'r1 = 4\nr2 = subprog[visit]\nr3 = 0\nr4 = 0\ncall bpf_loop\nexit\nvisit: r0 = 0\nexit'
     expect(r0(text)).toBe(4n)
+  })
+
+  it('extend what a 32-bit cmpxchg finds with zeroes, whether it exchanges or not', () => {
+    for (const [expected, left] of [
+      [5, 9],
+      [6, 5],
+    ] as const) {
+      const code = encode([
+        ...bpf.lddw(0, 0xffff_ffff_0000_0000n | BigInt(expected)),
+        bpf.mov64(2, 9),
+        bpf.instruction(0xc3, 1, 2, 0, ATOMIC.CMPXCHG),
+        bpf.exit(),
+      ])
+      const { r0: found, memory } = runner.run({ code, memory: Uint8Array.of(5, 0, 0, 0) })
+      expect(found).toBe(5n)
+      expect([...memory]).toEqual([left, 0, 0, 0])
+    }
+  })
+})
+
+describe('verified raw programs', () => {
+  const runner = new RawRunner({ engine: 'wasm', verify: true, fuel: 100_000 })
+  const refusal = (code: readonly Instruction[]): unknown => {
+    try {
+      return runner.run({ code: encode(code) }).r0
+    } catch (error) {
+      return error instanceof BpfError ? error.verifier : error
+    }
+  }
+
+  it('are refused when they lead to the slot before the first', () => {
+    expect(refusal([bpf.mov64(0, 0), bpf.ja(-3), bpf.exit()])).toMatchObject({
+      summary: 'jump out of range from insn 1 to -1',
+      insn: 1,
+    })
+    expect(refusal([bpf.mov64(0, 0), bpf.jump('jeq', 0, 1, -3), bpf.exit()])).toMatchObject({ insn: 1 })
+    expect(refusal([bpf.mov64(0, 0), bpf.callLocal(-3), bpf.exit()])).toMatchObject({
+      summary: 'call to invalid destination',
+      insn: 1,
+    })
+  })
+
+  it('may lead back to their first', () => {
+    expect(refusal([bpf.mov64(0, 0), bpf.jump('jeq', 0, 1, -2), bpf.exit()])).toBe(0n)
   })
 })

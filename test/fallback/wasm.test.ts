@@ -1,9 +1,9 @@
 /** The compiler to WebAssembly against the interpreter and a plain evaluator: arithmetic, control flow of all shapes, memory, sizes. */
 import * as fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { BpfError } from '../../lib/errors.js'
 import { Access, Memory } from '../../lib/fallback/memory.js'
-import type { EngineName } from '../../lib/fallback/vm/types.js'
+import type { EngineName, HelperFunction } from '../../lib/fallback/vm/types.js'
 import * as bpf from '../../lib/isa/build.js'
 import { instruction } from '../../lib/isa/build.js'
 import type { Instruction } from '../../lib/isa/instruction.js'
@@ -344,5 +344,54 @@ describe('sizes', () => {
   it('stops a loop over parts when fuel runs out', () => {
     const code = [...Array.from({ length: 100_000 }, () => bpf.alu64('add', 0, 1)), bpf.ja32(-100_001)]
     expect(() => runBpf(code, new Uint8Array(), { engine: 'wasm' })).toThrow('ran out of fuel after 1000000')
+  })
+})
+
+describe('helpers', () => {
+  const weigh: HelperFunction = ({ lo, hi }) => {
+    let sum = 0
+    for (let r = 1; r <= 5; r++) sum += r * (lo[r] ?? 0) + 16 ** r * (hi[r] ?? 0)
+    lo[0] = sum
+    hi[0] = -1
+  }
+  const code = [
+    ...[1, 2, 3, 4, 5].flatMap((r) => bpf.lddw(r, (BigInt(r) << 32n) | BigInt(10 * r))),
+    bpf.call(201),
+    bpf.exit(),
+  ]
+  const run = (engine: EngineName): bigint =>
+    runBpf(code, undefined, { engine, helpers: new Map([[201, weigh]]) }).r0
+
+  it('get their arguments and give both halves of r0, also where text may not become code', () => {
+    const expected = run('interpreter')
+    expect(expected >> 32n).toBe(0xffffffffn)
+    vi.stubGlobal('Function', () => {
+      throw new EvalError('Code generation from strings disallowed')
+    })
+    try {
+      expect(run('wasm')).toBe(expected)
+    } finally {
+      vi.unstubAllGlobals()
+    }
+  })
+
+  it('are called in a row, each as itself', () => {
+    const named = (low: number): HelperFunction => {
+      return ({ lo, hi }) => {
+        lo[0] = low
+        hi[0] = 0
+      }
+    }
+    const calls = [202, 203, 204].flatMap((id) => [
+      bpf.call(id),
+      bpf.alu64r('add', 6, 0),
+      bpf.alu64('mul', 6, 10),
+    ])
+    const helpers = new Map([202, 203, 204].map((id) => [id, named(id - 200)]))
+    const { r0 } = runBpf([bpf.mov64(6, 0), ...calls, bpf.mov64r(0, 6), bpf.exit()], undefined, {
+      engine: 'wasm',
+      helpers,
+    })
+    expect(r0).toBe(2340n)
   })
 })

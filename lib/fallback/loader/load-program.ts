@@ -67,11 +67,11 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   relocateCore(context, linked, program.name, poisoned)
   for (const relocation of linked.relocations)
     relocate(context, linked, relocation, program.name, poisoned, maps)
-  const reached = reachableSlots(linked.code, constantsOf(environment.memory, maps))
-  if (poisoned.size > 0) settlePoison(linked, program.name, poisoned, reached)
+  const reach = (): Uint8Array => reachableSlots(linked.code, constantsOf(environment.memory, maps))
+  if (poisoned.size > 0) settlePoison(linked, program.name, poisoned, reach())
   const { code, functions, lines } = linked
   const { name, type } = program
-  const contextSize = environment.sandboxed ? 0 : verify(linked, { context, program, reached, maps })
+  const contextSize = environment.sandboxed ? 0 : verify(linked, { context, program, reached: reach(), maps })
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
     code,

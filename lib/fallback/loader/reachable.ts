@@ -28,6 +28,8 @@ export function reachableSlots(code: Uint8Array, readConstant: ConstantReader): 
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength)
   const slots = code.length / SLOT
   const reached = new Uint8Array(slots)
+  const isTarget = jumpTargets(view, slots)
+  /** Of slots that are jumped to: elsewhere control comes from the slot before, and takes its state along. */
   const states: (State | undefined)[] = Array.from({ length: slots })
   const pending: number[] = []
   let budget = slots * MAX_VISITS_A_SLOT
@@ -51,12 +53,40 @@ export function reachableSlots(code: Uint8Array, readConstant: ConstantReader): 
   }
 
   const unknown = (): State => Array.from({ length: REGISTERS })
+  const analysis = { flow, unknown, readConstant }
   flow(0, unknown())
-  for (let slot = pending.pop(); slot !== undefined; slot = pending.pop()) {
-    if (--budget < 0) return reached.fill(1)
-    step(view, slot, [...(states[slot] ?? unknown())], { flow, unknown, readConstant })
+  for (let from = pending.pop(); from !== undefined; from = pending.pop()) {
+    const state = [...(states[from] ?? unknown())]
+    for (let slot = from; ;) {
+      if (--budget < 0) return reached.fill(1)
+      const next = step(view, slot, state, analysis)
+      if (next < 0 || next >= slots) break
+      if (isTarget[next] === 1) {
+        flow(next, state)
+        break
+      }
+      reached[next] = 1
+      slot = next
+    }
   }
   return reached
+}
+
+/** @returns one byte a slot: 1 if a jump leads there */
+function jumpTargets(view: DataView, slots: number): Uint8Array {
+  const targets = new Uint8Array(slots)
+  for (let slot = 0; slot < slots; slot++) {
+    const opcode = view.getUint8(slot * SLOT)
+    const klass = opcode & 0x07
+    if (opcode === OP.LDDW && view.getUint8(slot * SLOT + 1) >> 4 === PSEUDO_LDDW.FUNC) {
+      targets[slot + 1 + view.getInt32(slot * SLOT + 4, true)] = 1
+    } else if (klass === CLASS.JMP || klass === CLASS.JMP32) {
+      const isWide = opcode === OP.JA32 || opcode === OP.CALL
+      const distance = isWide ? view.getInt32(slot * SLOT + 4, true) : view.getInt16(slot * SLOT + 2, true)
+      targets[slot + 1 + distance] = 1
+    }
+  }
+  return targets
 }
 
 interface Analysis {
@@ -65,7 +95,8 @@ interface Analysis {
   readonly readConstant: ConstantReader
 }
 
-function step(view: DataView, slot: number, state: State, { flow, unknown, readConstant }: Analysis): void {
+/** Changes the state as the instruction does. @returns where control goes on but for jumps, or -1 */
+function step(view: DataView, slot: number, state: State, { flow, unknown, readConstant }: Analysis): number {
   const at = slot * SLOT
   const opcode = view.getUint8(at)
   const dst = view.getUint8(at + 1) & 0x0f
@@ -79,8 +110,7 @@ function step(view: DataView, slot: number, state: State, { flow, unknown, readC
         const high = view.getUint32(at + SLOT + 4, true)
         state[dst] = src === PSEUDO_LDDW.IMM ? (BigInt(high) << 32n) | BigInt(imm >>> 0) : undefined
         if (src === PSEUDO_LDDW.FUNC) flow(next + imm, unknown())
-        flow(slot + 2, state)
-        return
+        return slot + 2
       }
       state.fill(undefined, 0, 6)
       break
@@ -97,22 +127,24 @@ function step(view: DataView, slot: number, state: State, { flow, unknown, readC
       break
     case CLASS.JMP:
     case CLASS.JMP32: {
-      if (opcode === OP.EXIT) return
+      if (opcode === OP.EXIT) return -1
       if (opcode === OP.CALL) {
         if (src === PSEUDO_CALL.LOCAL) flow(next + imm, unknown())
         state.fill(undefined, 0, 6)
         break
       }
-      if (opcode === OP.JA) return flow(next + offset, state)
-      if (opcode === OP.JA32) return flow(next + imm, state)
+      if (opcode === OP.JA || opcode === OP.JA32) {
+        flow(next + (opcode === OP.JA ? offset : imm), state)
+        return -1
+      }
       const taken = decide(opcode, state[dst], (opcode & 0x08) === 0 ? signExtend(imm) : state[src])
       if (taken !== false) flow(next + offset, state)
-      if (taken === true) return
+      if (taken === true) return -1
       break
     }
     default:
   }
-  flow(next, state)
+  return next
 }
 
 function signExtend(imm: number): bigint {

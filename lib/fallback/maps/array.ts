@@ -122,10 +122,14 @@ export function createArray(
   }
 }
 
+const SMALL = 64
+
 /** Copies a value into the kernel's memory, from there or from elsewhere. */
 export function copy(memory: Memory, to: number, from: Uint8Array, at: number, size: number): void {
   const target = memory.u8
   if (from === target) target.copyWithin(to, at, at + size)
+  // A view costs as much as copying that many bytes one by one.
+  else if (size > SMALL) target.set(from.subarray(at, at + size), to)
   else for (let i = 0; i < size; i++) target[to + i] = from[at + i] ?? 0
 }
 

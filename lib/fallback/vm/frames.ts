@@ -79,6 +79,13 @@ export class Frames {
     this.#keptHi = larger(this.#keptHi, KEPT)
   }
 
+  /** Gives a frame another stack. @param top low half of the address behind it @returns the one that it had */
+  replace(depth: number, top: number): number {
+    const before = this.topOf(depth)
+    this.#tops[depth] = top
+    return before
+  }
+
   /** Low half of the address behind a frame's stack. */
   topOf(depth: number): number {
     return (this.#tops[depth] ?? 0) >>> 0

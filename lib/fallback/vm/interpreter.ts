@@ -5,19 +5,18 @@
  * goes wrong is a `TRAP` that says where and why. The hot loop allocates nothing and knows no BigInt.
  */
 import { BpfError, unsupported } from '../../errors.js'
-import { decode } from '../../isa/instruction.js'
 import type { Instruction } from '../../isa/instruction.js'
 import { helperById } from '../../linux/helpers.js'
 import { Access, KERNEL_HI } from '../memory.js'
 import type { Memory } from '../memory.js'
 import { execute } from './execute.js'
 import type { Machine } from './execute.js'
+import { Faults } from './faults.js'
 import { Frames, MAX_CALL_FRAMES } from './frames.js'
 import { atomicAccess, loadChecked, loadPacket, storeChecked } from './memory-access.js'
 import { WORDS, predecode } from './predecode.js'
 import type { PredecodedProgram } from './predecode.js'
 import { Probes } from './probes.js'
-import { describeFault, pointerOf, trap, whereIs } from './trap.js'
 import type { EngineEnvironment, ExecutableProgram, HelperFunction, Registers } from './types.js'
 
 export { FUNC_HI } from './predecode.js'
@@ -34,6 +33,14 @@ export function createInterpreter(program: ExecutableProgram, environment: Engin
   return new Interpreter(program, environment)
 }
 
+/** What a run may take. */
+interface RunLimits {
+  /** Frames beside the first one. */
+  readonly frames: number
+  /** Instructions. */
+  readonly fuel: number
+}
+
 export class Interpreter implements Machine {
   readonly program: ExecutableProgram
   readonly memory: Memory
@@ -46,6 +53,7 @@ export class Interpreter implements Machine {
   readonly frames: Frames
   readonly #environment: EngineEnvironment
   readonly #fuelPerRun: number
+  readonly #faults: Faults
   #probes: Probes | undefined
   fuel = 0
   /** Frame of the function that runs, counted over nested runs; -1: idle. */
@@ -62,7 +70,8 @@ export class Interpreter implements Machine {
     this.#environment = environment
     this.#fuelPerRun = environment.fuel
     this.#functions = new Set(program.functions.map((f) => f.start))
-    this.#instructions = decode(program.code)
+    this.#faults = new Faults(program, environment.memory, environment.fuel)
+    this.#instructions = this.#faults.instructions
     this.#code = predecode(this.#instructions)
     this.words = this.#code.words
     this.registers = { lo: this.#code.lo, hi: this.#code.hi }
@@ -78,26 +87,61 @@ export class Interpreter implements Machine {
   }
 
   run(context: number, second = 0): void {
+    this.#start(
+      0,
+      { frames: MAX_CALL_FRAMES - 1, fuel: this.depth < 0 ? this.#fuelPerRun : this.fuel },
+      () => {
+        const { lo, hi } = this.registers
+        lo[1] = context
+        hi[1] = KERNEL_HI
+        lo[2] = second
+        hi[2] = 0
+      },
+    )
+  }
+
+  /**
+   * Runs the rest of a function that another engine began, on the same memory. Leaves r0 in `registers`.
+   *
+   * @param values r0…r10 in halves, the low one first; r10 leads to the function's stack
+   * @returns the fuel that is left
+   */
+  resume(slot: number, values: Int32Array, limits: RunLimits): number {
+    const fuel = this.fuel
+    this.#start(slot * WORDS, limits, (bottom) => {
+      const { lo, hi } = this.registers
+      for (let r = 0; r < values.length >> 1; r++) {
+        lo[r] = values[2 * r] ?? 0
+        hi[r] = values[2 * r + 1] ?? 0
+      }
+      const stack = this.frames.replace(bottom, values.at(-2) ?? 0)
+      return () => this.frames.replace(bottom, stack)
+    })
+    const left = this.fuel
+    this.fuel = fuel
+    return left
+  }
+
+  /** @param prepare sets registers for the frame whose number it is given. @returns what is to be done in the end */
+  #start(entry: number, limits: RunLimits, prepare: (bottom: number) => (() => void) | void): void {
     const outer = this.depth
     const outerDeepest = this.deepest
     const { callSite } = this
     const outermost = outer < 0
     if (this.#closed) throw new BpfError('CLOSED', `program '${this.program.name}' was closed`)
-    if (outermost) this.fuel = this.#fuelPerRun
-    else {
+    if (!outermost) {
       this.frames.saveRegisters(outer, this.registers)
       this.frames.leave(outer, callSite + WORDS)
     }
+    this.fuel = limits.fuel
+    let after: (() => void) | void = undefined
     try {
       this.frames.reserve(outer + 1)
-      this.deepest = outer + MAX_CALL_FRAMES
-      const { lo, hi } = this.registers
-      lo[1] = context
-      hi[1] = KERNEL_HI
-      lo[2] = second
-      hi[2] = 0
-      execute(this, 0, outer + 1)
+      this.deepest = outer + 1 + limits.frames
+      after = prepare(outer + 1)
+      execute(this, entry, outer + 1)
     } finally {
+      after?.()
       this.depth = outer
       this.deepest = outerDeepest
       this.callSite = callSite
@@ -170,10 +214,7 @@ export class Interpreter implements Machine {
 
   packetLoad(pc: number, size: number): boolean {
     const { packetAt } = this.#environment
-    if (packetAt === undefined)
-      throw unsupported(
-        `BPF_LD_[ABS|IND] packet access: ${whereIs(this.program, this.#instructions, this.#slotOf(pc))}`,
-      )
+    if (packetAt === undefined) throw this.#faults.packetsMissing(this.#slotOf(pc))
     return loadPacket(this.memory, this.registers, this.words, pc, size, packetAt)
   }
 
@@ -187,79 +228,44 @@ export class Interpreter implements Machine {
   }
 
   outOfFuel(pc: number): BpfError {
-    return trap(
-      this.program,
-      this.#instructions,
-      this.#slotOf(pc),
-      `ran out of fuel after ${this.#fuelPerRun} instructions`,
-      { hint: 'It loops for longer than the kernel was made to allow, or forever' },
-    )
+    return this.#faults.outOfFuel(this.#slotOf(pc))
   }
 
   tooDeep(pc: number): BpfError {
-    return trap(
-      this.program,
-      this.#instructions,
-      this.#slotOf(pc),
-      `more than ${MAX_CALL_FRAMES} call frames`,
-    )
+    return this.#faults.tooDeep(this.#slotOf(pc))
   }
 
   load(pc: number, size: number, signed: boolean): void {
     const bad = loadChecked(this.memory, this.registers, this.words, pc, size, signed)
     if (bad === undefined) return
+    const slot = this.#slotOf(pc)
+    if (!this.#faults.readsZero(slot, bad.hi, bad.address))
+      throw this.#faults.badAccess(slot, bad.hi, bad.address, size, Access.read)
     const { lo, hi } = this.registers
     const dst = this.words[pc + 1] ?? 0
-    if (!this.program.faultingLoadsReadZero || bad.user || this.#isStray(bad.hi, bad.address))
-      throw this.#fault(pc, bad.hi, bad.address, size, Access.read)
     lo[dst] = hi[dst] = 0
   }
 
   store(pc: number, size: number): void {
     const bad = storeChecked(this.memory, this.registers, this.words, pc, size)
-    if (bad !== undefined) throw this.#fault(pc, bad.hi, bad.address, size, Access.write)
+    if (bad !== undefined)
+      throw this.#faults.badAccess(this.#slotOf(pc), bad.hi, bad.address, size, Access.write)
   }
 
   atomic(pc: number, size: number): void {
-    const imm = this.#instructions[this.#slotOf(pc)]?.imm ?? 0
+    const slot = this.#slotOf(pc)
+    const imm = this.#instructions[slot]?.imm ?? 0
     const bad = atomicAccess(this.memory, this.registers, this.words, pc, size, imm)
     if (bad === undefined) return
-    if (bad === 'operation')
-      throw trap(
-        this.program,
-        this.#instructions,
-        this.#slotOf(pc),
-        `there is no ${size}-byte atomic operation 0x${imm.toString(16)}`,
-      )
-    throw this.#fault(pc, bad.hi, bad.address, size, bad.access)
+    if (bad === 'operation') throw this.#faults.badAtomic(slot, size)
+    throw this.#faults.badAccess(slot, bad.hi, bad.address, size, bad.access)
   }
 
-  /** Whether an address lies beside something that isn't a kernel object: no typed pointer leads there, only a mistake does. */
-  #isStray(hi: number, address: number): boolean {
-    if (hi !== KERNEL_HI || this.memory.isFreed(address)) return false
-    return this.memory.nearestAllocation(address)?.label.startsWith('struct ') === false
-  }
-
-  #fault(pc: number, hi: number, address: number, size: number, access: Access): BpfError {
-    const problem = describeFault(this.memory, hi, address, size, access)
-    return trap(this.program, this.#instructions, this.#slotOf(pc), problem, {
-      address: pointerOf(hi, address),
-    })
-  }
-
-  /** Helper ids that the environment doesn't know, and those that come in a register. */
   helperMissing(pc: number, id: number): BpfError {
-    const known = helperById(id)
-    if (known === undefined)
-      return trap(this.program, this.#instructions, this.#slotOf(pc), `invalid func unknown#${id}`)
-    return unsupported(`helper bpf_${known.name}#${id}`, `Program '${this.program.name}' calls it`)
+    return this.#faults.helperMissing(this.#slotOf(pc), id)
   }
 
   stopped(pc: number): BpfError {
-    const reason = this.#code.reasons[this.words[pc + 3] ?? 0]
-    const text = reason?.text ?? 'invalid instruction'
-    if (reason?.kind === 'unsupported')
-      return unsupported(`${text}: ${whereIs(this.program, this.#instructions, this.#slotOf(pc))}`)
-    return trap(this.program, this.#instructions, this.#slotOf(pc), text)
+    return this.#faults.stopped(this.#slotOf(pc))
   }
 }

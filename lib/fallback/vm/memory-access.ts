@@ -3,7 +3,7 @@
  * where it went wrong, and the engine makes a trap of it.
  */
 import { ATOMIC } from '../../isa/opcodes.js'
-import { Access, KERNEL_HI, USER_HI } from '../memory.js'
+import { Access, KERNEL_HI } from '../memory.js'
 import type { Memory } from '../memory.js'
 import type { Registers } from './types.js'
 
@@ -12,8 +12,6 @@ export interface BadAddress {
   readonly hi: number
   /** Low half, unsigned. */
   readonly address: number
-  /** In simulated user memory. */
-  readonly user: boolean
   readonly access: Access
 }
 
@@ -38,7 +36,7 @@ function check(
     hi = (hi + 1) | 0
   }
   if (hi === KERNEL_HI && memory.firstForbidden(address, size, access) < 0) return address
-  return { hi, address, user: hi === USER_HI, access }
+  return { hi, address, access }
 }
 
 /** The load at word `pc`. */
@@ -93,7 +91,7 @@ export function atomicAccess(
   const access = acquire ? Access.read : release ? Access.write : Access.readWrite
   const at = check(memory, registers, acquire ? src : dst, offset, size, access)
   if (typeof at !== 'number') return at
-  if (at % size !== 0) return { hi: KERNEL_HI, address: at, user: false, access }
+  if (at % size !== 0) return { hi: KERNEL_HI, address: at, access }
   if (acquire) {
     read(memory, registers, dst, at, size, false)
     return undefined

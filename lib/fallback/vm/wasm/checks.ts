@@ -42,6 +42,9 @@ export class Checks {
   readonly #functions: CheckFunctions
   readonly #isProven: (slot: number) => boolean
   readonly #badLoadsReadZero: boolean
+  /** Constructs around the instruction, inside the block that accesses leave when they aren't where they surely seem to be. */
+  level = 0
+  #goesOn = false
 
   constructor(
     out: CodeBuffer,
@@ -57,6 +60,11 @@ export class Checks {
     this.#functions = functions
     this.#isProven = isProven
     this.#badLoadsReadZero = badLoadsReadZero
+  }
+
+  /** Whether some access leaves the function's code, its slot on the stack, for the interpreter to go on. */
+  get goesOn(): boolean {
+    return this.#goesOn
   }
 
   /** Where the shadow is: at the start of a function, and after whatever may have made the memory grow. */
@@ -89,16 +97,30 @@ export class Checks {
     if (facts.wasChecked(base, offset, size, access) && rights === access) return false
     if (facts.isInRegion(base, offset, size, access) && rights === access) return false
     const out = this.#out
+    const region = facts.guessedRegion(base, access)
+    const seemsKnown =
+      rights === access && (region !== undefined ? region.size >= size : facts.seemsInStack(base))
+    if (seemsKnown && facts.isSure(base)) {
+      out.i32(slot)
+      if (region !== undefined) this.#compareWithRegion(base, offset, size, region)
+      else this.#compareWithStack(base, offset, size)
+      out.op(WASM.I32_EQZ)
+      out.opIndex(WASM.BR_IF, this.level)
+      out.op(WASM.DROP)
+      this.#goesOn = true
+      facts.checked(base, offset, size, access)
+      return false
+    }
     const isLoad = access === Access.read
     const canReadZero = isLoad && mayReadZero && this.#badLoadsReadZero
     if (canReadZero) out.open(WASM.BLOCK, TYPE.I64)
     else facts.checked(base, offset, size, access)
     out.open(WASM.BLOCK, TYPE.EMPTY)
-    const region = facts.guessedRegion(base, access)
-    if (rights !== access) this.#lookAtShadow(base, offset, size, isLoad)
-    else if (region !== undefined) this.#compareWithRegion(base, offset, size, region)
-    else if (facts.seemsInStack(base)) this.#compareWithStack(base, offset, size)
-    else this.#lookAtShadow(base, offset, size, isLoad)
+    if (seemsKnown) {
+      if (region !== undefined) this.#compareWithRegion(base, offset, size, region)
+      else this.#compareWithStack(base, offset, size)
+      out.opIndex(WASM.BR_IF, 0)
+    } else this.#lookAtShadow(base, offset, size, isLoad)
     out.get(this.#locals.registers[base] ?? 0)
     out.i64(offset)
     out.op(WASM.I64_ADD)
@@ -116,20 +138,18 @@ export class Checks {
     return canReadZero
   }
 
-  /** Leaves the block around if the access is inside a region whose place is known. */
+  /** Leaves whether the access is inside a region whose place is known. */
   #compareWithRegion(base: number, offset: number, size: number, region: Region): void {
     const out = this.#out
-    if (region.size < size) return
     const distance = offset - region.address
     out.get(this.#locals.registers[base] ?? 0)
     out.i64Halves(distance | 0, Math.floor(distance / TWO_32) - KERNEL_HI)
     out.op(WASM.I64_ADD)
     out.i64Halves(region.size - size, 0)
     out.op(WASM.I64_LE_U)
-    out.opIndex(WASM.BR_IF, 0)
   }
 
-  /** Leaves the block around if the access is inside the stack. */
+  /** Leaves whether the access is inside the stack. */
   #compareWithStack(base: number, offset: number, size: number): void {
     const out = this.#out
     const { registers } = this.#locals
@@ -140,7 +160,6 @@ export class Checks {
     out.op(WASM.I64_ADD)
     out.i64(STACK_SIZE - size)
     out.op(WASM.I64_LE_U)
-    out.opIndex(WASM.BR_IF, 0)
   }
 
   /** Leaves the block around if the shadow lets the access pass. */

@@ -9,6 +9,7 @@ import type { CodeBuffer } from './code-buffer.js'
 import { dispatched } from './dispatch.js'
 import type { ReducibleGraph } from './dispatch.js'
 import { Facts } from './facts.js'
+import type { KnownFacts } from './facts.js'
 import { HANDOVER } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
 import type { ProgramFunction } from './functions.js'
@@ -116,6 +117,8 @@ class FunctionCompiler implements BlockEmitter {
   /** What a straight function takes, its caller has paid. */
   readonly #countsFuel: boolean
   readonly #isPart: boolean
+  /** By block, at its end. */
+  readonly #known: KnownFacts[] = []
 
   constructor(context: CompileContext, fn: ProgramFunction, part: Part | undefined) {
     this.#isPart = part !== undefined
@@ -161,15 +164,24 @@ class FunctionCompiler implements BlockEmitter {
     const body = this.#out.openSized()
     this.#locals.declare(this.#out)
     this.#enter()
+    const { usesShadow } = this.#context
+    if (usesShadow) this.#out.open(WASM.BLOCK, TYPE.I32)
     emitStructured(this.#reducible, this.#out, this)
+    if (usesShadow) {
+      this.#out.op(WASM.END)
+      if (this.#checks.goesOn) this.#calls.goOn()
+      this.#out.op(WASM.UNREACHABLE)
+    }
     this.#out.op(WASM.END)
     this.#out.closeSized(body)
   }
 
-  body(block: number, isLoopHead: boolean): void {
+  body(block: number, isLoopHead: boolean, level: number): void {
     const { start, end, flow } = this.#graph
     const first = start[block] ?? 0
     const behind = end[block] ?? 0
+    this.#facts.start(this.#inherited(block))
+    this.#checks.level = level
     if (this.#countsFuel) this.#takeFuel(first, behind - first, isLoopHead)
     const chosen = this.#graph.choices.get(block)
     if (chosen !== undefined) {
@@ -177,11 +189,18 @@ class FunctionCompiler implements BlockEmitter {
       this.#out.set(this.#locals.choices + chosen.ordinal)
     }
     if (first === behind) return
-    this.#facts.reset()
     const kind = flow[block]
     const last = kind === FLOW.NEXT ? behind : behind - 1
     for (let slot = first; slot < last; slot += this.#slots.length(slot)) this.#select(slot)
     this.#context.traps.mark(this.#out.position, Math.max(first, behind - 1))
+    this.#known[block] = this.#facts.end()
+  }
+
+  /** What the only block that leads to one knows at its end. */
+  #inherited(block: number): KnownFacts {
+    const { first, list } = this.#reducible.predecessors
+    const from = first[block] ?? 0
+    return (first[block + 1] ?? 0) - from === 1 ? this.#known[list[from] ?? 0] : undefined
   }
 
   condition(block: number, inverted: boolean): void {

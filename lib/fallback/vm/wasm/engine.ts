@@ -11,13 +11,16 @@ import { OP } from '../../../isa/opcodes.js'
 import { Access, KERNEL_HI } from '../../memory.js'
 import type { Memory } from '../../memory.js'
 import { compileWasm, instantiateWasm, isWasmTrap } from '../../web-assembly.js'
-import type { WasmExports, WasmFunction, WasmImports, WasmMemory } from '../../web-assembly.js'
+import type { WasmFunction, WasmImports, WasmMemory } from '../../web-assembly.js'
 import { Faults } from '../faults.js'
 import { Frames, MAX_CALL_FRAMES } from '../frames.js'
-import type { Engine, EngineEnvironment, ExecutableProgram, HelperFunction, Registers } from '../types.js'
+import { createInterpreter } from '../interpreter.js'
+import type { Interpreter } from '../interpreter.js'
+import type { Engine, EngineEnvironment, ExecutableProgram, Registers } from '../types.js'
+import { createBridge } from './bridge.js'
 import { MUST_BE_ALIGNED } from './checks.js'
 import { arityOf, IMPORT, MOST_ARGUMENTS } from './imports.js'
-import { compileProgram, entryName } from './module.js'
+import { compileProgram, entryName, surelyCompiles } from './module.js'
 import type { CompiledProgram } from './module.js'
 import { STATE, STATE_SIZE } from './state.js'
 
@@ -39,15 +42,8 @@ export function createWasmEngine(
 ): Engine | undefined {
   const { memory, helpers, proof, intrinsics } = environment
   const known = proof?.(program)
-  const frames = new Frames(memory, program.name)
-  const state = memory.alloc(STATE_SIZE, Access.none, 16, `state of program '${program.name}'`)
-  const giveUp = (): undefined => {
-    frames.free()
-    memory.free(state)
-    return undefined
-  }
-  try {
-    const compiled = compileProgram(program, {
+  const compile = (): CompiledProgram | undefined =>
+    compileProgram(program, {
       state,
       helpers: new Set(helpers.keys()),
       intrinsics,
@@ -56,6 +52,17 @@ export function createWasmEngine(
       usesShadow: known?.provesAll !== true,
       isUnbounded: known?.terminates !== true,
     })
+  const frames = new Frames(memory, program.name)
+  const state = memory.alloc(STATE_SIZE, Access.none, 16, `state of program '${program.name}'`)
+  const giveUp = (): undefined => {
+    frames.free()
+    memory.free(state)
+    return undefined
+  }
+  try {
+    if (surelyCompiles(program, helpers))
+      return new WasmEngine(program, environment, { state, frames }, compile)
+    const compiled = compile()
     if (compiled === undefined) return giveUp()
     for (const id of compiled.called) {
       const helper = helperById(id)
@@ -63,11 +70,18 @@ export function createWasmEngine(
       if (helper !== undefined && !helpers.has(id))
         throw unsupported(`helper bpf_${helper.name}#${id}`, `Program '${program.name}' calls it`)
     }
-    return new WasmEngine(program, environment, { state, frames }, compiled)
+    return new WasmEngine(program, environment, { state, frames }, () => compiled)
   } catch (error) {
     giveUp()
     throw error
   }
+}
+
+/** A program that was compiled. */
+interface Ready {
+  readonly compiled: Pick<CompiledProgram, 'functions' | 'traps'>
+  /** By start slot. */
+  readonly entries: ReadonlyMap<number, WasmFunction | undefined>
 }
 
 class WasmEngine implements Engine {
@@ -77,14 +91,17 @@ class WasmEngine implements Engine {
   readonly #environment: EngineEnvironment
   readonly #faults: Faults
   readonly #frames: Frames
-  readonly #compiled: CompiledProgram
-  readonly #exports: WasmExports
+  readonly #compile: () => CompiledProgram | undefined
+  /** Made for the first run: of most objects few programs run. */
+  #ready: Ready | undefined
   readonly #functions: ReadonlySet<number>
   /** Index of the first word of the engine's block in `memory.i32`. */
   readonly #words: number
   readonly #state: number
   /** r1…r5 of helpers that run other code, one after the other. */
   readonly #kept: number[] = []
+  /** Made when a function can't go on. */
+  #interpreter: Interpreter | undefined
   #framesInPlace = 0
   #closed = false
 
@@ -92,7 +109,7 @@ class WasmEngine implements Engine {
     program: ExecutableProgram,
     environment: EngineEnvironment,
     { state, frames }: { readonly state: number; readonly frames: Frames },
-    compiled: CompiledProgram,
+    compile: () => CompiledProgram | undefined,
   ) {
     this.program = program
     this.memory = environment.memory
@@ -101,8 +118,7 @@ class WasmEngine implements Engine {
     this.#words = state >>> 2
     this.#faults = new Faults(program, environment.memory, environment.fuel)
     this.#functions = new Set(program.functions.map((f) => f.start))
-    this.#compiled = compiled
-    this.#exports = instantiateWasm(compileWasm(compiled.bytes), this.#imports(compiled.helpers))
+    this.#compile = compile
     this.#frames = frames
     this.#word(STATE.DEPTH, IDLE)
   }
@@ -136,7 +152,11 @@ class WasmEngine implements Engine {
         'TRAP',
         `program '${this.program.name}': no function starts at slot ${functionAddress}`,
       )
-    const { frames = 1, isStraight = false, length = 0 } = this.#compiled.functions.get(functionAddress) ?? {}
+    const {
+      frames = 1,
+      isStraight = false,
+      length = 0,
+    } = this.#prepared.compiled.functions.get(functionAddress) ?? {}
     if (caller + (Number.isFinite(frames) ? frames : 1) > this.#wordAt(STATE.DEEPEST))
       throw this.#faults.tooDeep(functionAddress)
     if (isStraight) this.#takeFuel(length)
@@ -165,6 +185,7 @@ class WasmEngine implements Engine {
       })
     this.#closed = true
     this.#frames.free()
+    this.#interpreter?.close()
     this.memory.free(this.#state)
   }
 
@@ -185,7 +206,7 @@ class WasmEngine implements Engine {
   ): void {
     const { lo, hi } = this.registers
     try {
-      this.#exports[entryName(start)]?.(depth, a, b, c, d, e, f, g, h, i, j)
+      this.#prepared.entries.get(start)?.(depth, a, b, c, d, e, f, g, h, i, j)
     } catch (error) {
       throw isWasmTrap(error) ? this.#unexpected(error) : error
     }
@@ -193,9 +214,22 @@ class WasmEngine implements Engine {
     hi[0] = this.#wordAt(STATE.RESULT + 4)
   }
 
+  get #prepared(): Ready {
+    return (this.#ready ??= this.#prepare())
+  }
+
+  #prepare(): Ready {
+    const compiled = this.#compile()
+    if (compiled === undefined) throw new Error(`program '${this.program.name}' should have compiled`)
+    const exports = instantiateWasm(compileWasm(compiled.bytes), this.#imports(compiled.helpers))
+    const entries = [...compiled.functions.keys()].map((start) => [start, exports[entryName(start)]] as const)
+    const { functions, traps } = compiled
+    return { compiled: { functions, traps }, entries: new Map(entries) }
+  }
+
   /** WebAssembly stopped the program itself: what was proven of it was wrong. */
   #unexpected(error: Error): BpfError {
-    const slot = this.#compiled.traps.slotOf(error)
+    const slot = this.#prepared.compiled.traps.slotOf(error)
     const problem = `an access outside of the kernel's memory (${error.message})`
     return slot === undefined
       ? new BpfError('TRAP', `program '${this.program.name}': ${problem}`, { cause: error })
@@ -273,17 +307,36 @@ class WasmEngine implements Engine {
     define(IMPORT.CALL_BY_ID, (slot = 0, id = 0, high = 0, ...args) => {
       const helper = high === 0 ? this.#environment.helpers.get(id) : undefined
       if (helper === undefined) throw faults.helperMissing(slot, high === 0 ? id : -1)
-      bridge(this, helper, args.length / 2, this.#words)(...args)
+      return createBridge(id, args.length / 2, this, helper, this.#words)(...args)
     })
+    define(IMPORT.GO_ON, (slot = 0) => this.#goOn(slot))
     define(IMPORT.BAD_CALLBACK, (slot = 0, low = 0, high = 0) => {
       throw faults.badCallback(slot, low, high)
     })
     const arity = arityIn(this.#environment)
     for (const id of helpers) {
       const helper = this.#environment.helpers.get(id)
-      if (helper !== undefined) functions[`h${id}`] = bridge(this, helper, arity(id), this.#words)
+      if (helper !== undefined) functions[`h${id}`] = createBridge(id, arity(id), this, helper, this.#words)
     }
     return { k: functions }
+  }
+
+  /**
+   * Runs the rest of a function in the interpreter: an access of it isn't where its address was made for. Mostly that is a fault, of which the
+   * interpreter has the words; code for all else that it may be would make each loop slower.
+   */
+  #goOn(slot: number): void {
+    this.#interpreter ??= createInterpreter(this.program, this.#environment)
+    const depth = this.#wordAt(STATE.DEPTH)
+    const first = this.#words + (STATE.REGISTERS >> 2)
+    const left = this.#interpreter.resume(slot, this.memory.i32.slice(first, first + 2 * REGISTERS), {
+      frames: this.#wordAt(STATE.DEEPEST) - depth,
+      fuel: (this.#wordAt(STATE.FUEL) >>> 0) + this.#wordAt(STATE.FUEL + 4) * TWO_32,
+    })
+    this.#fill(left)
+    const { lo, hi } = this.#interpreter.registers
+    this.#word(STATE.RESULT, lo[0] ?? 0)
+    this.#word(STATE.RESULT + 4, hi[0] ?? 0)
   }
 
   /** What the checks in the module don't let pass: rules that only the shadow's own code knows, and faults. */
@@ -328,71 +381,4 @@ class WasmEngine implements Engine {
 /** A machine's helpers are Linux's; of others nothing is known. */
 function arityIn({ intrinsics }: EngineEnvironment): (helper: number) => number {
   return intrinsics === undefined ? () => MOST_ARGUMENTS : arityOf
-}
-
-/** The import that calls a helper: r1 … in halves go into the registers, and r0 into the engine's block. */
-function bridge(engine: Engine, helper: HelperFunction, arity: number, words: number): WasmFunction {
-  const { memory, registers } = engine
-  const { lo, hi } = registers
-  const answer = (): void => {
-    helper(registers, engine)
-    const { i32 } = memory
-    i32[words] = lo[0] ?? 0
-    i32[words + 1] = hi[0] ?? 0
-  }
-  // One for each count: arguments that are collected in an array cost more than the call.
-  switch (arity) {
-    case 0:
-      return answer
-    case 1:
-      return (a = 0, b = 0) => {
-        lo[1] = a
-        hi[1] = b
-        answer()
-      }
-    case 2:
-      return (a = 0, b = 0, c = 0, d = 0) => {
-        lo[1] = a
-        hi[1] = b
-        lo[2] = c
-        hi[2] = d
-        answer()
-      }
-    case 3:
-      return (a = 0, b = 0, c = 0, d = 0, e = 0, f = 0) => {
-        lo[1] = a
-        hi[1] = b
-        lo[2] = c
-        hi[2] = d
-        lo[3] = e
-        hi[3] = f
-        answer()
-      }
-    case 4:
-      return (a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0) => {
-        lo[1] = a
-        hi[1] = b
-        lo[2] = c
-        hi[2] = d
-        lo[3] = e
-        hi[3] = f
-        lo[4] = g
-        hi[4] = h
-        answer()
-      }
-    default:
-      return (a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0, i = 0, j = 0) => {
-        lo[1] = a
-        hi[1] = b
-        lo[2] = c
-        hi[2] = d
-        lo[3] = e
-        hi[3] = f
-        lo[4] = g
-        hi[4] = h
-        lo[5] = i
-        hi[5] = j
-        answer()
-      }
-  }
 }

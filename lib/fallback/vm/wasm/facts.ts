@@ -1,10 +1,11 @@
 /**
- * What is known of registers inside a block: which ones point into the stack, which ones are constants, and which bytes
+ * What is known of registers inside a block, and in blocks that only it leads to: which ones point into the stack, which ones are constants, and which bytes
  * behind them were checked already. It saves checks, and finds the maps that helpers are called with.
  */
 import { KERNEL_HI } from '../../memory.js'
 import { CLASS, OP } from '../../../isa/opcodes.js'
 import { STACK_SIZE } from '../frames.js'
+import { NONE } from './edges.js'
 import type { Region } from './intrinsic-tables.js'
 import type { Slots } from './slots.js'
 
@@ -13,23 +14,31 @@ const KIND = { UNKNOWN: 0, STACK: 1, CONSTANT: 2, FUNCTION: 3 } as const
 const GUESS_NONE = -1
 const GUESS_STACK = -2
 const REGISTERS = 11
+const TABLES = 8
 const FRAME_POINTER = 10
+
+/** What was known at the end of a block. Undefined: nothing. */
+export type KnownFacts = Int32Array | undefined
 
 export class Facts {
   readonly #slots: Slots
-  readonly #kind = new Uint8Array(REGISTERS)
+  /** All that is known, one table behind the other. */
+  readonly #known = new Int32Array(TABLES * REGISTERS)
+  readonly #kind = this.#table(0)
   /** Distance from the frame pointer, or the low half of a constant. */
-  readonly #low = new Int32Array(REGISTERS)
-  readonly #high = new Int32Array(REGISTERS)
+  readonly #low = this.#table(1)
+  readonly #high = this.#table(2)
   /** Bytes behind the register that were found accessible, as rights (1 read, 2 write), first and end. */
-  readonly #checkedRights = new Uint8Array(REGISTERS)
-  readonly #checkedFrom = new Int32Array(REGISTERS)
-  readonly #checkedTo = new Int32Array(REGISTERS)
+  readonly #checkedRights = this.#table(3)
+  readonly #checkedFrom = this.#table(4)
+  readonly #checkedTo = this.#table(5)
   /**
    * Where registers seem to point to: the constant or stack address that they were made of, however the program got here. Only a guess: it
    * decides which check is tried first.
    */
-  readonly #guess = new Int32Array(REGISTERS).fill(GUESS_NONE)
+  readonly #guess = this.#table(6).fill(GUESS_NONE)
+  /** 1: every way here makes the register of that address, and of numbers. It may still be anywhere. */
+  readonly #isSure = this.#table(7)
   readonly #regions: Region[] = []
   readonly #regionAt: (address: number) => Region | undefined
   readonly #framePointerIsFixed: boolean
@@ -39,16 +48,34 @@ export class Facts {
     this.#regionAt = regionAt
     this.#slots = slots
     this.#framePointerIsFixed = framePointerIsFixed
-    this.reset()
+    this.start(undefined)
   }
 
-  /** At the start of a block nothing is known but the frame pointer. */
-  reset(): void {
+  #table(index: number): Int32Array {
+    return this.#known.subarray(index * REGISTERS, (index + 1) * REGISTERS)
+  }
+
+  /** At the start of a block: nothing is known but the frame pointer, and what was known at the end of the only block that leads there. */
+  start(inherited: KnownFacts): void {
+    if (inherited !== undefined) return this.#known.set(inherited)
     // Arrays as short as these are filled faster by hand.
-    for (let r = 0; r < REGISTERS; r++) this.#kind[r] = this.#checkedRights[r] = 0
+    for (let r = 0; r < REGISTERS; r++) this.#kind[r] = this.#checkedRights[r] = this.#isSure[r] = 0
+    this.#fixFramePointer()
+  }
+
+  /** At the end of a block: what others are to inherit. */
+  end(): KnownFacts {
+    for (let r = 0; r < FRAME_POINTER; r++)
+      if (this.#kind[r] !== KIND.UNKNOWN || this.#checkedRights[r] !== 0 || this.#isSure[r] === 1)
+        return this.#known.slice()
+    return undefined
+  }
+
+  #fixFramePointer(): void {
     if (!this.#framePointerIsFixed) return
     this.#kind[FRAME_POINTER] = KIND.STACK
     this.#guess[FRAME_POINTER] = GUESS_STACK
+    this.#isSure[FRAME_POINTER] = 1
     this.#low[FRAME_POINTER] = 0
   }
 
@@ -75,9 +102,12 @@ export class Facts {
       this.#checkedRights[dst] = 0
       return
     }
-    const guess = klass === CLASS.ALU64 ? this.#guessOfSum(slot) : GUESS_NONE
+    const part = klass === CLASS.ALU64 ? this.#addressIn(slot) : NONE
+    const guess = part === NONE ? GUESS_NONE : (this.#guess[part] ?? GUESS_NONE)
+    const isSure = part === NONE ? 0 : (this.#isSure[part] ?? 0)
     this.forget(dst)
     this.#guess[dst] = guess
+    this.#isSure[dst] = isSure
     if (opcode === OP.LDDW && slots.src(slot) !== 0) {
       this.#kind[dst] = KIND.FUNCTION
       this.#low[dst] = slots.callee(slot)
@@ -86,22 +116,21 @@ export class Facts {
     else if (klass === CLASS.LD) this.forget(0)
   }
 
-  /** What a sum or difference seems to point to: where one of its parts does. */
-  #guessOfSum(slot: number): number {
+  /** Which register of a sum or difference seems to be its address. */
+  #addressIn(slot: number): number {
     const opcode = this.#slots.opcode(slot)
-    const ofDestination = this.#guess[this.#slots.dst(slot)] ?? GUESS_NONE
-    if (opcode === 0x07 || opcode === 0x17 || opcode === 0x1f) return ofDestination
-    if (opcode !== 0x0f) return GUESS_NONE
-    return ofDestination === GUESS_NONE ? (this.#guess[this.#slots.src(slot)] ?? GUESS_NONE) : ofDestination
+    const dst = this.#slots.dst(slot)
+    if (opcode === 0x07 || opcode === 0x17 || opcode === 0x1f) return dst
+    if (opcode !== 0x0f) return NONE
+    return this.#guess[dst] === GUESS_NONE ? this.#slots.src(slot) : dst
   }
 
   forget(register: number): void {
     this.#kind[register] = KIND.UNKNOWN
     this.#guess[register] = GUESS_NONE
+    this.#isSure[register] = 0
     this.#checkedRights[register] = 0
-    if (register !== FRAME_POINTER || !this.#framePointerIsFixed) return
-    this.#kind[register] = KIND.STACK
-    this.#guess[register] = GUESS_STACK
+    if (register === FRAME_POINTER) this.#fixFramePointer()
   }
 
   /** Behind a call, rights may have changed. */
@@ -148,6 +177,11 @@ export class Facts {
     return region === undefined || (region.access & rights) !== rights ? undefined : region
   }
 
+  /** Whether a register was made of the address that it seems to hold, whichever way the program got here. */
+  isSure(register: number): boolean {
+    return this.#isSure[register] === 1
+  }
+
   /** Whether a register seems to point into the stack. */
   seemsInStack(register: number): boolean {
     return this.#guess[register] === GUESS_STACK
@@ -176,6 +210,7 @@ export class Facts {
   #copy(dst: number, src: number): void {
     if (dst === src) return
     this.#guess[dst] = this.#guess[src] ?? GUESS_NONE
+    this.#isSure[dst] = this.#isSure[src] ?? 0
     this.#kind[dst] = this.#kind[src] ?? 0
     this.#low[dst] = this.#low[src] ?? 0
     this.#high[dst] = this.#high[src] ?? 0
@@ -194,5 +229,6 @@ export class Facts {
     )
     const region = known < 0 ? this.#regionAt(low >>> 0) : undefined
     this.#guess[dst] = region === undefined ? known : this.#regions.push(region) - 1
+    this.#isSure[dst] = this.#guess[dst] === GUESS_NONE ? 0 : 1
   }
 }

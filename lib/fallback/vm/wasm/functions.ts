@@ -23,7 +23,7 @@ export interface ProgramFunction {
   readonly usesFrame: boolean
   /** It has no loop and calls nothing: it runs no more than `length` instructions. */
   readonly isStraight: boolean
-  /** It calls JavaScript, itself or through the functions that it calls. */
+  /** It may call JavaScript, itself or through the functions that it calls: for a helper, or for an access that is not as it seemed. */
   callsOut: boolean
   /** Frames that it and what it calls may need; Infinity: there is a recursion. */
   frames: number
@@ -39,7 +39,7 @@ export interface ProgramShape {
 }
 
 /** Code that several functions share is compiled for each; beyond this many times the program's length it is too much. */
-const MOST_COPIES = 8
+export const MOST_COPIES = 8
 
 /** @returns undefined if functions share so much code that compiling it for each would not end well */
 export function shapeOf(
@@ -114,6 +114,7 @@ function inspect(
         )
           writesFramePointer = true
       }
+      if (accessesMemory(opcode)) callsOut = true
       if (opcode === OP.MAY_GOTO) usesMayGoto = true
       else if (opcode === OP.LDDW && slots.src(slot) === PSEUDO_LDDW.FUNC) add(slots.callee(slot))
       else if (opcode === OP.CALL && slots.src(slot) === PSEUDO_CALL.LOCAL) add(slots.callee(slot))
@@ -132,6 +133,11 @@ function inspect(
     callsOut,
     frames: 1,
   }
+}
+
+function accessesMemory(opcode: number): boolean {
+  const klass = opcode & 7
+  return klass === CLASS.LDX || klass === CLASS.ST || klass === CLASS.STX
 }
 
 function isRetreating(to: number, from: number): boolean {

@@ -1,17 +1,20 @@
 /** A whole program as a WebAssembly module. */
+import { SLOT } from '../../../isa/instruction.js'
+import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../../isa/opcodes.js'
+import { TAIL_CALL_HELPER } from '../predecode.js'
 import type { ExecutableProgram } from '../types.js'
 import { emitSlowCheck } from './checks.js'
 import { CodeBuffer } from './code-buffer.js'
 import { compileFunction, compileSplitFunction } from './compile-function.js'
-import { shapeOf } from './functions.js'
+import { MOST_COPIES, shapeOf } from './functions.js'
 import type { ProgramFunction } from './functions.js'
 import { HashLookups } from './hash-lookup.js'
-import { IMPORT, IMPORT_TYPES } from './imports.js'
+import { IMPORT, importTypesOf } from './imports.js'
 import type { IntrinsicTables } from './intrinsic-tables.js'
 import { countOf } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
 import { Slots } from './slots.js'
-import { split } from './split.js'
+import { split, SLOTS_OF_PART } from './split.js'
 import { GLOBALS, STATE } from './state.js'
 import { TrapMap } from './trap-map.js'
 
@@ -52,6 +55,32 @@ const MAGIC = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
 /** Largest memory that an import may have, in pages: that is what the limits say, not what is taken. */
 const MOST_PAGES = 65536
 
+/**
+ * Whether a program can be compiled, and all that it calls is there: found at a glance, so that compiling it can wait until it runs. Most
+ * programs are such.
+ *
+ * @param helpers by id
+ */
+export function surelyCompiles(
+  { code, functions }: ExecutableProgram,
+  helpers: ReadonlyMap<number, unknown>,
+): boolean {
+  if (functions.length > MOST_COPIES || code.length > SLOTS_OF_PART * SLOT || code.length % SLOT !== 0)
+    return false
+  const slots = new Slots(code)
+  const starts = new Set(functions.map(({ start }) => start))
+  for (let slot = 0; slot < slots.count; slot += slots.length(slot)) {
+    const opcode = slots.opcode(slot)
+    const src = slots.src(slot)
+    const leadsToFunction =
+      (opcode === OP.CALL && src === PSEUDO_CALL.LOCAL) || (opcode === OP.LDDW && src === PSEUDO_LDDW.FUNC)
+    if (leadsToFunction && !starts.has(slots.callee(slot))) return false
+    const callsHelper = opcode === OP.CALL && src === PSEUDO_CALL.HELPER
+    if (callsHelper && slots.imm(slot) !== TAIL_CALL_HELPER && !helpers.has(slots.imm(slot))) return false
+  }
+  return true
+}
+
 /** @returns undefined if the program can't be compiled: a function is too large, or functions share too much code */
 export function compileProgram(
   program: ExecutableProgram,
@@ -67,7 +96,8 @@ export function compileProgram(
   const { functions } = shape
   const types = new Types()
   const helpers = shape.helpers.filter((id) => options.helpers.has(id))
-  const imports = IMPORT_TYPES.length + helpers.length
+  const importTypes = importTypesOf(slots)
+  const imports = importTypes.length + helpers.length
   // Behind the imports: the slow check, the functions, their entries for JavaScript, look-ups.
   const slowCheck = imports
   const firstFunction = slowCheck + 1
@@ -84,7 +114,7 @@ export function compileProgram(
     state: options.state,
     targets: {
       arityOf: options.arityOf,
-      helpers: new Map(helpers.map((id, i) => [id, IMPORT_TYPES.length + i])),
+      helpers: new Map(helpers.map((id, i) => [id, importTypes.length + i])),
       functions: new Map(functions.map((fn, i) => [fn.start, { index: firstFunction + i, fn }])),
     },
     checkFunctions: { slowCheck },
@@ -123,10 +153,10 @@ export function compileProgram(
     ...repeat(0, hashes.count).map(() => types.of([TYPE.I32], TYPE.I32)),
   ]
   const imported = [
-    ...IMPORT_TYPES.map(([parameters, result]) =>
+    ...importTypes.map(([parameters, result]) =>
       types.of(repeat(TYPE.I32, parameters), result ? TYPE.I32 : undefined),
     ),
-    ...helpers.map((id) => types.of(repeat(TYPE.I32, 2 * options.arityOf(id)), undefined)),
+    ...helpers.map((id) => types.of(repeat(TYPE.I32, 2 * options.arityOf(id)), TYPE.I32)),
   ]
   const head = new CodeBuffer()
   head.raw(MAGIC)
@@ -194,7 +224,8 @@ function emitImports(head: CodeBuffer, types: readonly number[], helpers: readon
   head.unsigned(types.length + 1)
   types.forEach((type, i) => {
     head.text('k')
-    head.text(importName(i, helpers))
+    const helper = helpers[i - types.length + helpers.length]
+    head.text(helper === undefined ? `i${i}` : `h${helper}`)
     head.byte(FUNCTION_KIND)
     head.unsigned(type)
   })
@@ -215,10 +246,6 @@ function emitGlobals(head: CodeBuffer): void {
     head.i64(0)
     head.byte(WASM.END)
   }
-}
-
-function importName(index: number, helpers: readonly number[]): string {
-  return index < IMPORT_TYPES.length ? `i${index}` : `h${helpers[index - IMPORT_TYPES.length] ?? 0}`
 }
 
 function section(head: CodeBuffer, id: number, emit: () => void): void {

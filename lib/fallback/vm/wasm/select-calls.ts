@@ -7,7 +7,7 @@ import type { Checks } from './checks.js'
 import type { CodeBuffer } from './code-buffer.js'
 import type { Facts } from './facts.js'
 import type { ProgramFunction } from './functions.js'
-import { IMPORT } from './imports.js'
+import { IMPORT, LOOP_HELPER } from './imports.js'
 import type { Intrinsics } from './intrinsics.js'
 import type { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
@@ -15,7 +15,6 @@ import { CALL_REGISTER_OPCODE } from './slots.js'
 import type { Slots } from './slots.js'
 import { RETURNED, STATE } from './state.js'
 
-const LOOP = 181
 /** BPF_MAX_LOOPS */
 const MAX_LOOPS = 8 << 20
 
@@ -108,6 +107,27 @@ export class Calls {
     this.#afterJavaScript()
   }
 
+  /** Has the interpreter run the rest of the function, from the slot on the stack, and returns what it gives. */
+  goOn(): void {
+    const out = this.#out
+    const { state, countsFuel } = this.#setup
+    const { address, depth, registers } = this.#locals
+    out.set(address)
+    registers.forEach((local, r) => {
+      out.i32(state)
+      out.get(local)
+      out.memory(WASM.I64_STORE, 3, STATE.REGISTERS + 8 * r)
+    })
+    out.i32(state)
+    out.get(depth)
+    out.memory(WASM.I32_STORE, 2, STATE.DEPTH)
+    if (countsFuel) this.storeFuel()
+    out.get(address)
+    out.opIndex(WASM.CALL, IMPORT.GO_ON)
+    if (countsFuel) this.loadFuel()
+    this.leave(() => this.#result())
+  }
+
   /** Returns from the function with the i64 on the stack; `value` leaves it there. */
   leave(value: () => void): void {
     const out = this.#out
@@ -148,13 +168,19 @@ export class Calls {
     out.op(WASM.I64_LT_S)
     out.open(WASM.IF, TYPE.EMPTY)
     out.i32(slot)
-    out.opIndex(WASM.CALL, IMPORT.OUT_OF_FUEL)
+    this.#throw(IMPORT.OUT_OF_FUEL)
     out.op(WASM.END)
+  }
+
+  /** Calls an import that never returns, which compilers are to know: what is in registers needn't be kept for afterwards. */
+  #throw(index: number): void {
+    this.#out.opIndex(WASM.CALL, index)
+    this.#out.op(WASM.UNREACHABLE)
   }
 
   #callHelper(slot: number, id: number): void {
     const out = this.#out
-    if (this.#intrinsics.select(slot, id) || (id === LOOP && this.#loop(slot))) return
+    if (this.#intrinsics.select(slot, id) || (id === LOOP_HELPER && this.#loop(slot))) return
     const index = this.#targets.helpers.get(id)
     if (index === undefined) {
       out.i32(slot)
@@ -163,7 +189,7 @@ export class Calls {
     this.#beforeJavaScript(slot)
     for (let r = 1; r <= this.#targets.arityOf(id); r++) this.#halves(r)
     out.opIndex(WASM.CALL, index)
-    this.#takeResult()
+    this.#takeAnswer()
     this.#afterJavaScript()
   }
 
@@ -174,7 +200,7 @@ export class Calls {
     this.#halves(this.#slots.dst(slot))
     for (let r = 1; r <= 5; r++) this.#halves(r)
     out.opIndex(WASM.CALL, IMPORT.CALL_BY_ID)
-    this.#takeResult()
+    this.#takeAnswer()
     this.#afterJavaScript()
   }
 
@@ -199,7 +225,7 @@ export class Calls {
       out.op(WASM.I32_GE_S)
       out.open(WASM.IF, TYPE.EMPTY)
       out.i32(slot)
-      out.opIndex(WASM.CALL, IMPORT.TOO_DEEP)
+      this.#throw(IMPORT.TOO_DEEP)
       out.op(WASM.END)
     }
     if (countsFuel) {
@@ -271,7 +297,7 @@ export class Calls {
     out.opIndex(WASM.BR_IF, 1)
     out.i32(slot)
     this.#localHalves(wide)
-    out.opIndex(WASM.CALL, IMPORT.BAD_CALLBACK)
+    this.#throw(IMPORT.BAD_CALLBACK)
     out.op(WASM.END)
     out.op(WASM.END)
     out.get(index)
@@ -299,10 +325,7 @@ export class Calls {
     out.opIndex(WASM.CALL, IMPORT.TAIL_CALL)
     this.#afterJavaScript()
     out.open(WASM.IF, TYPE.EMPTY)
-    this.leave(() => {
-      out.i32(this.#setup.state)
-      out.memory(WASM.I64_LOAD, 3, STATE.RESULT)
-    })
+    this.leave(() => this.#result())
     out.op(WASM.END)
   }
 
@@ -328,9 +351,31 @@ export class Calls {
   }
 
   #takeResult(): void {
-    this.#out.i32(this.#setup.state)
-    this.#out.memory(WASM.I64_LOAD, 3, STATE.RESULT)
+    this.#result()
     this.#out.set(this.#register(0))
+  }
+
+  /** Takes r0 of a helper, whose low half is on the stack. */
+  #takeAnswer(): void {
+    this.#out.op(WASM.I64_EXTEND_I32_U)
+    this.#withHighHalf()
+    this.#out.set(this.#register(0))
+  }
+
+  /** Leaves what JavaScript answered. It wrote halves: a processor waits if they are loaded as one. */
+  #result(): void {
+    this.#out.i32(this.#setup.state)
+    this.#out.memory(WASM.I64_LOAD32_U, 2, STATE.RESULT)
+    this.#withHighHalf()
+  }
+
+  #withHighHalf(): void {
+    const out = this.#out
+    out.i32(this.#setup.state)
+    out.memory(WASM.I64_LOAD32_U, 2, STATE.RESULT + 4)
+    out.i64(32)
+    out.op(WASM.I64_SHL)
+    out.op(WASM.I64_OR)
   }
 
   /** Leaves a register as two i32, the low half first. */

@@ -7,7 +7,7 @@ import { DISPATCH, HANDOVER, inOrder } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
 
 /** Slots of a part, about. With all checks an instruction takes up to 60 bytes, and engines take 7 MB. */
-const SLOTS_OF_PART = 60_000
+export const SLOTS_OF_PART = 60_000
 
 export interface Part {
   /**

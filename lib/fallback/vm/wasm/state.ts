@@ -12,8 +12,10 @@ export const STATE = {
   DEEPEST: 20,
   /** i32: slot of the instruction that called JavaScript last. */
   POSITION: 24,
+  /** i64 each: r0…r10 of a function that the interpreter is to go on with. */
+  REGISTERS: 32,
   /** i32 each: the address behind the stack of each frame. */
-  TOPS: 32,
+  TOPS: 120,
 } as const
 
 /** Frames of all runs inside each other. */

@@ -16,8 +16,8 @@ import { FLOW } from './slots.js'
 
 /** Code of single blocks. */
 export interface BlockEmitter {
-  /** Everything but the jump at the end. */
-  body(block: number, isLoopHead: boolean): void
+  /** Everything but the jump at the end. @param level constructs around it */
+  body(block: number, isLoopHead: boolean, level: number): void
   /** Leaves an i32 that isn't 0 where the block's branch is taken, or where it isn't. */
   condition(block: number, inverted: boolean): void
   /** The end of a block that leaves the function. */
@@ -116,7 +116,7 @@ class Structurer {
       this.#open(WASM.LOOP)
     }
     this.#openLabels(this.#merges[block] ?? NONE)
-    this.#blocks.body(block, isHead)
+    this.#blocks.body(block, isHead, this.#level)
     this.#leave(block)
   }
 
