@@ -33,6 +33,12 @@ export interface Kernel {
   openTrace(sink: RecordSink, options: TraceOptions): KernelReader
   /** Starts the open phase: nothing is in the kernel yet. */
   openObject(file: ObjectFile, options: OpenObjectOptions): KernelObject
+  /**
+   * Has one program of an object verified, alone, and keeps nothing of it.
+   *
+   * @throws BpfError for what keeps the program from the verifier: a relocation, a map that can't be created, a missing capability
+   */
+  verifyProgram(file: ObjectFile, request: VerifyRequest): VerifyAnswer
   /** Creates a map without an object: BPF_MAP_CREATE. */
   createMap(attributes: MapAttributes): KernelMap
   /** Opens a map that exists. */
@@ -56,6 +62,28 @@ export interface OpenObjectOptions {
   readonly bpfTokenPath?: string | undefined
   /** Log level of the BTF and of every program that has none of its own. */
   readonly kernelLogLevel?: number | undefined
+}
+
+/** Which program is to be verified, and as what. */
+export interface VerifyRequest {
+  readonly object: OpenObjectOptions
+  readonly program: string
+  /** BPF_PROG_TYPE_*, in place of what its SEC() name says. */
+  readonly type?: number | undefined
+  /** 1: the path to the refusal, 2: all paths, + 4: statistics. Not 0. */
+  readonly logLevel: number
+}
+
+/** What a verifier said. */
+export interface VerifyAnswer {
+  /** Positive; 0: accepted. */
+  readonly errno: number
+  /** The deciding line of the log; undefined: accepted. */
+  readonly reason: string | undefined
+  /** In the kernel's format. */
+  readonly log: string
+  /** How long it took. */
+  readonly milliseconds: number
 }
 
 /** An object from open to close. Configuration is legal before `load()` only; maps, programs and attaching after it only. */

@@ -30,6 +30,11 @@ export abstract class ObjectHandle extends Handle {
     Object.defineProperty(this, 'parts', { enumerable: false })
   }
 
+  /** @internal */
+  get file(): ObjectFile {
+    return this.parts.file
+  }
+
   /** Constants (`const volatile`): a program's configuration. They can be set until the object is loaded. */
   get rodata(): Variables {
     return this.variables('.rodata')

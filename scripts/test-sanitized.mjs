@@ -14,7 +14,7 @@ import { setUp } from './setup.mjs'
 import { cacheFolder, root } from './setup/project.mjs'
 import { KERNEL_TESTS, runVitest, withTests } from './setup/run-vitest.mjs'
 
-const DEFAULT_TESTS = [...KERNEL_TESTS, 'test/fuzz']
+const DEFAULT_TESTS = [...KERNEL_TESTS, 'test/fuzz/objects.test.ts']
 const buildFolder = join(cacheFolder, 'sanitized')
 const reportFolder = join(cacheFolder, 'sanitizer-reports')
 

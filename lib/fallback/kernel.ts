@@ -13,6 +13,8 @@ import type {
   OpenObjectOptions,
   RecordSink,
   TraceOptions,
+  VerifyAnswer,
+  VerifyRequest,
 } from '../kernel.js'
 import { didYouMean } from '../nearest.js'
 import type { ObjectFile } from '../object-file/types.js'
@@ -178,6 +180,14 @@ export class FallbackKernel implements Kernel {
 
   openObject(file: ObjectFile, options: OpenObjectOptions): KernelObject {
     return new FallbackObject(this.#host, file, options)
+  }
+
+  verifyProgram(file: ObjectFile, request: VerifyRequest): VerifyAnswer {
+    const { program, type, logLevel, object: options } = request
+    const object = new FallbackObject(this.#host, file, options)
+    if (type !== undefined) object.configureProgram(program, { type })
+    const { errno, reason, log, milliseconds } = object.judge(program, logLevel)
+    return { errno, reason, log, milliseconds }
   }
 
   createMap(attributes: MapAttributes): KernelMap {

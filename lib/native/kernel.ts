@@ -11,6 +11,8 @@ import type {
   OpenObjectOptions,
   RecordSink,
   TraceOptions,
+  VerifyAnswer,
+  VerifyRequest,
 } from '../kernel.js'
 import type { ObjectFile } from '../object-file/types.js'
 import type { Addon, AddonFacts, AddonMap } from './addon-types.js'
@@ -23,6 +25,7 @@ import { NativeMap } from './map.js'
 import { NativeObject } from './object.js'
 import { openTrace } from './trace.js'
 import { checkUsdtLayout } from './usdt-layout.js'
+import { verifyNatively } from './verify-program.js'
 
 export class NativeKernel implements Kernel {
   readonly name = 'native'
@@ -59,6 +62,10 @@ export class NativeKernel implements Kernel {
     const settings = { name, pinRootPath, kconfig, btf, bpfTokenPath, kernelLogLevel }
     const handle = this.#addon.openObject(file.image, settings, `object '${options.name}'`)
     return new NativeObject(this.#addon, handle, options.name, file.programs)
+  }
+
+  verifyProgram(file: ObjectFile, request: VerifyRequest): VerifyAnswer {
+    return verifyNatively((options) => this.openObject(file, options), request)
   }
 
   /** An older libbpf passes over the sections that it doesn't know, and then fails to load their programs. */

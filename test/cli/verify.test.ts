@@ -1,10 +1,10 @@
-/** `libbpf-node verify --raw`: programs as JSON lines in, verdicts as JSON lines out. */
+/** `libbpf-node verify`: objects, or programs as JSON lines, in; verdicts out. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { exit, load, mov64 } from '../../lib/isa/build.js'
 import { encode, type Instruction } from '../../lib/isa/instruction.js'
 
@@ -30,9 +30,11 @@ interface Outcome {
   readonly stderr: string
 }
 
-function run(file: string): Outcome {
+const run = (file: string): Outcome => verify('--raw', file)
+
+function verify(...args: readonly string[]): Outcome {
   try {
-    const stdout = execFileSync(process.execPath, [command, 'verify', '--raw', file], {
+    const stdout = execFileSync(process.execPath, [command, 'verify', ...args], {
       encoding: 'utf8',
       stdio: 'pipe',
     })
@@ -78,4 +80,55 @@ it.each([
 
 it('says that a file is missing', () => {
   expect(run(join(folder, 'none.jsonl')).stderr).toMatch(/can't be read/)
+})
+
+const object = (name: string): string => join(import.meta.dirname, `../../bpf/test/${name}.bpf.o`)
+
+describe('of an object', () => {
+  it('prints a table and why a program is refused, and fails', () => {
+    const { status, stdout } = verify(object('rejected'))
+    expect(status).toBe(1)
+    expect(stdout).toMatch(
+      /^ *careless +socket_filter +refused +EACCES +7 +0 +[\d.]+ +R0 invalid mem access/m,
+    )
+    expect(stdout).toMatch(/^ {2}at .*rejected\.bpf\.c:18:10 return \*value;$/m)
+    expect(stdout).toMatch(/^ {2}instruction 7: r0 = \*\(u32 \*\)\(r0 \+0\)$/m)
+    expect(stdout).not.toMatch(/^processed/m)
+  })
+
+  it('succeeds if the program is accepted', () => {
+    const { status, stdout } = verify(object('contract'), '--program', 'bump')
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/bump +syscall +accepted +- +27 +1/)])
+  })
+
+  it('prints the log on demand', () => {
+    const { stdout } = verify(object('rejected'), '--log-level', '1')
+    expect(stdout).toMatch(/^Log of careless\n0: R1=ctx\(\) R10=fp0$/m)
+  })
+
+  it('gives JSON', () => {
+    const { stdout } = verify(object('rejected'), '--json')
+    expect(JSON.parse(stdout)).toMatchObject([
+      { program: 'careless', accepted: false, errno: 13, explanation: { source: { line: 18, column: 10 } } },
+    ])
+  })
+
+  it('gives annotations for GitHub', () => {
+    const { stdout } = verify(object('rejected'), '--format', 'github')
+    expect(stdout).toMatch(
+      /^::error file=.*rejected\.bpf\.c,line=18,col=10,title=[^:]*careless[^:]*::R0 invalid mem access .*%0A/,
+    )
+    expect(stdout.trimEnd().split('\n')).toHaveLength(1)
+  })
+
+  it.each([
+    [[], /name an object/],
+    [['a.bpf.o', '--raw', 'b.jsonl'], /not both/],
+    [['none.bpf.o'], /ENOENT|no such file/],
+    [[object('contract'), '--program', 'bumb'], /bump/],
+    [[object('contract'), '--log-level', '9'], /0 to 4/],
+  ])('says what is wrong with %j', (args, message) => {
+    const { status, stderr } = verify(...args)
+    expect([status, stderr]).toEqual([1, expect.stringMatching(message)])
+  })
 })

@@ -23,6 +23,7 @@ export interface CaseOptions {
   readonly flags?: number
   readonly license?: string
   readonly functions?: readonly FunctionInfo[]
+  readonly exceptionCallback?: number | 'untold'
 }
 
 export function map(options: Partial<VerifierMap> = {}): VerifierMap {
@@ -72,6 +73,7 @@ export function verify(code: CaseCode, options: CaseOptions = {}): Verdict {
     mapReferences,
     functions: options.functions ?? [],
     kfuncs: new Map(),
+    exceptionCallback: options.exceptionCallback,
     attachTarget: undefined,
   })
 }

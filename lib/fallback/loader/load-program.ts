@@ -13,16 +13,17 @@ import { contextRules } from '../verifier/context-rules.js'
 import type { MapReference } from '../verifier/pointer-program.js'
 import { checkPointers } from '../verifier/pointers.js'
 import { verifyStructure } from '../verifier/structure.js'
+import type { Verdict } from '../verifier/verify.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
-import type { Engine, EngineEnvironment } from '../vm/types.js'
+import type { Engine, EngineEnvironment, Proof } from '../vm/types.js'
 import type { TargetTypes } from './core/match.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
-import { verifyLoaded } from './verify-loaded.js'
+import { judgeLoaded, verifyLoaded } from './verify-loaded.js'
 
 export interface LoadContext {
   readonly file: ObjectFile
@@ -59,29 +60,70 @@ const READS_ZERO: ReadonlySet<number> = new Set([
  */
 export function loadProgram(context: LoadContext, program: ProgramDefinition): PreparedProgram {
   const { file, environment } = context
-  if (program.type === undefined) throw unknownSection(program.name, program.section)
-  const linked = linkCode(file, program)
-  /** Why instructions were poisoned, by slot. */
-  const poisoned = new Map<number, string>()
-  const maps = new Set<LoadedMap>()
-  relocateCore(context, linked, program.name, poisoned)
-  for (const relocation of linked.relocations)
-    relocate(context, linked, relocation, program.name, poisoned, maps)
-  const reach = (): Uint8Array => reachableSlots(linked.code, constantsOf(environment.memory, maps))
-  if (poisoned.size > 0) settlePoison(linked, program.name, poisoned, reach())
+  const { linked, maps, reach, type } = relocated(context, program)
   const { code, functions, lines } = linked
-  const { name, type } = program
-  const contextSize = environment.sandboxed ? 0 : verify(linked, { context, program, reached: reach(), maps })
+  const { name } = program
+  const { contextSize, proof } = environment.sandboxed
+    ? NOTHING_KNOWN
+    : verify(linked, { context, program, reached: reach(), maps })
+  const known: EngineEnvironment = proof === undefined ? environment : { ...environment, proof: () => proof }
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
     code,
     license: file.license,
-    engine: createEngine({ name, code, functions, lines, faultingLoadsReadZero }, environment),
-    environment,
+    engine: createEngine({ name, code, functions, lines, faultingLoadsReadZero }, known),
+    environment: known,
     maps,
     contextSize,
   }
 }
+
+/**
+ * What the verifier says of a program that isn't going to run.
+ *
+ * @param logLevel bits of LOG_LEVEL
+ * @throws BpfError as `loadProgram()` does for what isn't the verifier's to say
+ */
+export function judgeProgram(context: LoadContext, program: ProgramDefinition, logLevel: number): Verdict {
+  const { linked, maps } = relocated(context, program)
+  return judgeLoaded(
+    { context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) },
+    logLevel,
+  )
+}
+
+interface RelocatedProgram {
+  readonly linked: LinkedCode
+  readonly maps: ReadonlySet<LoadedMap>
+  /** By slot, whether constants let it be reached: looked at when somebody asks. */
+  readonly reach: () => Uint8Array
+  readonly type: number
+}
+
+/** Its instructions as they would run. */
+function relocated(context: LoadContext, program: ProgramDefinition): RelocatedProgram {
+  const { file, environment } = context
+  const { name, section, type } = program
+  if (type === undefined) throw unknownSection(name, section)
+  const linked = linkCode(file, program)
+  /** Why instructions were poisoned, by slot. */
+  const poisoned = new Map<number, string>()
+  const maps = new Set<LoadedMap>()
+  relocateCore(context, linked, name, poisoned)
+  for (const relocation of linked.relocations) relocate(context, linked, relocation, name, poisoned, maps)
+  const reach = (): Uint8Array => reachableSlots(linked.code, constantsOf(environment.memory, maps))
+  if (poisoned.size > 0) settlePoison(linked, name, poisoned, reach())
+  return { linked, maps, reach, type }
+}
+
+/** What the verifier tells of a program. */
+interface Verified {
+  /** Bytes of the context that the program accesses. */
+  readonly contextSize: number
+  readonly proof: Proof | undefined
+}
+
+const NOTHING_KNOWN: Verified = { contextSize: 0, proof: undefined }
 
 interface VerifierInput {
   readonly context: LoadContext
@@ -90,14 +132,13 @@ interface VerifierInput {
   readonly maps: ReadonlySet<LoadedMap>
 }
 
-/** @returns bytes of the context that the program accesses */
-function verify(linked: LinkedCode, { context, program, reached, maps }: VerifierInput): number {
+function verify(linked: LinkedCode, { context, program, reached, maps }: VerifierInput): Verified {
   const { code, functions, lines } = linked
   const { license } = context.file
   const { name, type: programType = 0 } = program
   verifyStructure({ name, code, functions, programType, license, lines })
-  verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
-  return checkPointers({
+  const proof = verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
+  const contextSize = checkPointers({
     name,
     instructions: decode(code),
     programType,
@@ -108,6 +149,7 @@ function verify(linked: LinkedCode, { context, program, reached, maps }: Verifie
     context: contextRules(programType, program.expectedAttachType, context.tracepoint(program.target)),
     resolve: (low, high) => (high === KERNEL_HI ? referenceTo(low, maps) : undefined),
   })
+  return { contextSize, proof }
 }
 
 /** The map at an address, or the one in whose global data it lies. */

@@ -24,10 +24,11 @@ import { FallbackMap } from '../maps/kernel-map.js'
 import { LoadedMap } from '../maps/loaded-map.js'
 import { isTypedTracepoint } from '../attach.js'
 import { FallbackProgram, LoadedProgram, SharedSpace } from '../program.js'
+import type { Verdict } from '../verifier/verify.js'
 import type { EngineEnvironment } from '../vm/types.js'
 import { TargetTypes } from './core/match.js'
 import { kconfigBytes } from './kconfig.js'
-import { loadProgram } from './load-program.js'
+import { judgeProgram, loadProgram, type LoadContext } from './load-program.js'
 import { MapSetting, ProgramSetting } from './settings.js'
 
 /** What an object needs of its kernel. */
@@ -140,6 +141,22 @@ export class FallbackObject implements KernelObject {
     this.#phase = 'loaded'
   }
 
+  /**
+   * Has one program verified, and nothing of it kept: the object is closed then.
+   *
+   * @param logLevel bits of LOG_LEVEL
+   * @throws BpfError for what keeps a program from the verifier, such as a relocation
+   */
+  judge(program: string, logLevel: number): Verdict {
+    this.#assertPhase('open')
+    const { definition } = this.#programNamed(program)
+    try {
+      return judgeProgram(this.#loadContext(this.#createMaps()), definition, logLevel)
+    } finally {
+      this.close()
+    }
+  }
+
   map(name: string): KernelMap {
     this.#assertPhase('loaded')
     this.#mapNamed(name)
@@ -204,19 +221,16 @@ export class FallbackObject implements KernelObject {
   }
 
   #loadPrograms(maps: ReadonlyMap<string, LoadedMap>): void {
-    const { machine, environment, tracepoints } = this.#host
-    const file = this.#file
-    const target = this.#target ?? this.#host.targetFor(file)
-    const space = new SharedSpace(new ObjectSpace(machine.memory, target?.btf, file.btf))
-    const tracepoint = (name: string): readonly TracepointArgument[] | undefined =>
-      tracepoints.has(name) ? tracepoints.argumentsOf(name) : undefined
+    const { machine, tracepoints } = this.#host
+    const context = this.#loadContext(maps)
+    const space = new SharedSpace(new ObjectSpace(machine.memory, context.target?.btf, this.#file.btf))
     try {
       for (const { definition, spec } of this.#programSettings.values()) {
         if (!spec.autoload) continue
         if (isTypedTracepoint(definition) && !tracepoints.has(definition.target)) {
           throw tracepoints.unknown(definition.target, 'ESRCH')
         }
-        const prepared = loadProgram({ file, maps, target, environment, tracepoint }, definition)
+        const prepared = loadProgram(context, definition)
         const program = new LoadedProgram(machine, definition, prepared, space)
         this.#programs.set(definition.name, new FallbackProgram(machine, tracepoints, program))
         assertCallable(program, prepared.maps)
@@ -225,6 +239,15 @@ export class FallbackObject implements KernelObject {
     } finally {
       space.release()
     }
+  }
+
+  #loadContext(maps: ReadonlyMap<string, LoadedMap>): LoadContext {
+    const { environment, tracepoints } = this.#host
+    const file = this.#file
+    const target = this.#target ?? this.#host.targetFor(file)
+    const tracepoint = (name: string): readonly TracepointArgument[] | undefined =>
+      tracepoints.has(name) ? tracepoints.argumentsOf(name) : undefined
+    return { file, maps, target, environment, tracepoint }
   }
 
   /** Puts programs where the object's prog arrays start with them: the last thing that libbpf does. */

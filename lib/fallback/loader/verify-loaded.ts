@@ -11,11 +11,16 @@ import { functionInfo, specialFields } from '../verifier/function-types.js'
 import type { MapReference as PointerReference } from '../verifier/pointer-program.js'
 import type { FunctionInfo, MapReference, VerifierMap, VerifierProgram } from '../verifier/program.js'
 import { rejection } from '../verifier/reject.js'
-import { UNMODELLED, verifyProgram } from '../verifier/verify.js'
+import { UNMODELLED, verifyProgram, type Verdict } from '../verifier/verify.js'
+import type { EngineEnvironment, Proof } from '../vm/types.js'
 import type { LinkedCode } from './link-code.js'
+import { proofOf } from './proof.js'
 
 export interface LoadedCode {
-  readonly context: { readonly file: ObjectFile; readonly environment: { readonly memory: Memory } }
+  readonly context: {
+    readonly file: ObjectFile
+    readonly environment: Pick<EngineEnvironment, 'memory' | 'fuel'>
+  }
   readonly program: ProgramDefinition
   readonly linked: LinkedCode
   readonly maps: ReadonlySet<LoadedMap>
@@ -26,14 +31,16 @@ export interface LoadedCode {
 /**
  * Refuses what the verifier refuses. What it doesn't model (programs that follow kernel pointers) is left to the checks at run time.
  *
+ * @returns what was proven; undefined: nothing
  * @throws BpfError `VERIFIER_REJECTED`
  */
-export function verifyLoaded(loaded: LoadedCode): void {
+export function verifyLoaded(loaded: LoadedCode): Proof | undefined {
   const { context, program, linked } = loaded
   const verified = verifierProgram(loaded)
   const verdict = verifyProgram(verified)
   const { accepted, reason = '', details, errno, insn } = verdict
-  if (accepted || reason.startsWith(UNMODELLED)) return
+  if (accepted) return proofOf(verified.instructions, verdict, context.environment.fuel)
+  if (reason.startsWith(UNMODELLED)) return undefined
   const { name, type = 0 } = program
   const { license } = context.file
   const subject = {
@@ -47,6 +54,11 @@ export function verifyLoaded(loaded: LoadedCode): void {
     ...(insn !== undefined && { insn, simulated: true }),
     ...(details.length > 0 && { detail: details.join('\n') }),
   })
+}
+
+/** What the verifier says of it, with a log. @param logLevel bits of LOG_LEVEL */
+export function judgeLoaded(loaded: LoadedCode, logLevel: number): Verdict {
+  return verifyProgram(verifierProgram(loaded), { log: { level: logLevel, lines: loaded.linked.lines } })
 }
 
 function verifierProgram({ context, program, linked, maps, referenceTo }: LoadedCode): VerifierProgram {
@@ -71,6 +83,7 @@ function verifierProgram({ context, program, linked, maps, referenceTo }: Loaded
     mapReferences,
     functions: functionsOf(file, linked),
     kfuncs: new Map(),
+    exceptionCallback: exceptionCallbackOf(file, linked),
     attachTarget: program.target,
   }
 }
@@ -131,6 +144,20 @@ function verifierMap(
     constants: constant ? memory.u8.slice(direct.address, direct.address + direct.size) : undefined,
     hasTypes: valueType !== undefined,
   }
+}
+
+const EXCEPTION_CALLBACK = 'exception_callback:'
+
+/** Slot of the function that a declaration tag of the program names. */
+function exceptionCallbackOf({ btf }: ObjectFile, { functions, funcInfo }: LinkedCode): number | undefined {
+  const main = funcInfo.find(({ offset }) => offset === 0)?.type
+  if (btf === undefined || main === undefined) return undefined
+  for (const tag of btf.types) {
+    if (tag.kind !== 'decl_tag' || tag.type !== main || !tag.name.startsWith(EXCEPTION_CALLBACK)) continue
+    const name = tag.name.slice(EXCEPTION_CALLBACK.length)
+    return functions.find((one) => one.name === name)?.start
+  }
+  return undefined
 }
 
 function functionsOf({ btf }: ObjectFile, { funcInfo }: LinkedCode): readonly FunctionInfo[] {

@@ -175,8 +175,7 @@ function compute(
     if (src >= 0) markPrecise(env, src)
     return movePointer(env, dst, register, operand, operation, wide, false)
   }
-  if (wide && (operation === ALU.AND || operation === ALU.OR))
-    forkOnSign(env, operation, dst, register, operand, src)
+  if (wide && (operation === ALU.AND || operation === ALU.OR)) forkOnSign(env, dst, register, operand, src)
   const current = env.register(dst)
   const result = cloneRegister(current)
   computeScalar(result, operation, operand, wide)
@@ -187,7 +186,6 @@ function compute(
 /** Numbers that are 0 or -1, masked by a constant, are followed apart: compilers make branches of them. */
 function forkOnSign(
   env: Verification,
-  operation: number,
   dst: number,
   register: Register,
   operand: Register,
@@ -196,15 +194,14 @@ function forkOnSign(
   const minusOneOrZero =
     register.sminHi === -1 && register.sminLo === -1 && register.smaxHi === 0 && register.smaxLo === 0
   if (src >= 0 || !minusOneOrZero || !isConst(operand)) return
-  const other = env.push(env.insn + 1, env.insn)
+  // The other one computes it anew.
+  const other = env.push(env.insn, env.insn)
   const zero = cloneRegister(register)
   setConstant(zero, 0, 0)
   zero.id = 0
   zero.addedConst = false
   zero.offset = 0
-  const computed = cloneRegister(zero)
-  computeScalar(computed, operation, operand, true)
-  other.current.registers[dst] = computed
+  other.current.registers[dst] = zero
   const minusOne = cloneRegister(zero)
   setConstant(minusOne, -1, -1)
   env.registers[dst] = minusOne

@@ -52,9 +52,8 @@ function exploreFunction(env: Verification, subprogram: Subprogram): void {
   for (const list of env.explored) list.length = 0
   env.keptStates = 0
   env.visits.clear()
-  env.previousJumps = env.jumpsProcessed
-  env.previousInsns = env.insnsProcessed
   env.state = state
+  env.log?.restart()
   env.insn = subprogram.start
   env.previous = -1
   env.stackLiveness.clear()
@@ -66,7 +65,9 @@ function run(env: Verification): void {
   for (;;) {
     if (follow(env, started)) continue
     endPath(env, env.state)
-    if (!env.pop()) return
+    if (env.pop()) continue
+    env.log?.restart()
+    return
   }
 }
 
@@ -79,9 +80,13 @@ function follow(env: Verification, started: number): boolean {
   if (env.insnsProcessed % CLOCK_INTERVAL === 0) checkClock(env, started)
   state.lastInsn = env.previous
   state.insn = insn
-  if (marks.prunePoint[insn] === 1 && isCovered(env)) return false
+  if (marks.prunePoint[insn] === 1 && isCovered(env)) {
+    env.log?.covered(env)
+    return false
+  }
   if (marks.jumpPoint[insn] === 1) env.remember(-1)
   env.simulated = insn
+  env.log?.instruction(env)
   env.stackLiveness.begin()
   const depth = state.frames.length
   const next = simulate(env)

@@ -236,10 +236,24 @@ function setTimerCallback(env: Verification, facts: CallFacts): void {
 function loop(env: Verification, facts: CallFacts): void {
   // How many turns there are decides whether another one is looked at.
   markPrecise(env, 1)
+  checkInlining(env, facts.callback)
   const { frame } = env
   if (frame.callbackDepth < umaxNumber(env.register(1)))
     callback(env, facts, 'loop', 1, [UNKNOWN, env.register(3)])
   else frame.callbackDepth = 0
+}
+
+const NOT_INLINED = -1
+
+/** Linux inlines a loop whose callback and flags (none) are the same on all paths: so no flags must be exactly that. */
+function checkInlining(env: Verification, callback: number): void {
+  const { insn, inlinedLoops } = env
+  const before = inlinedLoops.get(insn) ?? callback
+  const isSame = before === callback
+  if (before === NOT_INLINED) return
+  const hasNoFlags = isKnownZero(env.register(4))
+  if (hasNoFlags) markPrecise(env, 4)
+  inlinedLoops.set(insn, hasNoFlags && isSame ? callback : NOT_INLINED)
 }
 
 function returned(env: Verification, helper: HelperPrototype, facts: CallFacts): Register {

@@ -9,7 +9,7 @@ import {
   type Context,
   type ContextValue,
 } from '../../linux/context-access.js'
-import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
+import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { VerifierMap } from './program.js'
 import { denied, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
@@ -20,6 +20,7 @@ import {
   constantScalar,
   FLAG,
   KIND,
+  kindMask,
   pointer,
   type Register,
   UNKNOWN,
@@ -48,7 +49,7 @@ export function accessMemory(env: Verification, access: Access): Register {
   const base = env.register(access.number)
   checkAlignment(env, base, access.offset, access.size)
   const loaded = dispatch(env, base, access)
-  noteKind(env, base.kind)
+  noteKind(env, base)
   if (access.write || loaded.kind !== KIND.SCALAR || access.size === 8) return loaded
   const narrowed = cloneRegister(loaded)
   if (access.signExtends === true) signExtend(narrowed, access.size * 8)
@@ -57,26 +58,33 @@ export function accessMemory(env: Verification, access: Access): Register {
 }
 
 /** An instruction is compiled once: its pointer must be of one kind on all paths, where kinds are accessed in different ways. */
-function noteKind(env: Verification, kind: number): void {
+function noteKind(env: Verification, base: Register): void {
   const known = env.pointerKinds[env.insn] as number
-  if (known === 0) env.pointerKinds[env.insn] = kind
-  else if (known !== kind && (isSpecial(known) || isSpecial(kind)))
+  const kinds = known | (1 << base.kind) | (isLasting(base) ? 0 : TRANSIENT)
+  if (known !== 0 && kinds !== known && (kinds & SPECIAL) !== 0)
     invalid('same insn cannot be used with different pointers')
+  env.pointerKinds[env.insn] = kinds
 }
 
-function isSpecial(kind: number): boolean {
-  switch (kind) {
-    case KIND.CTX:
-    case KIND.SOCKET:
-    case KIND.SOCK_COMMON:
-    case KIND.TCP_SOCK:
-    case KIND.XDP_SOCK:
-    case KIND.BTF_ID:
-      return true
-    default:
-      return false
-  }
+/** Beside the kinds: it may be a map's value, gone once the program has deleted it. */
+const TRANSIENT = 1 << 31
+/** Maps whose values stay where they are. */
+const LASTING: ReadonlySet<number> = new Set([
+  M.ARRAY,
+  M.PERCPU_ARRAY,
+  M.HASH,
+  M.PERCPU_HASH,
+  M.LRU_HASH,
+  M.LRU_PERCPU_HASH,
+])
+
+/** What functions and dynptrs take for mere memory may be such a value too; records surely aren't. */
+function isLasting({ kind, flags, map }: Register): boolean {
+  if (kind === KIND.MAP_VALUE) return map !== undefined && LASTING.has(map.type)
+  return kind !== KIND.MEM || (flags & FLAG.RINGBUF) !== 0
 }
+
+const SPECIAL = kindMask([KIND.CTX, KIND.SOCKET, KIND.SOCK_COMMON, KIND.TCP_SOCK, KIND.XDP_SOCK, KIND.BTF_ID])
 
 function dispatch(env: Verification, base: Register, access: Access): Register {
   const { number, size, write } = access

@@ -74,6 +74,8 @@ export interface VerifierProgram {
   readonly functions: readonly FunctionInfo[]
   /** The kernel functions that it calls, by slot, for messages. */
   readonly kfuncs: ReadonlyMap<number, string>
+  /** Slot of the function that exceptions run; `untold`: whether there is one isn't known; undefined: there is none. */
+  readonly exceptionCallback?: number | 'untold' | undefined
   /** Name of the kernel type that it attaches to. */
   readonly attachTarget: string | undefined
 }

@@ -77,6 +77,8 @@ export function fromRaw(raw: RawProgram): VerifierProgram {
     mapReferences,
     functions: (raw.func_info ?? []).map(toFunction),
     kfuncs: new Map((raw.kfunc_refs ?? []).map(({ insn, name }) => [insn, name ?? ''])),
+    // A declaration tag tells, and lines have none.
+    exceptionCallback: 'untold',
     attachTarget: raw.attach_btf_name,
   }
 }

@@ -4,6 +4,7 @@ import { BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import type { FlowMarks } from './cfg.js'
 import type { Code } from './code.js'
 import type { VerifierProgram } from './program.js'
+import type { VerifierLog } from './log.js'
 import { E2BIG, Rejection } from './rejection.js'
 import { StackLiveness } from './stack-liveness.js'
 import type { Reference } from './state.js'
@@ -25,6 +26,8 @@ interface Pending {
   readonly state: State
   readonly insn: number
   readonly previous: number
+  /** Of the log, when the branch was left. */
+  readonly logPosition: number
 }
 
 export class Verification {
@@ -54,10 +57,12 @@ export class Verification {
   readonly explored: State[][]
   private readonly pending: Pending[] = []
   private lastId = 0
-  /** What kind of pointer each memory instruction used: it must be the same on all paths. */
-  readonly pointerKinds: Int16Array
+  /** What kinds of pointers each memory instruction used, as a mask: some may not be mixed. */
+  readonly pointerKinds: Int32Array
   /** A stack pointer was taken for one of another frame: nothing is proven of the stack. */
   framesAreMixed = false
+  /** Callbacks of bpf_loop() calls that can be inlined, by slot; -1: it can't. */
+  readonly inlinedLoops = new Map<number, number>()
   /** Lets loops be told from loops: visits of strongly connected components by chain of calls. */
   readonly visits = new Map<string, { entry: State | undefined; backEdges: BackEdge[] | undefined }>()
 
@@ -69,6 +74,7 @@ export class Verification {
     readonly liveRegisters: Uint16Array,
     readonly component: Int32Array,
     readonly limits: Limits,
+    readonly log: VerifierLog | undefined,
   ) {
     const flag = (bit: number): boolean => (program.flags & bit) !== 0
     this.gpl = isGplCompatible(program.license)
@@ -77,7 +83,7 @@ export class Verification {
     this.alwaysCheckpoint = flag(BPF_PROGRAM_FLAGS.BPF_F_TEST_STATE_FREQ)
     this.stackLiveness = new StackLiveness(code, subprograms)
     this.explored = Array.from({ length: code.length }, () => [])
-    this.pointerKinds = new Int16Array(code.length)
+    this.pointerKinds = new Int32Array(code.length)
   }
 
   get frame(): Frame {
@@ -107,7 +113,7 @@ export class Verification {
   queue(state: State, insn: number, previous: number): void {
     state.branches = 1
     if (state.parent !== undefined) state.parent.branches++
-    this.pending.push({ state, insn, previous })
+    this.pending.push({ state, insn, previous, logPosition: this.log?.position ?? 0 })
     if (this.pending.length > MAX_PENDING)
       throw new Rejection(E2BIG, `The sequence of ${MAX_PENDING + 1} jumps is too complex.`)
   }
@@ -119,6 +125,7 @@ export class Verification {
     this.state = next.state
     this.insn = next.insn
     this.previous = next.previous
+    this.log?.branch(next.previous, next.logPosition)
     this.stackLiveness.reset()
     return true
   }

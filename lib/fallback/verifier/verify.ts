@@ -4,14 +4,16 @@ import { BPF_PROG_TYPE as P, BPF_PROGRAM_FLAGS } from '../../linux/program-types
 import { checkControlFlow } from './cfg.js'
 import { Code } from './code.js'
 import { checkEncodings } from './encoding.js'
+import { checkExceptionCallback } from './exceptions.js'
 import { explore } from './explore.js'
+import { LOG_LEVEL, VerifierLog, type LogOptions } from './log.js'
 import type { VerifierProgram } from './program.js'
 import { E2BIG, invalid, Rejection } from './rejection.js'
 import { liveRegisters } from './register-liveness.js'
 import { components } from './scc.js'
 import { checkStackDepth } from './stack-depth.js'
 import { checkFunctionInfo, findSubprograms } from './subprograms.js'
-import { KIND } from './values/register.js'
+import { KIND, kindMask } from './values/register.js'
 import { Verification } from './verification.js'
 
 export { UNMODELLED } from './rejection.js'
@@ -19,6 +21,8 @@ export { UNMODELLED } from './rejection.js'
 export interface VerifyOptions {
   /** Milliseconds after which it gives up; undefined: Linux's limit of processed instructions alone bounds it. */
   readonly timeout?: number
+  /** What is to be told of its way; undefined: nothing, which is the fastest. */
+  readonly log?: LogOptions
 }
 
 export interface Verdict {
@@ -35,11 +39,17 @@ export interface Verdict {
   readonly totalStates: number
   /** States that were kept at once, at most. */
   readonly peakStates: number
+  /** How long it took. */
+  readonly milliseconds: number
+  /** In Linux's format; empty where none was asked for. */
+  readonly log: string
   /**
    * Whether the load, store or atomic operation at a slot was proven to stay within its memory, on every path that reaches it. False for all
    * instructions of programs that aren't accepted, and for those that no path reaches.
    */
   proven(insn: number): boolean
+  /** Whether each run takes at most as many instructions as were processed: no helper repeats anything. */
+  readonly terminates: boolean
 }
 
 /** BPF_COMPLEXITY_LIMIT_INSNS of Linux: instructions of a program, and instructions that are processed. */
@@ -48,6 +58,7 @@ export const MAX_INSTRUCTIONS = 1_000_000
 /** Never throws for what a program does: what isn't modelled is refused with a reason that starts with `UNSUPPORTED: `. */
 export function verifyProgram(program: VerifierProgram, options: VerifyOptions = {}): Verdict {
   const run: { env: Verification | undefined } = { env: undefined }
+  const started = performance.now()
   const verdict = (rejection: Rejection | undefined): Verdict => ({
     accepted: rejection === undefined,
     errno: rejection?.errno ?? 0,
@@ -57,6 +68,9 @@ export function verifyProgram(program: VerifierProgram, options: VerifyOptions =
     insnsProcessed: run.env?.insnsProcessed ?? 0,
     totalStates: run.env?.totalStates ?? 0,
     peakStates: run.env?.peakStates ?? 0,
+    milliseconds: performance.now() - started,
+    log: logText(run.env, rejection, options.log, performance.now() - started),
+    terminates: rejection === undefined && run.env !== undefined && endsAsWalked(run.env),
     proven: (insn) => rejection === undefined && run.env !== undefined && isProven(run.env, insn),
   })
   try {
@@ -68,11 +82,42 @@ export function verifyProgram(program: VerifierProgram, options: VerifyOptions =
   }
 }
 
+/** The log to its end: why the program is refused, and what it took to find that out. */
+function logText(
+  env: Verification | undefined,
+  rejection: Rejection | undefined,
+  options: LogOptions | undefined,
+  milliseconds: number,
+): string {
+  if (options === undefined || options.level === 0) return ''
+  const { insnsProcessed = 0, totalStates = 0, peakStates = 0, explored = [] } = env ?? {}
+  const statesAtInsn = explored.reduce((most, { length }) => Math.max(most, length), 0)
+  const tail = [
+    ...(rejection === undefined ? [] : [...rejection.details, rejection.reason]),
+    ...((options.level & LOG_LEVEL.STATS) === 0
+      ? []
+      : [`verification time ${Math.round(milliseconds * 1000)} usec`]),
+    `processed ${insnsProcessed} insns (limit ${MAX_INSTRUCTIONS}) max_states_per_insn ${statesAtInsn} total_states ${totalStates} peak_states ${peakStates} mark_read 0`,
+  ]
+  return `${env?.log?.text ?? ''}${tail.join('\n')}\n`
+}
+
 function isProven({ pointerKinds, framesAreMixed }: Verification, insn: number): boolean {
-  const kind = pointerKinds[insn] ?? 0
-  if (kind === KIND.STACK) return !framesAreMixed
-  // Loads through pointers to kernel objects may fault, and give 0 then.
-  return kind !== 0 && kind !== KIND.BTF_ID
+  const kinds = pointerKinds[insn] ?? 0
+  if (framesAreMixed && (kinds & (1 << KIND.STACK)) !== 0) return false
+  return kinds !== 0 && (kinds & ~MEMORY) === 0
+}
+
+/** Memory that the kernel itself hands out. What callers provide (contexts, packets) may be smaller than it says, or not be there. */
+const MEMORY = kindMask([KIND.STACK, KIND.MAP_VALUE, KIND.MAP_KEY, KIND.MEM])
+
+/** What may go on for longer than was walked: loops by helpers, and functions that are verified apart. */
+function endsAsWalked({ code, subprograms }: Verification): boolean {
+  if (subprograms.some((subprogram) => subprogram.global)) return false
+  for (let slot = 0; slot < code.length; slot++) {
+    if (code.isMayGoto(slot) || code.isFunctionAddress(slot)) return false
+  }
+  return true
 }
 
 const SLEEPABLE_TYPES: ReadonlySet<number> = new Set([P.KPROBE, P.LSM, P.STRUCT_OPS, P.SYSCALL])
@@ -113,8 +158,16 @@ function verify(
     liveRegisters(code, program.type),
     components(code),
     limits,
+    logOf(program, options.log),
   )
   run.env = env
   explore(env)
   checkStackDepth(code, subprograms, program.type)
+  checkExceptionCallback(code, subprograms, program)
+}
+
+/** Statistics alone need no look at each instruction. */
+function logOf({ instructions }: VerifierProgram, options: LogOptions | undefined): VerifierLog | undefined {
+  if (options === undefined || (options.level & (LOG_LEVEL.PATH | LOG_LEVEL.ALL)) === 0) return undefined
+  return new VerifierLog(instructions, options)
 }

@@ -33,6 +33,11 @@ export const KIND = {
   DYNPTR: 20,
 } as const
 
+/** A set of {@link KIND}: a bit for each. */
+export function kindMask(kinds: readonly number[]): number {
+  return kinds.reduce((mask, kind) => mask | (1 << kind), 0)
+}
+
 /** Properties of pointers, as bits. */
 export const FLAG = {
   MAYBE_NULL: 1 << 0,

@@ -1,0 +1,39 @@
+/** One program before Linux's verifier, alone: loaded, and closed at once. */
+import { BpfError } from '../errors.js'
+import type { KernelObject, OpenObjectOptions, VerifyAnswer, VerifyRequest } from '../kernel.js'
+
+const STATISTICS = 4
+const TIME = /^verification time (\d+) usec/m
+
+/**
+ * @param open opens the object anew
+ * @throws BpfError for what keeps the program from the verifier
+ */
+export function verifyNatively(
+  open: (options: OpenObjectOptions) => KernelObject,
+  { program, type, logLevel, object: options }: VerifyRequest,
+): VerifyAnswer {
+  const object = open(options)
+  const started = performance.now()
+  try {
+    for (const { name } of object.programs) object.configureProgram(name, { autoload: name === program })
+    object.configureProgram(program, {
+      logLevel: logLevel | STATISTICS,
+      ...(type !== undefined && { type }),
+    })
+    object.load()
+    return answer(0, undefined, object.program(program).info.log, performance.now() - started)
+  } catch (error) {
+    const { verifier, errno = 0 } = error instanceof BpfError ? error : {}
+    if (verifier === undefined || (error as BpfError).code !== 'VERIFIER_REJECTED') throw error
+    return answer(errno, verifier.summary, verifier.log, performance.now() - started)
+  } finally {
+    object.close()
+  }
+}
+
+/** Linux knows better how long it took: loading is more than verification. */
+function answer(errno: number, reason: string | undefined, log: string, elapsed: number): VerifyAnswer {
+  const microseconds = TIME.exec(log)?.[1]
+  return { errno, reason, log, milliseconds: microseconds === undefined ? elapsed : Number(microseconds) / 1000 }
+}

@@ -1,0 +1,194 @@
+/** Whether a kernel takes programs, and if not, why: one question for Linux's verifier and for the one in TypeScript. */
+import { checkName, checkText } from './checked-settings.js'
+import { BpfError } from './errors.js'
+import { linkCode } from './fallback/loader/link-code.js'
+import type { Kernel, OpenObjectOptions, VerifyAnswer } from './kernel.js'
+import { errno } from './linux/errno.js'
+import { parseKconfig } from './linux/kconfig.js'
+import { PROGRAM_TYPES, programTypeByName, programTypeName } from './linux/program-types.js'
+import { notFound } from './named.js'
+import type { LineInfo, ObjectFile, ProgramDefinition } from './object-file/types.js'
+import { ObjectHandle } from './object-handle.js'
+import { objectName, readBtf, readObject, type ObjectSource } from './read-object.js'
+import { selectKernel, type KernelChoice } from './select-kernel.js'
+import { explainVerifierLog, type VerifierExplanation } from './verifier-explanation.js'
+import { parseVerifierLog } from './verifier-log.js'
+
+export interface VerifyOptions {
+  /** Whose verifier is asked. Default: `'fallback'`, which needs neither Linux nor rights. */
+  readonly kernel?: KernelChoice
+  /** Name of the one program to verify. Default: all of the object, those among them that aren't loaded by themselves. */
+  readonly program?: string
+  /** Program type under bpftool's name, in place of what the `SEC()` name says: `xdp`. */
+  readonly type?: string
+  /**
+   * What `log` tells: 0, of refused programs the path that led there, else nothing (default); 1 the same, with the summary of accepted ones; 2 all
+   * paths; 4, added to either or alone, statistics.
+   */
+  readonly logLevel?: number
+  /** As in `open()`. */
+  readonly kconfig?: string
+  /** As in `open()`. */
+  readonly btf?: string | URL | Uint8Array
+}
+
+/** What a verifier said of one program. */
+export interface ProgramVerdict {
+  readonly program: string
+  /** The SEC() name. */
+  readonly section: string
+  /** Program type under bpftool's name; `unspec`: nothing says it. */
+  readonly type: string
+  readonly accepted: boolean
+  /** Positive; 0: accepted. */
+  readonly errno: number
+  /** The deciding line of the log, or what kept the program from the verifier. */
+  readonly reason: string | undefined
+  /** Undefined: the verifier never saw it. */
+  readonly insnsProcessed: number | undefined
+  /** States that were kept at once, at most. */
+  readonly peakStates: number | undefined
+  /** How long the verifier took. */
+  readonly milliseconds: number | undefined
+  /** In the kernel's format: see `logLevel`. */
+  readonly log: string
+  /** Of a refused program. */
+  readonly explanation: VerifierExplanation | undefined
+}
+
+const MAX_LOG_LEVEL = 7
+const PATH = 1
+const STATISTICS = 4
+
+/**
+ * Has the programs of an object verified, each on its own, and keeps nothing of them.
+ *
+ * @param source an object, opened or loaded (only its file counts, not how it was configured); path, `file:` URL, or the bytes of an ELF file
+ * @returns a verdict for each program, in the object's order
+ * @throws BpfError for what is no object, `NOT_FOUND`, `BAD_VALUE`; `NO_NATIVE_KERNEL` where `'native'` can't be had. A program that can't be
+ *   verified is no error but a verdict
+ * @example
+ * for (const { program, explanation } of verify('probe.bpf.o')) if (explanation) console.log(program, explanation.hint)
+ */
+export function verify(
+  source: ObjectSource | ObjectHandle,
+  options: VerifyOptions = {},
+): readonly ProgramVerdict[] {
+  const isHandle = source instanceof ObjectHandle
+  const file = isHandle ? source.file : readObject(source)
+  const name = isHandle ? source.name : objectName(source)
+  const { kernel: choice = 'fallback' } = options
+  const request = readOptions(name, options)
+  const programs = programsOf(file, name, options.program)
+  const kernel = selectKernel(choice, { programs })
+  return programs.map((program) => verdictOf(kernel, file, program, request))
+}
+
+interface Request {
+  readonly object: OpenObjectOptions
+  readonly type: number | undefined
+  readonly logLevel: number
+}
+
+function readOptions(name: string, { type, logLevel = 0, kconfig, btf }: VerifyOptions): Request {
+  if (!Number.isInteger(logLevel) || logLevel < 0 || logLevel > MAX_LOG_LEVEL)
+    throw new BpfError(
+      'BAD_VALUE',
+      `option logLevel goes from 0 to ${MAX_LOG_LEVEL}, not ${String(logLevel)}`,
+    )
+  if (kconfig !== undefined && kconfig !== '') {
+    checkText('option kconfig', kconfig)
+    parseKconfig(kconfig)
+  }
+  return {
+    object: { name, kconfig, btf: btf === undefined ? undefined : readBtf(btf) },
+    type:
+      type === undefined
+        ? undefined
+        : checkName('option type', type, programTypeByName, () => PROGRAM_TYPES.map((known) => known.name)),
+    logLevel,
+  }
+}
+
+function programsOf(
+  { programs }: ObjectFile,
+  object: string,
+  wanted: string | undefined,
+): readonly ProgramDefinition[] {
+  if (wanted === undefined) return programs
+  const found = programs.filter(({ name }) => name === wanted)
+  if (found.length > 0) return found
+  throw notFound(
+    'program',
+    wanted,
+    `object '${object}'`,
+    programs.map(({ name }) => name),
+  )
+}
+
+function verdictOf(
+  kernel: Kernel,
+  file: ObjectFile,
+  program: ProgramDefinition,
+  request: Request,
+): ProgramVerdict {
+  const { name, section } = program
+  const { logLevel, object } = request
+  const type = programTypeName(request.type ?? program.type ?? 0)
+  const ask = (level: number): VerifyAnswer =>
+    kernel.verifyProgram(file, { object, program: name, type: request.type, logLevel: level })
+  let answer: VerifyAnswer
+  let log = ''
+  try {
+    // A log costs time: without one to begin with, and once more where there is something to explain.
+    answer = ask(logLevel === 0 ? STATISTICS : logLevel)
+    log = answer.log
+    if (answer.errno !== 0 && (logLevel & 3) === 0) log = ask(logLevel | PATH).log
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error
+    return { program: name, section, type, ...unseen(error) }
+  }
+  const { statistics, reason } = parseVerifierLog(log)
+  const accepted = answer.errno === 0
+  return {
+    program: name,
+    section,
+    type,
+    accepted,
+    errno: answer.errno,
+    reason: accepted ? undefined : (reason ?? answer.reason),
+    insnsProcessed: statistics?.insnsProcessed,
+    peakStates: statistics?.peakStates,
+    milliseconds: answer.milliseconds,
+    log: accepted && logLevel === 0 ? '' : log,
+    explanation: accepted
+      ? undefined
+      : explainVerifierLog(log, { lines: linesOf(file, program), programType: type }),
+  }
+}
+
+/** Of a program that didn't come before the verifier. */
+function unseen(error: BpfError): Omit<ProgramVerdict, 'program' | 'section' | 'type'> {
+  const isUnsupported = error.code === 'UNSUPPORTED'
+  return {
+    accepted: false,
+    errno: Math.abs(error.errno ?? errno(isUnsupported ? 'EOPNOTSUPP' : 'EINVAL')),
+    reason: error.message,
+    insnsProcessed: undefined,
+    peakStates: undefined,
+    milliseconds: undefined,
+    log: '',
+    explanation: undefined,
+  }
+}
+
+/** Of the program with its sub-programs behind it, as the verifier counts instructions. */
+function linesOf(file: ObjectFile, program: ProgramDefinition): readonly LineInfo[] {
+  try {
+    return linkCode(file, program).lines
+  } catch (error) {
+    // The log's own places must do.
+    if (error instanceof BpfError) return []
+    throw error
+  }
+}

@@ -1,0 +1,36 @@
+/** Exception callbacks: nobody calls them. What Linux 6.18 said. */
+import { expect, it } from 'vitest'
+import type { FunctionArgument, FunctionInfo } from '../../lib/fallback/verifier/program.js'
+import * as bpf from '../../lib/isa/build.js'
+import { outcome } from './support.js'
+
+const argument = (typeName: string): FunctionArgument => ({
+  kind: 'scalar',
+  pointee: 'other',
+  typeName,
+  size: 8,
+  tags: [],
+})
+
+const functions = (typeName: string): readonly FunctionInfo[] => [
+  { start: 0, name: 'main', global: true, args: [], returns: 'int' },
+  { start: 3, name: 'handle', global: true, args: [argument(typeName)], returns: 'int' },
+]
+const code = [bpf.mov64(1, 1), bpf.callLocal(1), bpf.exit(), bpf.mov64(0, 0), bpf.exit()]
+
+it.each([
+  ['the callback', 3, 'unsigned long', /insn 1 cannot call exception cb directly$/],
+  [
+    'what may be one, where nothing tells',
+    'untold',
+    'unsigned long',
+    /UNSUPPORTED: call of handle\(\): it may be an exception callback/,
+  ],
+] as const)('refuses a call of %s', (_what, exceptionCallback, type, reason) => {
+  expect(outcome(code, { functions: functions(type), exceptionCallback })).toMatch(reason)
+})
+
+it('accepts calls of what surely is none', () => {
+  expect(outcome(code, { functions: functions('unsigned long') })).toBe('accepted')
+  expect(outcome(code, { functions: functions('long'), exceptionCallback: 'untold' })).toBe('accepted')
+})

@@ -1,0 +1,154 @@
+/** The verifier's log: written in Linux's format, and read whoever wrote it, however old the kernel. */
+import { describe, expect, it } from 'vitest'
+import { parseVerifierLog, verify } from '../../lib/index.js'
+
+const bpf = (name: string): string => new URL(`../../bpf/test/${name}.bpf.o`, import.meta.url).pathname
+
+const logOf = (object: string, program: string, logLevel: number): string =>
+  verify(bpf(object), { program, logLevel })[0]?.log ?? ''
+
+describe('the log of a refused program', () => {
+  const lines = logOf('rejected', 'careless', 1).split('\n')
+
+  it('starts with what the program starts with', () => {
+    expect(lines[0]).toBe('0: R1=ctx() R10=fp0')
+  })
+
+  it('shows source lines with their places, once each', () => {
+    expect(lines.filter((line) => line.startsWith('; '))).toEqual([
+      '; int careless(void *ctx) { @ rejected.bpf.c:15',
+      '; u32 key = 7; @ rejected.bpf.c:16',
+      '; u32 *value = bpf_map_lookup_elem(&values, &key); @ rejected.bpf.c:17',
+      '; return *value; @ rejected.bpf.c:18',
+    ])
+  })
+
+  it('shows what an instruction did behind it, in the column where Linux has it', () => {
+    expect(lines).toContain('3: (07) r2 += -4                      ; R2=fp-4')
+    expect(lines).toContain(
+      '6: (85) call bpf_map_lookup_elem#1    ; R0=map_value_or_null(id=1,map=values,ks=4,vs=4)',
+    )
+  })
+
+  it('ends with the failing instruction, the reason and the summary', () => {
+    expect(lines.slice(-4)).toEqual([
+      '7: (61) r0 = *(u32 *)(r0 +0)',
+      "R0 invalid mem access 'map_value_or_null'",
+      'processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0',
+      '',
+    ])
+  })
+})
+
+describe('the log of an accepted program', () => {
+  it('keeps nothing but the summary at level 1', () => {
+    expect(logOf('contract', 'bump', 1)).toMatch(/^processed 27 insns .* mark_read 0\n$/)
+  })
+
+  it('keeps all paths at level 2', () => {
+    const log = logOf('contract', 'bump', 2)
+    expect(log).toMatch(
+      /^1: \(61\) r1 = .*; R1=scalar\(smin=0,smax=umax=0xffffffff,var_off=\(0x0; 0xffffffff\)\)$/m,
+    )
+    expect(log).toMatch(/\n\nfrom 10 to 14: safe\n/)
+  })
+
+  it('has the time at level 4', () => {
+    expect(logOf('contract', 'bump', 4)).toMatch(/^verification time \d+ usec\nprocessed 27 insns/)
+  })
+})
+
+const NEW = `func#0 @0
+0: R1=ctx() R10=fp0
+; int f(void *ctx) @ probe.bpf.c:10
+0: (79) r2 = *(u64 *)(r1 +0)          ; R1=ctx() R2=scalar()
+; if (index > 9) @ probe.bpf.c:12
+1: (25) if r2 > 0x9 goto pc+2         ; R2=scalar(smin=smin32=0,smax=umax=9,var_off=(0x0; 0xf))
+2: (b7) r0 = 0                        ; R0=0
+3: (95) exit
+
+from 1 to 4: R1=ctx() R2=scalar(umin=10) R10=fp0 fp-8=mmmm????
+; return *index; @ probe.bpf.c:14
+4: (71) r0 = *(u8 *)(r2 +0)
+R2 invalid mem access 'scalar'
+verification time 50 usec
+stack depth 8
+processed 5 insns (limit 1000000) max_states_per_insn 1 total_states 2 peak_states 3 mark_read 0
+`
+
+const OLD = `Func#0 is global and valid. Skipping.
+0: R1=ctx(id=0,off=0,imm=0) R10=fp0
+; int f(void *ctx)
+0: (79) r2 = *(u64 *)(r1 +0)
+1: R1=ctx(id=0,off=0,imm=0) R2_w=inv(id=0) R10=fp0
+; if (index > 9)
+1: (25) if r2 > 0x9 goto pc+2
+ R1=ctx(id=0,off=0,imm=0) R2_w=inv(id=0,umax_value=9,var_off=(0x0; 0xf)) R10=fp0
+2: (b7) r0 = 0
+last_idx 2 first_idx 0
+regs=4 stack=0 before 1: (25) if r2 > 0x9 goto pc+2
+3: (95) exit
+
+from 1 to 4: R1=ctx(id=0,off=0,imm=0) R2_w=inv(id=0,umin_value=10) R10=fp0
+; return *index;
+4: (71) r0 = *(u8 *)(r2 +0)
+R2 invalid mem access 'inv'
+processed 5 insns (limit 1000000) max_states_per_insn 1 total_states 2 peak_states 3 mark_read 1
+`
+
+describe('parseVerifierLog()', () => {
+  it.each([
+    ['new', NEW, "R2 invalid mem access 'scalar'", 'scalar(umin=10)'],
+    ['old', OLD, "R2 invalid mem access 'inv'", 'inv(id=0,umin_value=10)'],
+  ])('reads the %s format: reason, path, registers, statistics', (_age, log, reason, r2) => {
+    const report = parseVerifierLog(log)
+    expect(report.reason).toBe(reason)
+    // Not the instructions of the path that ended well.
+    expect(report.steps.map(({ insn }) => insn)).toEqual([0, 1, 4])
+    expect(report.state['R2']).toBe(r2)
+    expect(report.statistics).toEqual({
+      insnsProcessed: 5,
+      maxStatesPerInsn: 1,
+      totalStates: 2,
+      peakStates: 3,
+    })
+  })
+
+  it('has places of source lines where the kernel tells them', () => {
+    expect(parseVerifierLog(NEW).steps.at(-1)?.source).toEqual({
+      text: 'return *index;',
+      file: 'probe.bpf.c',
+      line: 14,
+    })
+    expect(parseVerifierLog(OLD).steps.at(-1)?.source).toEqual({
+      text: 'return *index;',
+      file: undefined,
+      line: undefined,
+    })
+  })
+
+  it('finds no reason in the log of an accepted program', () => {
+    expect(parseVerifierLog(logOf('contract', 'bump', 6)).reason).toBeUndefined()
+  })
+
+  it('knows the frame of a function from that of its caller', () => {
+    const report = parseVerifierLog(`0: R1=ctx() R10=fp0
+0: (bf) r6 = r1                       ; R1=ctx() R6=ctx()
+1: (85) call pc+1
+caller:
+ R6=ctx() R10=fp0
+callee:
+ frame1: R1=ctx() R10=fp0
+3: frame1: R1=ctx() R10=fp0
+3: (61) r0 = *(u32 *)(r2 +0)
+R2 !read_ok
+`)
+    expect(report.state).toEqual({ R1: 'ctx()', R10: 'fp0' })
+    expect(report.reason).toBe('R2 !read_ok')
+  })
+
+  it('takes anything', () => {
+    expect(parseVerifierLog('')).toEqual({ steps: [], reason: undefined, state: {}, statistics: undefined })
+    expect(parseVerifierLog('R1=(((\n1: (ff')).toMatchObject({ steps: [] })
+  })
+})
