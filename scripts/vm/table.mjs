@@ -54,19 +54,21 @@ function runsTable(runs) {
   const rows = runs.map(({ name, release, version, files }) => {
     const { passed, failed, skipped } = count(testsByFile(files))
     const oldest = Object.values(files).reduce((day, file) => (file.day < day ? file.day : day), '9999')
-    return [name, name === HOST ? shortRelease(release) : release, version, passed, failed, skipped, oldest]
+    return [name, name === HOST ? numberOf(release) : release, version, passed, failed, skipped, oldest]
   })
   return table(['`--kernel`', 'Linux', 'package', 'passed', 'failed', 'skipped', 'run since'], rows)
 }
 
-/** `6.12.95` of `6.12.95+deb12-cloud-amd64`. */
-const shortRelease = (release) => /^[\d.]+/.exec(release)?.[0] ?? release
+/** `6.12.95` of `6.12.95-1~bpo12+1`. Debian's kernels call themselves `6.1.0`, whatever they are. */
+const numberOf = (release) => /^[\d.]+/.exec(release)?.[0] ?? release
 
 const testsByFile = (files) =>
   Object.fromEntries(Object.entries(files).map(([file, { tests }]) => [file, tests]))
 
 function attachTable(runs) {
-  const heads = runs.map(({ name, release }) => `${shortRelease(release)}${name === HOST ? ' (host)' : ''}`)
+  const heads = runs.map(({ name, release, version }) =>
+    name === HOST ? `${numberOf(release)} (host)` : numberOf(version),
+  )
   const rows = [...ATTACH_TYPES].map(([type, patterns]) => [
     type,
     ...runs.map(({ tests }) => cell(matching(tests, patterns))),
