@@ -222,6 +222,26 @@ const DEFAULTS: ReadonlyMap<number, MapTypeDefaults> = new Map<number, MapTypeDe
   [BPF_MAP_TYPE.CGRP_STORAGE, STORAGE],
 ])
 
+export interface MapSizes {
+  readonly type: number
+  readonly valueSize: number
+  readonly maxEntries: number
+}
+
+/** Frames of a stack trace where nobody says how many: the default of the sysctl kernel.perf_event_max_stack. */
+const STACK_FRAMES = 127
+
+/**
+ * The sizes with which a map comes before the verifier. What is 0 in the object its user sets before the maps are made, who isn't here: the least that
+ * Linux takes will do, since the verifier asks for no more.
+ */
+export function sizesToVerify({ type, valueSize, maxEntries }: MapSizes): Omit<MapSizes, 'type'> {
+  return {
+    valueSize: valueSize === 0 && type === BPF_MAP_TYPE.STACK_TRACE ? 8 * STACK_FRAMES : valueSize,
+    maxEntries: maxEntries === 0 && mapTypeDefaults(type).entries !== 'none' ? 1 : maxEntries,
+  }
+}
+
 export function mapTypeDefaults(type: number): MapTypeDefaults {
   return DEFAULTS.get(type) ?? {}
 }

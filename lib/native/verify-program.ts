@@ -1,6 +1,7 @@
 /** One program before Linux's verifier, alone: loaded, and closed at once. */
 import { BpfError } from '../errors.js'
-import type { KernelObject, OpenObjectOptions, VerifyAnswer, VerifyRequest } from '../kernel.js'
+import { sizesToVerify } from '../linux/map-types.js'
+import type { KernelObject, MapConfig, MapSpec, OpenObjectOptions, VerifyAnswer, VerifyRequest } from '../kernel.js'
 
 const STATISTICS = 4
 const TIME = /^verification time (\d+) usec/m
@@ -16,6 +17,7 @@ export function verifyNatively(
   const object = open(options)
   const started = performance.now()
   try {
+    for (const map of object.maps) object.configureMap(map.name, configToVerify(map))
     for (const { name } of object.programs) object.configureProgram(name, { autoload: name === program })
     object.configureProgram(program, {
       logLevel: logLevel | STATISTICS,
@@ -29,6 +31,16 @@ export function verifyNatively(
     return answer(errno, verifier.summary, verifier.log, performance.now() - started)
   } finally {
     object.close()
+  }
+}
+
+/** Nothing is pinned. Only what differs is set: libbpf refuses to change sizes of some maps, even to what they are. */
+function configToVerify(map: MapSpec): MapConfig {
+  const { valueSize, maxEntries } = sizesToVerify(map)
+  return {
+    ...(valueSize !== map.valueSize && { valueSize }),
+    ...(maxEntries !== map.maxEntries && { maxEntries }),
+    ...(map.pinPath !== undefined && { pinPath: null }),
   }
 }
 

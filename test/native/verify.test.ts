@@ -28,4 +28,12 @@ describe('verify() by Linux and by the fallback', () => {
     const [linux] = verify(object('contract'), { program: 'bump', kernel: 'native', logLevel: 2 })
     expect(linux?.log).toMatch(/^28: \(95\) exit$/m)
   })
+
+  it.each(['native', 'fallback'] as const)(
+    'takes maps that their user will size or pin as they are: %s',
+    (kernel) => {
+      const [verdict] = verify(object('unsized_maps'), { kernel })
+      expect(verdict).toMatchObject({ accepted: true, reason: undefined })
+    },
+  )
 })

@@ -4,7 +4,7 @@
  */
 import { BpfError } from '../../errors.js'
 import { SLOT } from '../../isa/instruction.js'
-import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import type {
   CodeSection,
   CoreRelocation,
@@ -80,7 +80,6 @@ export function linkCode(file: ObjectFile, program: ProgramDefinition): LinkedCo
     view.setUint8(at + 1, (view.getUint8(at + 1) & 0x0f) | (PSEUDO_LDDW.FUNC << 4))
     view.setInt32(at + SLOT + 4, 0, true)
   }
-  checkCalls(view, program.name, new Set(calls.map(({ at }) => at)))
   return {
     code,
     functions: parts.map(({ name, to }) => ({ name, start: to / SLOT })),
@@ -114,22 +113,4 @@ function findFunction(
     'BAD_OBJECT',
     `program '${program.name}' refers to a function at byte ${offset} of section '${section}', where none starts`,
   )
-}
-
-/** Local calls and function addresses without a relocation would go astray in the linked code. */
-function checkCalls(view: DataView, program: string, settled: ReadonlySet<number>): void {
-  for (let at = 0; at < view.byteLength; at += SLOT) {
-    const opcode = view.getUint8(at)
-    const source = view.getUint8(at + 1) >> 4
-    const local =
-      (opcode === OP.CALL && source === PSEUDO_CALL.LOCAL) ||
-      (opcode === OP.LDDW && source === PSEUDO_LDDW.FUNC)
-    if (local && !settled.has(at)) {
-      throw new BpfError(
-        'BAD_OBJECT',
-        `program '${program}', instruction ${at / SLOT}: a call has no relocation that says where to`,
-      )
-    }
-    if (opcode === OP.LDDW) at += SLOT
-  }
 }

@@ -21,7 +21,9 @@ import type { TracepointArgument, Tracepoints } from '../hooks/tracepoints.js'
 import type { Machine } from '../machine.js'
 import { EBADF } from '../errors.js'
 import { FallbackMap } from '../maps/kernel-map.js'
+import { describedMap } from '../maps/described-map.js'
 import { LoadedMap } from '../maps/loaded-map.js'
+import type { MapAttributes } from '../maps/types.js'
 import { isTypedTracepoint } from '../attach.js'
 import { FallbackProgram, LoadedProgram, SharedSpace } from '../program.js'
 import type { Verdict } from '../verifier/verify.js'
@@ -151,7 +153,7 @@ export class FallbackObject implements KernelObject {
     this.#assertPhase('open')
     const { definition } = this.#programNamed(program)
     try {
-      return judgeProgram(this.#loadContext(this.#createMaps()), definition, logLevel)
+      return judgeProgram(this.#loadContext(this.#describeMaps()), definition, logLevel)
     } finally {
       this.close()
     }
@@ -195,7 +197,7 @@ export class FallbackObject implements KernelObject {
     const created = new Map<string, LoadedMap>()
     for (const { definition, spec, reused } of this.#mapSettings.values()) {
       if (!spec.autocreate) continue
-      const map = reused?.retain() ?? createFrom(machine, spec, definition.inner)
+      const map = reused?.retain() ?? mapFrom(machine, spec, definition.inner, createdMap)
       created.set(definition.name, map)
       this.#maps.set(definition.name, new FallbackMap(machine.memory, map))
       if (definition.data !== undefined && reused === undefined) this.#fill(map, definition, definition.data)
@@ -207,6 +209,22 @@ export class FallbackObject implements KernelObject {
       if (map !== undefined && reused === undefined) fillSlots(map, definition, created)
     }
     return created
+  }
+
+  /** Maps as the verifier wants to know them: only global data is there to be read. */
+  #describeMaps(): ReadonlyMap<string, LoadedMap> {
+    const { machine } = this.#host
+    const described = new Map<string, LoadedMap>()
+    for (const { definition, spec } of this.#mapSettings.values()) {
+      const { name, data, inner } = definition
+      if (!spec.autocreate) continue
+      const make = data === undefined ? describedMap : createdMap
+      const map = mapFrom(machine, spec, inner, make)
+      described.set(name, map)
+      this.#maps.set(name, new FallbackMap(machine.memory, map))
+      if (data !== undefined) this.#fill(map, definition, data)
+    }
+    return described
   }
 
   /** Puts the initial value of global data into its map. */
@@ -344,13 +362,22 @@ function fillSlots(
   }
 }
 
+type MakeMap = (machine: Machine, attributes: MapAttributes) => LoadedMap
+
+const createdMap: MakeMap = (machine, attributes) => new LoadedMap(machine, attributes)
+
 /** A map of maps takes a map like those that it will hold; it isn't needed any more when the map exists. */
-function createFrom(machine: Machine, spec: MapSpec, inner: MapDefinition | undefined): LoadedMap {
+function mapFrom(
+  machine: Machine,
+  spec: MapSpec,
+  inner: MapDefinition | undefined,
+  make: MakeMap,
+): LoadedMap {
   const { inner: _template, ...attributes } = spec
-  if (inner === undefined) return new LoadedMap(machine, attributes)
-  const innerMap = new LoadedMap(machine, { ...inner, innerMap: undefined })
+  if (inner === undefined) return make(machine, attributes)
+  const innerMap = make(machine, { ...inner, innerMap: undefined })
   try {
-    return new LoadedMap(machine, { ...attributes, innerMap })
+    return make(machine, { ...attributes, innerMap })
   } finally {
     innerMap.release()
   }

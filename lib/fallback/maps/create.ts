@@ -126,13 +126,21 @@ export function createMap(memory: Memory, cpus: CpuState, attributes: MapAttribu
   const known = TYPES.get(type)
   if (known === undefined)
     throw unsupported(`map type ${mapTypeName(type)} (map '${name}') in the fallback kernel`)
+  checkAttributes(attributes)
+  return known.create(memory, cpus, attributes)
+}
+
+/** @throws BpfError the errno with which Linux refuses the attributes of a map that can be made here; of other types nothing is checked */
+export function checkAttributes(attributes: MapAttributes): void {
+  const { name, type } = attributes
+  const known = TYPES.get(type)
+  if (known === undefined) return
   const extra = attributes.mapExtra === 0n || type === BPF_MAP_TYPE.BLOOM_FILTER ? 0 : EINVAL
   const error = extra === 0 ? known.check(attributes) : extra
   if (error !== 0) {
     const hint = `type ${mapTypeName(type)}, key ${attributes.keySize} bytes, value ${attributes.valueSize} bytes, max_entries ${attributes.maxEntries}, flags 0x${attributes.flags.toString(16)}`
     throw systemError('bpf(BPF_MAP_CREATE)', -error, `map '${name}'`, { hint: `Attributes: ${hint}` })
   }
-  return known.create(memory, cpus, attributes)
 }
 
 /**

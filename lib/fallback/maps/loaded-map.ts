@@ -34,9 +34,13 @@ export class LoadedMap {
   #users = 0
 
   /** @throws BpfError see {@link createMap} */
-  constructor(machine: MapHost, attributes: MapAttributes) {
+  constructor(
+    machine: MapHost,
+    attributes: MapAttributes,
+    storage = createMap(machine.memory, machine.cpus, attributes),
+  ) {
     this.#machine = machine
-    this.storage = createMap(machine.memory, machine.cpus, attributes)
+    this.storage = storage
     this.id = machine.newMapId()
     this.address = machine.memory.alloc(OBJECT_SIZE, Access.none, 16, `map '${attributes.name}'`)
     machine.maps.set(this.address, this)
