@@ -18,8 +18,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // What may break a kernel stays out of this machine's.
     exclude: isEmulated ? configDefaults.exclude : [...configDefaults.exclude, 'test/vm/**'],
-    // A process per file: addons, kernel handles and crashes stay apart.
+    // A process per file: addons, kernel handles and crashes stay apart. There, loading the library again for each file would take most of the time.
     pool: 'forks',
+    isolate: !isEmulated,
     // By default one core is vitest's own; there it has little to do beside the tests.
     ...(isEmulated ? { maxWorkers: 2 } : {}),
     // Filled before the machine starts: compiling TypeScript would take it minutes.

@@ -1,6 +1,7 @@
 /** Links that exist: found by pin, id or file descriptor. */
 import { checkDescriptor, checkText, checkUint32 } from './checked-settings.js'
 import type { Kernel, LinkReference } from './kernel.js'
+import { IteratorLink } from './iterator-link.js'
 import { Link } from './link.js'
 import { selectKernel, type KernelChoice } from './select-kernel.js'
 
@@ -10,7 +11,8 @@ export interface OpenLinkOptions {
 }
 
 /**
- * Opens a link that has a name in a BPF file system. Closing it doesn't detach: the pin holds the attachment until `unpin()`.
+ * Opens a link that has a name in a BPF file system. Closing it doesn't detach: the pin holds the attachment until `unpin()`. That of an iterator
+ * is an {@link IteratorLink}, which can be read.
  *
  * @throws BpfError `ENOENT`, `EINVAL` for a pin of something else
  *
@@ -35,7 +37,9 @@ export function linkFromFd(fd: number, options: OpenLinkOptions = {}): Link {
 function openLink(reference: LinkReference, options: OpenLinkOptions): Link {
   const kernel = selectKernel(options.kernel, { programs: [] })
   const link = kernel.openLink(reference)
-  return new Link(link, programName(kernel, link.info().programId))
+  const { type, programId } = link.info()
+  const program = programName(kernel, programId)
+  return type === 'iter' ? new IteratorLink(link, program) : new Link(link, program)
 }
 
 /** Of a program that somebody else may have loaded: at most 15 bytes. Whoever may not look gets its id. */

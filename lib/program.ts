@@ -342,8 +342,9 @@ export class Program {
   }
 
   /**
-   * Adds a route whose packets pass it: `lwt_in`, `lwt_out` and `lwt_xmit` programs. Closing the link removes the route. `CAP_NET_ADMIN`,
-   * CONFIG_LWTUNNEL_BPF.
+   * Adds a route whose packets pass it: `lwt_in`, `lwt_out` and `lwt_xmit` programs (CONFIG_LWTUNNEL_BPF); or, of IPv6, one at which packets of
+   * segment routing end a segment, by the action End.BPF: `lwt_seg6local` programs (CONFIG_IPV6_SEG6_BPF). Closing the link removes the route.
+   * `CAP_NET_ADMIN`.
    *
    * @param destination address and length of the prefix: `10.1.0.0/24`
    * @throws BpfError `EEXIST` where there is such a route

@@ -5,7 +5,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "attach.h"
@@ -14,10 +16,13 @@
 namespace bpfnode {
 namespace {
 
-// Attach types and a flag of Linux 6.6 to 6.13: Debian 12's headers don't have them yet.
+// Attach types and a flag of Linux 5.15 to 6.13: Debian 12's headers don't have them yet.
+constexpr uint32_t kPerfEventLink = 41;
 constexpr uint32_t kTraceUprobeMulti = 48;
 constexpr uint32_t kTraceKprobeSession = 56;
 constexpr uint32_t kTraceUprobeSession = 57;
+// Linux 7.0.
+constexpr uint32_t kTraceFsession = 58;
 constexpr uint32_t kReturnProbes = 1U << 0;
 
 #if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
@@ -227,7 +232,16 @@ UniqueAttachment AttachTrace(const AttachContext& context) {
   LIBBPF_OPTS(bpf_trace_opts, options);
   options.cookie = context.settings.BigInt("cookie");
   if (!context.settings.ok()) return nullptr;
-  const bool is_tracepoint = bpf_program__expected_attach_type(context.program) == BPF_TRACE_RAW_TP;
+  const auto type = static_cast<uint32_t>(bpf_program__expected_attach_type(context.program));
+  // libbpf passes their cookies on since 1.7.
+  if (type == kTraceFsession) {
+    LinkCreateAttributes attributes;
+    attributes.prog_fd = static_cast<uint32_t>(bpf_program__fd(context.program));
+    attributes.attach_type = type;
+    attributes.of.tracing.cookie = options.cookie;
+    return Attached(context, "bpf(BPF_LINK_CREATE)", CreateLink(attributes));
+  }
+  const bool is_tracepoint = type == BPF_TRACE_RAW_TP;
   // libbpf passes those on since 1.5.
   if (is_tracepoint && options.cookie != 0) {
     return Attached(context, kRawTracepointOpen,
@@ -259,6 +273,7 @@ UniqueAttachment AttachFreplace(const AttachContext& context) {
 }
 
 constexpr const char* kPerfEvent = "bpf_program__attach_perf_event_opts";
+constexpr const char* kPerfEventCreate = "bpf(BPF_LINK_CREATE)";
 
 UniqueAttachment AttachPerfEvent(const AttachContext& context) {
   Settings& settings = context.settings;
@@ -280,6 +295,15 @@ UniqueAttachment AttachPerfEvent(const AttachContext& context) {
     Throw(context.env, {"perf_event_open", errno, context.subject, {}});
     return nullptr;
   }
+  // Not libbpf's where there are such links (Linux 5.15): it disables the event when its link is closed,
+  // though a pin holds it.
+  LinkCreateAttributes wanted;
+  wanted.prog_fd = static_cast<uint32_t>(bpf_program__fd(context.program));
+  wanted.target = static_cast<uint32_t>(event.get());
+  wanted.attach_type = kPerfEventLink;
+  wanted.of.perf_event.cookie = options.bpf_cookie;
+  UniqueFd created = CreateLink(wanted);
+  if (created || errno != EINVAL) return Attached(context, kPerfEventCreate, std::move(created));
   LogCapture capture;
   bpf_link* link = bpf_program__attach_perf_event_opts(context.program, event.get(), &options);
   // The link closes it.

@@ -43,6 +43,9 @@ struct LinkCreateAttributes {
       int32_t priority;
       uint32_t flags;
     } netfilter;
+    struct {
+      uint64_t cookie;
+    } perf_event;
     // tcx, netkit, cgroup.
     struct {
       uint32_t relative;

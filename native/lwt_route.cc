@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/lwtunnel.h>
 #include <linux/rtnetlink.h>
+#include <linux/seg6_local.h>
 
 #include <array>
 #include <cerrno>
@@ -127,15 +128,35 @@ class RouteAttachment : public OwnedAttachment {
   Route route_;
 };
 
-void PutProgram(RouteMessage& message, uint16_t hook, int program_fd, const char* name, uint32_t headroom) {
+// Both kinds of routes name a program by the same two attributes.
+static_assert(static_cast<int>(LWT_BPF_PROG_FD) == static_cast<int>(SEG6_LOCAL_BPF_PROG) &&
+              static_cast<int>(LWT_BPF_PROG_NAME) == static_cast<int>(SEG6_LOCAL_BPF_PROG_NAME));
+
+void PutProgram(RouteMessage& message, uint16_t place, const bpf_program* program) {
+  const char* name = bpf_program__name(program);
+  const size_t at = message.Begin(place);
+  message.PutNumber(LWT_BPF_PROG_FD, static_cast<uint32_t>(bpf_program__fd(program)));
+  message.Put(LWT_BPF_PROG_NAME, name, strlen(name) + 1);
+  message.End(at);
+}
+
+// Packets pass a program of type lwt_in, lwt_out or lwt_xmit.
+void PutTunnel(RouteMessage& message, uint16_t hook, const bpf_program* program, uint32_t headroom) {
   const uint16_t encapsulation = LWTUNNEL_ENCAP_BPF;
   message.Put(RTA_ENCAP_TYPE, &encapsulation, sizeof(encapsulation));
   const size_t tunnel = message.Begin(RTA_ENCAP);
-  const size_t program = message.Begin(hook);
-  message.PutNumber(LWT_BPF_PROG_FD, static_cast<uint32_t>(program_fd));
-  message.Put(LWT_BPF_PROG_NAME, name, strlen(name) + 1);
-  message.End(program);
+  PutProgram(message, hook, program);
   if (headroom > 0) message.PutNumber(LWT_BPF_XMIT_HEADROOM, headroom);
+  message.End(tunnel);
+}
+
+// Packets of segment routing are ended by a program of type lwt_seg6local: action End.BPF.
+void PutSegment(RouteMessage& message, const bpf_program* program) {
+  const uint16_t encapsulation = LWTUNNEL_ENCAP_SEG6_LOCAL;
+  message.Put(RTA_ENCAP_TYPE, &encapsulation, sizeof(encapsulation));
+  const size_t tunnel = message.Begin(RTA_ENCAP);
+  message.PutNumber(SEG6_LOCAL_ACTION, SEG6_LOCAL_ACTION_END_BPF);
+  PutProgram(message, SEG6_LOCAL_BPF, program);
   message.End(tunnel);
 }
 
@@ -147,6 +168,7 @@ UniqueAttachment AttachLwtRoute(const AttachContext& context) {
   route.ifindex = settings.Number("target", INT32_MAX);
   route.prefix_length = static_cast<uint8_t>(settings.Number("prefixLength", 128));
   if (settings.Has("table")) route.table = settings.Number("table");
+  // 0: of segment routing.
   const auto hook = static_cast<uint16_t>(settings.Number("hook", LWT_BPF_XMIT));
   const uint32_t headroom = settings.Number("headroom", LWT_BPF_MAX_HEADROOM);
   const std::string destination = settings.Text("address");
@@ -168,8 +190,11 @@ UniqueAttachment AttachLwtRoute(const AttachContext& context) {
     error = scope.error();
     if (error == 0) {
       RouteMessage message = route.Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
-      PutProgram(message, hook, bpf_program__fd(context.program), bpf_program__name(context.program),
-                 headroom);
+      if (hook == 0) {
+        PutSegment(message, context.program);
+      } else {
+        PutTunnel(message, hook, context.program, headroom);
+      }
       error = message.Send();
     }
   }

@@ -41,6 +41,13 @@ struct bpf_iter__bpf_map_elem {
   __u64 *value;
 };
 
+struct bpf_iter__bpf_sk_storage_map {
+  struct bpf_iter_meta *meta;
+  void *map;
+  void *sk;
+  __u64 *value;
+};
+
 struct bpf_iter__cgroup {
   struct bpf_iter_meta *meta;
   struct cgroup *cgroup;
@@ -83,6 +90,21 @@ int dump_element(struct bpf_iter__bpf_map_elem *ctx) {
   record.key = *key;
   record.value = *value;
   bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+  return 0;
+}
+
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, __u64);
+} per_socket SEC(".maps");
+
+SEC("?iter/bpf_sk_storage_map")
+int dump_socket(struct bpf_iter__bpf_sk_storage_map *ctx) {
+  __u64 *value = ctx->value;
+  if (!ctx->sk || !value) return 0;
+  BPF_SEQ_PRINTF(ctx->meta->seq, "%llu\n", *value);
   return 0;
 }
 

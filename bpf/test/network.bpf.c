@@ -46,6 +46,7 @@ COUNTER(reuseport, "sk_reuseport", 14, SK_PASS)
 COUNTER(lwt_in, "lwt_in", 15, BPF_OK)
 COUNTER(lwt_out, "lwt_out", 16, BPF_OK)
 COUNTER(lwt_xmit, "lwt_xmit", 17, BPF_OK)
+COUNTER(lwt_seg6local, "lwt_seg6local", 19, BPF_OK)
 
 /* Throws everything away. */
 u64 socket_deaf_hits;

@@ -97,6 +97,28 @@ int BPF_PROG(on_file_open_sleepable) {
 SEC("?fentry.s/bpf_fentry_test1")
 int BPF_PROG(on_sleepable_entry, int a) { return seen(ctx, a); }
 
+/* At entry and at return: Linux 7.0. */
+SEC("?fsession/bpf_fentry_test1")
+int BPF_PROG(on_function_session, int a) { return seen(ctx, a); }
+
+/* A request of a network block device, as it will be sent: all in network order. Source: include/uapi/linux/nbd.h. */
+struct nbd_request {
+  __u32 magic;
+  __u32 type;
+  __u64 cookie;
+  __u64 from;
+  __u32 length;
+} __attribute__((packed));
+
+/* Asks for another place than the kernel wanted. */
+SEC("?raw_tp.w/nbd_send_request")
+int on_writable(struct bpf_raw_tracepoint_args *ctx) {
+  struct nbd_request *request = (void *)ctx->args[0];
+  __sync_fetch_and_add(&runs, 1);
+  request->from = 0x1122334455667788;
+  return 0;
+}
+
 /* What freplace replaces. */
 __noinline int replaceable(struct __sk_buff *skb) {
   volatile int answer = 1;

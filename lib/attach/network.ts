@@ -5,6 +5,7 @@ import { BpfError } from '../errors.js'
 import type { KernelProgram } from '../kernel.js'
 import type { Link } from '../link.js'
 import { NETFILTER_DEFRAG, NETFILTER_HOOK, NETFILTER_PROTOCOL } from '../linux/network.js'
+import { BPF_PROG_TYPE } from '../linux/program-types.js'
 import { checkInterface, checkNetns, type InNamespace, type InterfaceReference } from './targets.js'
 import { linkOf } from './kernel-probes.js'
 import { requireVerb } from './verbs.js'
@@ -64,6 +65,9 @@ export function attachLwt(program: KernelProgram, destination: string, options: 
   const what = 'attachLwt()'
   requireVerb(program.info, 'attachLwt')
   const { interface: reference, gateway, table, headroom, netns } = options
+  if (headroom !== undefined && program.info.type !== BPF_PROG_TYPE.LWT_XMIT) {
+    throw new BpfError('BAD_VALUE', `${what}: only lwt_xmit programs add headroom`)
+  }
   if (gateway !== undefined && isIP(gateway) === 0) {
     throw new BpfError('BAD_VALUE', `${what}: gateway is an IP address, not '${gateway}'`)
   }

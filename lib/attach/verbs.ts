@@ -1,5 +1,5 @@
 /** Which verb attaches programs of which type: so that the wrong one names the right one. */
-import { BpfError } from '../errors.js'
+import { BpfError, unsupported } from '../errors.js'
 import type { ProgramInfo } from '../kernel.js'
 import { BPF_ATTACH_TYPE as A } from '../linux/attach-types.js'
 import { BPF_PROG_TYPE as P, programTypeName } from '../linux/program-types.js'
@@ -54,6 +54,11 @@ const VERBS = {
 /** A method of `Program` that attaches. */
 export type AttachVerb = (typeof VERBS)[keyof typeof VERBS][number]
 
+/** Program types whose attachments there is no verb for. */
+const UNSUPPORTED_TYPES: Readonly<Record<number, string>> = {
+  [P.LIRC_MODE2]: 'attaching lirc_mode2 programs to infrared receivers',
+}
+
 /** What one does with a program that no verb attaches. */
 const OTHERWISE: Readonly<Record<number, string>> = {
   [P.SYSCALL]: 'Programs of this type are run: program.run()',
@@ -88,6 +93,8 @@ const SINGLE_PROBES: readonly AttachVerb[] = PROBES.filter((verb) => !verb.endsW
 export function requireVerb(program: ProgramInfo, verb: AttachVerb): void {
   const verbs = verbsFor(program)
   if (verbs.includes(verb)) return
+  const missing = UNSUPPORTED_TYPES[program.type]
+  if (missing !== undefined) throw unsupported(missing, 'ir-keytable(1) attaches them')
   const type = programTypeName(program.type)
   const others = verbs.map((name) => `${name}()`).join(' or ')
   throw new BpfError(

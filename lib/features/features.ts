@@ -23,7 +23,7 @@ const OF_ATTACHMENT: readonly (readonly [pattern: RegExp, attachment: Attachment
   [/^trace_uprobe_session$/, 'uprobe.session'],
   [/^(trace_fentry|trace_fexit|modify_return|trace_fsession)$/, 'fentry'],
   [/^(trace_raw_tp|trace_iter)$/, 'trace'],
-  [/^lsm_cgroup$/, 'lsmCgroup'],
+  [/^lsm_cgroup$/, 'lsm_cgroup'],
   [/^lsm_mac$/, 'lsm'],
   [/^cgroup_/, 'cgroup'],
   [/^(sk_skb_|sk_msg_)/, 'sockmap'],

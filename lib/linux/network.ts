@@ -36,5 +36,5 @@ export const NETFILTER_HOOK = {
 /** linux/bpf.h: BPF_F_NETFILTER_IP_DEFRAG. Linux 6.6. */
 export const NETFILTER_DEFRAG = 1 << 0
 
-/** linux/lwtunnel.h: LWT_BPF_*. */
-export const LWT_HOOK = { in: 1, out: 2, xmit: 3 } as const
+/** linux/lwtunnel.h: LWT_BPF_*; 0 stands for the action End.BPF of segment routing, which has a tunnel of its own. */
+export const LWT_HOOK = { in: 1, out: 2, xmit: 3, segment: 0 } as const

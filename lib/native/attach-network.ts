@@ -1,7 +1,7 @@
 /** Attaching to networks, cgroups and sockets of Linux: a request of the seam becomes what the addon takes. */
 import { release } from 'node:os'
 import type { Anchor, RequestOf, TcDirection, TcMechanism, XdpMode } from '../attach-request.js'
-import { BpfError, unsupported } from '../errors.js'
+import { BpfError } from '../errors.js'
 import type { ProgramInfo } from '../kernel.js'
 import { errnoName } from "../linux/errno.js"
 import { BPF_ATTACH_TYPE as A } from '../linux/attach-types.js'
@@ -61,7 +61,7 @@ const XDP_MODES: Readonly<Record<XdpMode, number>> = {
 function attachXdp(attaching: Attaching, { interface: wanted, netns, mode, via, replace }: RequestOf<'xdp'>): NativeLink {
   const netnsFd = attaching.targets.netns(netns)
   const { index, name } = findInterface(attaching.addon, wanted, netnsFd)
-  const place = { kind: 'xdp', target: `${name} xdp${mode === undefined ? '' : ` ${mode}`}` } as const
+  const place = { kind: via === 'link' ? 'xdp.link' : 'xdp', target: `${name} xdp${mode === undefined ? '' : ` ${mode}`}` } as const
   const flags = mode === undefined ? 0 : XDP_MODES[mode]
   if (via === 'link') {
     return attach(attaching, place, 'link', { target: index, attachType: A.XDP, flags, netnsFd })
@@ -149,7 +149,8 @@ const SHARING = { multi: F.ALLOW_MULTI, override: F.ALLOW_OVERRIDE, exclusive: 0
 
 function attachCgroup(attaching: Attaching, request: RequestOf<'cgroup'>): NativeLink {
   const { cgroup, attachType, sharing, replace, order, expectedRevision } = request
-  const place = { kind: attaching.program.type === P.LSM ? 'lsm_cgroup' : 'cgroup', target: `cgroup ${cgroup}` } as const
+  const kind = attaching.program.type === P.LSM ? 'lsm_cgroup' : sharing === 'link' ? 'cgroup.link' : 'cgroup'
+  const place = { kind, target: `cgroup ${cgroup}` } as const
   const target = attaching.targets.cgroup(cgroup)
   if (sharing === 'link') {
     return attach(attaching, place, 'link', { target, attachType, ...ordered(order), expectedRevision })
@@ -190,15 +191,16 @@ const LWT_HOOKS: Readonly<Record<number, number>> = {
   [P.LWT_IN]: LWT_HOOK.in,
   [P.LWT_OUT]: LWT_HOOK.out,
   [P.LWT_XMIT]: LWT_HOOK.xmit,
+  [P.LWT_SEG6LOCAL]: LWT_HOOK.segment,
 }
 
 function attachLwt(attaching: Attaching, request: RequestOf<'lwt'>): NativeLink {
   const { interface: wanted, netns, address, prefixLength, gateway, table, headroom } = request
   const hook = LWT_HOOKS[attaching.program.type]
-  if (hook === undefined) throw unsupported(`lwt_seg6local program '${attaching.program.name}' on a route`, 'ip route … encap seg6local action End.BPF takes it pinned')
   const netnsFd = attaching.targets.netns(netns)
   const { index, name } = findInterface(attaching.addon, wanted, netnsFd)
-  const place = { kind: 'lwt', target: `route to ${address}/${prefixLength} by ${name}` } as const
+  const kind = hook === LWT_HOOK.segment ? 'seg6local' : 'lwt'
+  const place = { kind, target: `route to ${address}/${prefixLength} by ${name}` } as const
   return attach(attaching, place, 'lwt', { target: index, hook, address, prefixLength, gateway, table, headroom, netnsFd })
 }
 

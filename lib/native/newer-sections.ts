@@ -1,5 +1,6 @@
 /** SEC() names that are newer than the libbpf of this build. */
 import { BPF_PROG_TYPE, BPF_PROGRAM_FLAGS } from '../linux/program-types.js'
+import { BPF_ATTACH_TYPE } from '../linux/attach-types.js'
 import { resolveSection } from '../linux/sections.js'
 import type { AddonObject } from './addon-types.js'
 
@@ -23,4 +24,19 @@ export function teachNewerSections(object: AddonObject): ReadonlySet<string> {
     taught.add(name)
   }
   return taught
+}
+
+/**
+ * Tells libbpf which function of the kernel those programs trace: before they are loaded, and no earlier, since it reads the kernel's types for that.
+ *
+ * @param taught from {@link teachNewerSections}
+ * @param targeted names of programs that were given another function
+ */
+export function aimNewerSections(object: AddonObject, taught: ReadonlySet<string>, targeted: ReadonlySet<string>): void {
+  for (const [index, { name, section, autoload, expectedAttachType }] of object.programSpecs().entries()) {
+    const isMeant = taught.has(name) && autoload && !targeted.has(name)
+    if (!isMeant || expectedAttachType !== BPF_ATTACH_TYPE.TRACE_FSESSION) continue
+    const target = resolveSection(section)?.target ?? ''
+    if (target !== '') object.setAttachTarget(index, 0, target)
+  }
 }

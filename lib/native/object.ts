@@ -21,7 +21,7 @@ import { programLogs } from './load-log.js'
 import { attachesItself, explainAttachAll } from './section-request.js'
 import { NativeMap } from './map.js'
 import { fdOf } from './native-handle.js'
-import { teachNewerSections } from './newer-sections.js'
+import { aimNewerSections, teachNewerSections } from './newer-sections.js'
 import { NativeProgram } from './program.js'
 import { explainLoad } from './refusal.js'
 import { sourceLine } from './source-line.js'
@@ -45,6 +45,8 @@ export class NativeObject implements KernelObject {
   readonly #programs = new Map<string, NativeProgram>()
   /** Programs whose sections this libbpf doesn't know: they are attached without it. */
   readonly #byRequest: ReadonlySet<string>
+  /** Programs that were given an attach target. */
+  readonly #targeted = new Set<string>()
   #mapSpecs: readonly MapSpec[]
   #programSpecs: readonly ProgramSpec[]
   #logs: ReadonlyMap<string, string> = new Map()
@@ -104,6 +106,7 @@ export class NativeObject implements KernelObject {
 
   load(): void {
     try {
+      aimNewerSections(this.#handle, this.#byRequest, this.#targeted)
       this.#loaded(this.#handle.load())
     } catch (error) {
       throw this.#explained(error)
@@ -112,6 +115,7 @@ export class NativeObject implements KernelObject {
 
   async loadAsync(): Promise<void> {
     try {
+      aimNewerSections(this.#handle, this.#byRequest, this.#targeted)
       this.#loaded(await this.#handle.loadAsync())
     } catch (error) {
       throw this.#explained(error)
@@ -192,6 +196,7 @@ export class NativeObject implements KernelObject {
   #setAttachTarget(index: number, program: string, { name, program: target }: AttachTarget): void {
     const fd = target === undefined ? 0 : fdOf(target, `attach target of '${program}'`)
     this.#handle.setAttachTarget(index, fd, name)
+    this.#targeted.add(program)
   }
 
   #attachStructOps(index: number, name: string): KernelLink {

@@ -31,6 +31,8 @@ const REQUESTS: Readonly<Record<string, (target: string) => TracingRequest | und
   tp: tracepoint,
   raw_tracepoint: (name) => ({ kind: 'rawTracepoint', name }),
   raw_tp: (name) => ({ kind: 'rawTracepoint', name }),
+  // The place is known since the program was loaded.
+  fsession: () => ({ kind: 'trace' }),
 }
 
 const EVERY_PROCESS = -1

@@ -6,12 +6,12 @@ import { root } from '../setup/project.mjs'
 import { vmFolder } from './cache.mjs'
 
 /**
- * The modules between a bare kernel and the host's files, and those of the networks that tests make, each after those it needs. Which of
+ * The modules between a bare kernel and the host's files, those of the networks that tests make, and one with a writable tracepoint, each after those it needs. Which of
  * them exist differs from kernel to kernel: the rest is built in.
  */
 const MODULES = [
   'virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'fuse', 'virtiofs', 'overlay',
-  'veth', 'sch_ingress', 'cls_bpf', 'nf_defrag_ipv4', 'nf_defrag_ipv6',
+  'veth', 'sch_ingress', 'cls_bpf', 'nf_defrag_ipv4', 'nf_defrag_ipv6', 'nbd',
 ] // prettier-ignore
 
 const FOLDER = 0o040755

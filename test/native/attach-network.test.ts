@@ -172,6 +172,21 @@ describeSince('5.8')('attachLwt()', () => {
     expect(network.near.ip('-6 route show table 1000')).toMatch(/fd77::\/64 .*encap bpf xmit/)
   })
 
+  it('ends segments: lwt_seg6local', () => {
+    using object = loadOnly('network', 'on_lwt_seg6local')
+    const link = object.program('on_lwt_seg6local').attachLwt('fd88::1/128', at())
+    expect(network.near.ip('-6 route show')).toMatch(/fd88::1 .*encap seg6local action End.BPF endpoint on_lwt_seg6local/)
+    const pass = () => network.receiveSegments('fd88::1')
+    expect(runsOf(object, 'lwt_seg6local', pass)).toBeGreaterThan(0)
+    link.close()
+    expect(runsOf(object, 'lwt_seg6local', pass)).toBe(0)
+    expect(code(() => object.program('on_lwt_seg6local').attachLwt('fd88::1/128', { ...at(), headroom: 4 }))).toBe('BAD_VALUE')
+    expect(thrownBy(() => object.program('on_lwt_seg6local').attachLwt('10.1.0.0/16', at()))).toMatchObject({
+      code: 'EINVAL',
+      hint: expect.stringContaining('IPv6') as string,
+    })
+  })
+
   it('leaves a route that is there', () => {
     using object = loadOnly('network', 'on_lwt_xmit')
     network.near.ip('route add 10.79.0.0/24 dev near')

@@ -1,13 +1,16 @@
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect, it } from 'vitest'
 import type { BpfObject, Program } from '../../lib/index.js'
+import { openPidfd } from '../../lib/pidfd.js'
 import { cgroupRoot } from '../support/cgroup.js'
 import { code } from '../support/errors.js'
 import { thrownBy } from '../support/native.js'
 import { loadOnly } from '../support/programs.js'
-import { describeSince } from '../support/require-kernel.js'
+import { describeSince, linuxIsAtLeast } from '../support/require-kernel.js'
 
 const load = (program: string): BpfObject => loadOnly('iterators', program)
 const own = ` ${process.pid} `
@@ -42,6 +45,22 @@ describeSince('5.8')('iterators', () => {
     expect(entries.size).toBe(4000)
     expect(entries.get(1234n)).toBe(3702n)
     expect(elements.info()).toMatchObject({ name: 'bpf_map_elem', mapId: map.info.id })
+  })
+
+  it.runIf(linuxIsAtLeast('5.9'))('walk over the sockets that have something in a map', async () => {
+    using object = load('dump_socket')
+    const map = object.map<DatagramSocket, bigint>('per_socket')
+    const sockets = [createSocket('udp4'), createSocket('udp4')]
+    for (const socket of sockets) {
+      socket.bind(0, '127.0.0.1')
+      await once(socket, 'listening')
+    }
+    map.set(sockets[0] as DatagramSocket, 11n)
+    map.set(sockets[1] as DatagramSocket, 22n)
+    using walk = object.program('dump_socket').attachIterator({ map })
+    expect(walk.text().trim().split('\n').toSorted()).toEqual(['11', '22'])
+    expect(walk.info()).toMatchObject({ name: 'bpf_sk_storage_map', mapId: map.info.id })
+    for (const socket of sockets) socket.close()
   })
 
   it('take another program', () => {
@@ -96,6 +115,17 @@ describeSince('6.1')('iterators over a part', () => {
     using thread = program.attachIterator({ task: { tid: process.pid } })
     expect(thread.text()).toMatch(new RegExp(`^${process.pid} ${process.pid} .*\\n$`))
     expect(thread.info()).toMatchObject({ task: { tid: process.pid, pid: 0 } })
+  })
+
+  it('walk over the threads of the process that a descriptor stands for', () => {
+    using object = load('dump_task')
+    using self = openPidfd(process.pid, { kernel: 'native' })
+    using threads = object.program('dump_task').attachIterator({ task: { pidFd: self.fd } })
+    const lines = threads.text().trim().split('\n')
+    expect(lines.length).toBe(readdirSync('/proc/self/task').length)
+    expect(lines.every((line) => line.startsWith(`${process.pid} `))).toBe(true)
+    // Linux keeps the process, not its descriptor.
+    expect(threads.info()).toMatchObject({ task: { tid: 0, pid: process.pid } })
   })
 
   it('walk over cgroups in an order', () => {

@@ -1,4 +1,5 @@
 /** What of probes and tracepoints of the kernel goes beyond the contract of attachments: suggestions, replaced functions, struct_ops. */
+import { closeSync, openSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { open } from '../../lib/open.js'
 import { loadTracing } from '../support/attachments.js'
@@ -6,7 +7,7 @@ import { code } from '../support/errors.js'
 import { missingHere } from '../support/kernel-needs.js'
 import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
-import { describeSince, linuxIsAtLeast, nativeIsAllowed, requires } from '../support/require-kernel.js'
+import { addonHas, describeSince, linuxIsAtLeast, nativeIsAllowed, requires } from '../support/require-kernel.js'
 
 requires({ since: '5.8', config: ['KPROBES'] })('kprobes', () => {
   it('name the nearest function and system call', () => {
@@ -16,6 +17,18 @@ requires({ since: '5.8', config: ['KPROBES'] })('kprobes', () => {
     expect(code(() => program.attachKprobe('do_sys_openat9'))).toBe('ENOENT')
     using other = loadTracing('on_ksyscall')
     expect(thrownBy(() => other.program('on_ksyscall').attachKsyscall('opennat')).message).toMatch(/no system call 'opennat'.*Did you mean .*'openat'/)
+  })
+
+  it.runIf(addonHas('structOpsLink')).each(['legacy', 'perf', 'link'] as const)('are made as one likes (libbpf 1.2): %s', (mode) => {
+    using object = loadTracing('on_kprobe')
+    const link = object.program('on_kprobe').attachKprobe('do_sys_openat2', { mode })
+    closeSync(openSync('/dev/null', 'r'))
+    expect(Number(object.bss['runs'])).toBeGreaterThan(0)
+    expect(link.info().type).toBe(mode === 'link' && linuxIsAtLeast('5.15') ? 'perf_event' : 'none')
+    link.close()
+    object.bss['runs'] = 0n
+    closeSync(openSync('/dev/null', 'r'))
+    expect(object.bss['runs']).toBe(0n)
   })
 
   it('are set behind the start of a function, and refused within an instruction', () => {

@@ -176,7 +176,7 @@ describeNative('struct_ops', () => {
     const links = object.attach()
     expect(links.attached).toMatchObject([{ program: 'idle_cc', target: 'struct_ops idle_cc', id: 0 }])
     expect(links.skipped.map((skipped) => skipped.reason)).toEqual(
-      Array.from({ length: 3 }, () => 'it is attached with its struct_ops map'),
+      Array.from({ length: 4 }, () => 'it is attached with its struct_ops map'),
     )
     links.close()
     using again = open(objectPath('test/struct_ops'), { kernel: 'native' }).load()

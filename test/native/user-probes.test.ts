@@ -1,4 +1,5 @@
 /** What of user probes and USDT goes beyond the contract of attachments: offsets, processes, suggestions. */
+import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { open } from '../../lib/open.js'
 import type { BpfObject } from '../../lib/index.js'
@@ -11,7 +12,7 @@ import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
 import { patience } from '../support/patience.js'
 import { probeTarget, removeProbeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
-import { describeSince, linuxIsAtLeast, nativeIsAllowed, requires } from '../support/require-kernel.js'
+import { addonHas, describeSince, linuxIsAtLeast, nativeIsAllowed, requires } from '../support/require-kernel.js'
 
 afterAll(removeProbeTarget)
 
@@ -51,6 +52,36 @@ requires({ since: '5.8', config: ['UPROBES'] })('user probes', () => {
     expect(link.closed).toBe(false)
   })
 
+  it('count themselves in a semaphore of the program', async () => {
+    using object = load('on_uprobe')
+    const refCtrOffset = await target.semaphoreOffset()
+    expect(await target.pass()).toBe(0)
+    const link = object.program('on_uprobe').attachUprobe(probeTarget(), { function: 'traced_0', refCtrOffset, pid: target.pid })
+    expect([await target.pass(), await other.pass()]).toEqual([1, 0])
+    expect(object.bss['runs']).toBe(1n)
+    link.close()
+    expect(await target.pass()).toBe(0)
+  })
+
+  /** The tracing file system is where the oldest ones are made. */
+  const modes = existsSync('/sys/kernel/tracing/uprobe_events') ? (['legacy', 'perf', 'link'] as const) : (['perf', 'link'] as const)
+  it.runIf(addonHas('structOpsLink')).each(modes)('are made as one likes (libbpf 1.2): %s', async (mode) => {
+    using object = load('on_uprobe')
+    const link = object.program('on_uprobe').attachUprobe(probeTarget(), { function: 'traced_0', pid: target.pid, mode })
+    await target.pass()
+    expect(object.bss['runs']).toBe(1n)
+    expect(link.info().type).toBe(mode === 'link' ? 'perf_event' : 'none')
+    link.close()
+    await target.pass()
+    expect(object.bss['runs']).toBe(1n)
+  })
+
+  it.skipIf(addonHas('structOpsLink'))('are made as libbpf likes before its version 1.2', () => {
+    using object = load('on_uprobe')
+    const attach = () => object.program('on_uprobe').attachUprobe(probeTarget(), { function: 'traced_0', mode: 'perf' })
+    expect(thrownBy(attach)).toMatchObject({ code: 'UNSUPPORTED', message: expect.stringContaining('libbpf 1.2') as string })
+  })
+
   it('name the nearest function, library and file', () => {
     using object = load('on_uprobe')
     const program = object.program('on_uprobe')
@@ -78,6 +109,18 @@ requires({ since: '5.8', config: ['UPROBES'] })('user probes', () => {
 })
 
 describeSince('6.6')('uprobe.multi', () => {
+  it('counts its places in semaphores', async () => {
+    await using traced = await startTarget()
+    using object = loadTracing('on_uprobe_multi', { tgid: traced.pid })
+    const counter = await traced.semaphoreOffset()
+    const options = { functions: ['traced_0', 'traced_1'], refCtrOffsets: [counter, 0], pid: traced.pid }
+    const link = object.program('on_uprobe_multi').attachUprobeMulti(probeTarget(), options)
+    expect(await traced.pass()).toBe(1)
+    expect(object.bss['runs']).toBe(2n)
+    link.close()
+    expect(await traced.pass()).toBe(0)
+  })
+
   it('takes offsets, and names what matches nothing', async () => {
     await using traced = await startTarget()
     using object = loadTracing('on_uprobe_multi', { tgid: traced.pid })
@@ -129,6 +172,15 @@ describe.skipIf(!isOldLibbpf || missingHere({ since: '5.15', config: ['UPROBES']
     link.close()
     await traced.pass()
     expect(object.bss['runs']).toBe(1n)
+  })
+
+  it('tell the program by its semaphore that somebody watches', async () => {
+    await using traced = await startTarget()
+    using object = open(objectPath('test/usdt'), { kernel: 'native' }).load()
+    const link = object.program('on_probe').attachUsdt(probeTarget(), 'libbpf_node', 'enter', { pid: traced.pid })
+    expect(await traced.pass()).toBe(1)
+    link.close()
+    expect(await traced.pass()).toBe(0)
   })
 
   it('name the nearest provider and probe', () => {

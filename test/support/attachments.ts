@@ -1,11 +1,13 @@
 /** Tracing attachments that tests make: how each is attached, and how it is made to fire. */
 import { closeSync, openSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import type { BpfObject, Link, LinkInfo, Program } from '../../lib/index.js'
 import { open } from '../../lib/open.js'
 import { linuxIsAtLeast } from './require-kernel.js'
 import type { KernelNeeds } from './kernel-needs.js'
 import { objectPath } from './kernels.js'
+import { patience } from './patience.js'
 import type { TargetProcess } from './probe-target.js'
 
 /** What a row of {@link ATTACHMENTS} needs for its test. */
@@ -24,8 +26,8 @@ export interface Attachment {
   readonly needs: KernelNeeds
   /** First Linux that gives it a cookie; undefined: never. */
   readonly cookies?: string
-  /** Runs of the program after one `fire()`. */
-  readonly runs: number
+  /** Runs of the program after one `fire()`; undefined: at least one. */
+  readonly runs?: number
   /** What it saw last. */
   readonly value?: bigint
   /** Type of the link's info, where it is a BPF link; by kernel version where it hasn't always been one. */
@@ -40,9 +42,27 @@ const mask = process.umask()
 const callUmask = (): number => process.umask(mask)
 const openFile = (): void => closeSync(openSync('/dev/null', 'r'))
 const fork = (): unknown => spawnSync('true')
-export const pass = ({ target }: Scene): Promise<void> | undefined => target?.pass()
+export const pass = ({ target }: Scene): Promise<unknown> | undefined => target?.pass()
 /** The kernel calls functions of its own for a test run of a program that traces one. */
 const testRun = ({ program }: Scene): unknown => program.run()
+/** Samples of this process come while it uses a CPU: of the time that others have it, nothing counts. */
+function burn({ object }: Scene): void {
+  const start = process.cpuUsage()
+  const used = (): number => process.cpuUsage(start).user / 1000
+  while (used() < patience(50) && Number(object.bss['runs']) === 0);
+}
+
+const NBD_REQUEST = fileURLToPath(new URL('nbd-request.pl', import.meta.url))
+/** What on_writable of tracing.bpf.c makes of the place that is asked for. */
+const ANOTHER_PLACE = 0x1122_3344_5566_7788n
+
+/** Reads from a network block device, and keeps the place that its server was asked for, as it came over the wire. */
+function askBlockDevice({ object }: Scene): void {
+  const { stdout, stderr } = spawnSync('perl', [NBD_REQUEST, '/dev/nbd0'], { encoding: 'latin1' })
+  if (stdout.length !== 16) throw new Error(`the block device was not asked: ${stderr}`)
+  object.bss['last_value'] = Buffer.from(stdout, 'hex').readBigInt64LE()
+}
+
 const withCookie = (cookie: bigint | undefined): { cookie: bigint } | object =>
   cookie === undefined ? {} : { cookie }
 
@@ -128,6 +148,10 @@ export const ATTACHMENTS: readonly Attachment[] = [
     attach: ({ program }, cookie) => program.attachRawTracepoint('sched_process_fork', withCookie(cookie)),
   },
   {
+    name: 'raw_tp.w', program: 'on_writable', needs: { since: '5.8', config: ['BLK_DEV_NBD'] }, link: 'raw_tracepoint', value: ANOTHER_PLACE, fire: askBlockDevice,
+    attach: ({ program }) => program.attachRawTracepoint('nbd_send_request'),
+  },
+  {
     name: 'tp_btf', program: 'on_typed_tracepoint', needs: { since: '5.8' }, link: 'raw_tracepoint', cookies: '6.10', runs: 1, fire: fork,
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
@@ -144,6 +168,11 @@ export const ATTACHMENTS: readonly Attachment[] = [
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
   {
+    // At entry and return.
+    name: 'fsession', program: 'on_function_session', needs: { since: '7.0', machine: true }, link: 'tracing', cookies: '7.0', runs: 2, value: 1n, fire: testRun,
+    attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
+  },
+  {
     name: 'sleepable fentry', program: 'on_sleepable_entry', needs: { since: '6.2', machine: true }, ...TRAMPOLINE, runs: 1, value: 1n, fire: testRun,
     attach: ({ program }, cookie) => program.attachTrace(withCookie(cookie)),
   },
@@ -154,6 +183,10 @@ export const ATTACHMENTS: readonly Attachment[] = [
   {
     name: 'sleepable LSM', program: 'on_file_open_sleepable', needs: { since: '5.10', machine: true, config: ['BPF_LSM'] }, link: 'tracing', runs: 1, fire: openFile,
     attach: ({ program }) => program.attachLsm(),
+  },
+  {
+    name: 'perf_event', program: 'on_perf_event', needs: { since: '5.8', config: ['PERF_EVENTS'] }, ...PROBE, fire: burn,
+    attach: ({ program }, cookie) => program.attachPerfEvent('cpu-clock', { period: 1_000_000n, pid: 'self', ...withCookie(cookie) }),
   },
 ] // prettier-ignore
 

@@ -1,4 +1,5 @@
 /** Attachments of networks, cgroups and sockets that are BPF links: how each is attached, and how it is made to fire. */
+import type { Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { BpfObject, Link, LinkInfo, Program } from '../../lib/index.js'
@@ -10,6 +11,8 @@ import type { TestNetwork } from './network.js'
 export interface NetworkScene {
   readonly network: TestNetwork
   readonly cgroup: TestCgroup
+  /** A socket that is bound. */
+  readonly receiver: DatagramSocket
 }
 
 export interface NetworkAttachment {
@@ -21,7 +24,10 @@ export interface NetworkAttachment {
   /** A program that may take its place; undefined: Linux lets none. */
   readonly other?: string
   readonly needs: KernelNeeds
+  /** Of the link's info; `'none'`: it is no BPF link. */
   readonly type: LinkInfo['type']
+  /** First Linux where it is a BPF link; undefined: always. */
+  readonly linkSince?: string
   readonly attach: (program: Program, scene: NetworkScene, object: BpfObject) => Link
   readonly fire: (scene: NetworkScene, object: BpfObject) => unknown
 }
@@ -38,8 +44,22 @@ function askForNeighbour({ network }: NetworkScene): void {
   network.transmit()
 }
 
-/** A socket has the programs that its map had when it was put in. */
-async function sendFromMap(_: NetworkScene, object: BpfObject): Promise<void> {
+/** Nobody has the address: its neighbour entry is made, or nothing would be sent before an answer. Without the route there is no way to it. */
+function transmitByRoute({ network }: NetworkScene): void {
+  if (network.near.ip('route show 10.77.0.0/24') === '') return
+  network.near.ip('neigh replace 10.77.0.5 lladdr 02:00:00:00:00:01 dev near')
+  network.near.send('10.77.0.5')
+}
+
+/** The program has run before the datagram is there. */
+async function receiveDatagram({ receiver }: NetworkScene): Promise<void> {
+  const received = once(receiver, 'message')
+  receiver.send('datagram', receiver.address().port, '127.0.0.1')
+  await received
+}
+
+/** The two ends of a connection over the loopback interface. */
+async function connection(use: (near: Socket, far: Socket) => Promise<void>): Promise<void> {
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -49,10 +69,26 @@ async function sendFromMap(_: NetworkScene, object: BpfObject): Promise<void> {
   const near = connect(address.port, '127.0.0.1')
   const [far] = (await accepted) as [Socket]
   if (near.connecting) await once(near, 'connect')
-  object.map('sockets').set(0, near)
-  near.write('packet')
-  await once(far, 'data')
+  await use(near, far)
   for (const end of [near, far, server]) await close(end)
+}
+
+/** A socket has the programs that its map had when it was put in. */
+async function sendFromMap(_: NetworkScene, object: BpfObject): Promise<void> {
+  await connection(async (near, far) => {
+    object.map('sockets').set(0, near)
+    near.write('packet')
+    await once(far, 'data')
+  })
+}
+
+/** What a verdict passes comes as it does without one. */
+async function receiveInMap(_: NetworkScene, object: BpfObject): Promise<void> {
+  await connection(async (near, far) => {
+    object.map('sockets').set(0, far)
+    near.write('packet')
+    await once(far, 'data')
+  })
 }
 
 async function close(end: { destroy(): unknown } | { close(): unknown }): Promise<void> {
@@ -95,6 +131,40 @@ export const NETWORK_ATTACHMENTS: readonly NetworkAttachment[] = [
     name: 'netfilter', object: 'network', program: 'netfilter', needs: { since: '6.4', config: ['NETFILTER_BPF_LINK'] }, type: 'netfilter', fire: receive,
     attach: (program, { network }) =>
       program.attachNetfilter({ netns: network.near.path, protocol: 'ipv4', hook: 'input', priority: 5 }),
+  },
+  {
+    name: 'XDP by netlink', object: 'network', program: 'xdp', needs: { since: '5.8' }, type: 'none', fire: receive,
+    attach: (program, { network }) => program.attachXdp('near', { netns: network.near.path, via: 'netlink' }),
+  },
+  {
+    name: 'clsact', object: 'network', program: 'tc', needs: { since: '5.8', config: ['NET_CLS_BPF'] }, type: 'none', fire: receive,
+    attach: (program, { network }) => program.attachTc('near', { netns: network.near.path, direction: 'ingress', via: 'clsact' }),
+  },
+  {
+    name: 'cgroup without a link', object: 'cgroup', program: 'connect4', needs: { since: '5.8' }, type: 'none', fire: connectInCgroup,
+    attach: (program, { cgroup }) => program.attachCgroup(cgroup.path, { sharing: 'multi' }),
+  },
+  {
+    name: 'lwt_xmit', object: 'network', program: 'lwt_xmit', needs: { since: '5.8', config: ['LWTUNNEL_BPF'] }, type: 'none',
+    attach: (program, { network }) => program.attachLwt('10.77.0.0/24', { interface: 'near', netns: network.near.path }),
+    fire: transmitByRoute,
+  },
+  {
+    name: 'lwt_seg6local', object: 'network', program: 'lwt_seg6local', needs: { since: '5.8', config: ['IPV6_SEG6_BPF'] }, type: 'none',
+    attach: (program, { network }) => program.attachLwt('fd88::1/128', { interface: 'near', netns: network.near.path }),
+    fire: ({ network }) => network.receiveSegments('fd88::1'),
+  },
+  {
+    name: 'socket filter', object: 'network', program: 'socket_filter', needs: { since: '5.8' }, type: 'none', fire: receiveDatagram,
+    attach: (program, { receiver }) => program.attachSocket(receiver),
+  },
+  {
+    name: 'sk_skb verdict', object: 'sockmap', program: 'verdict', needs: { since: '6.10', config: ['BPF_STREAM_PARSER'] }, type: 'sockmap',
+    attach: (program, _, object) => program.attachSockmap(object.map('sockets')), fire: receiveInMap,
+  },
+  {
+    name: 'sk_msg without a link', object: 'sockmap', program: 'msg', needs: { since: '5.13', config: ['BPF_STREAM_PARSER'] }, type: 'none',
+    attach: (program, _, object) => program.attachSockmap(object.map('sockets'), { via: 'map' }), fire: sendFromMap,
   },
   {
     name: 'sk_msg', object: 'sockmap', program: 'msg', other: 'msg_other', needs: { since: '6.10', config: ['BPF_STREAM_PARSER'] }, type: 'sockmap',

@@ -99,6 +99,13 @@ export class TestNetwork implements Disposable {
     this.near.send(FAR.address)
   }
 
+  /** A packet of segment routing that comes in at `near`, with this segment (an address of IPv6) before its last one. */
+  receiveSegments(segment: string): void {
+    this.far.ip(`-6 route replace ${segment}/128 via ${NEAR.address6} dev far`)
+    this.far.ip(`-6 route replace fd89::/64 encap seg6 mode encap segs ${segment},fd88::ffff dev far`)
+    this.far.send('fd89::1')
+  }
+
   [Symbol.dispose](): void {
     this.near[Symbol.dispose]()
     this.far[Symbol.dispose]()
