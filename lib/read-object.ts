@@ -9,6 +9,8 @@ import type { ObjectFile } from './object-file/types.js'
 /** The largest objects that are known have some 10 MB. */
 const MAX_OBJECT_BYTES = 256 << 20
 
+const HOST_BTF = '/sys/kernel/btf/vmlinux'
+
 /** A path, a `file:` URL, or the bytes of an ELF file. */
 export type ObjectSource = string | URL | Uint8Array
 
@@ -41,6 +43,15 @@ export function readBtf(source: string | URL | Uint8Array): Uint8Array {
   const bytes = source instanceof Uint8Array ? source : readBytes(source, 'the type information')
   if (bytes.length === 0) throw new BpfError('BAD_BTF', 'option btf: the type information is empty')
   return bytes
+}
+
+/** The kernel's own types, where this machine has them. */
+export function hostBtf(): Uint8Array | undefined {
+  try {
+    return readRegularFile(HOST_BTF)
+  } catch {
+    return undefined
+  }
 }
 
 function readBytes(source: string | URL, what: string): Uint8Array {

@@ -57,6 +57,7 @@ const ENTRY = /(R\d+|fp-\d+)(?:_[A-Za-z]+)?=/y
 /** What is neither a step nor a reason. */
 const REMARKS: readonly RegExp[] = [
   /: safe$/,
+  /^(?:cur|old) state:/,
   /^(?:verification time|stack depth|processed|mark_precise:|func#|Live regs before|caller:|callee:)/,
   /^(?:returning from callee:|to caller at|parent |last_idx|regs=|propagating|Func#|Validating )/,
   /^\(\d+\) (?:frame|live)/,

@@ -1,15 +1,16 @@
 /** Whether a kernel takes programs, and if not, why: one question for Linux's verifier and for the one in TypeScript. */
 import { checkName, checkText } from './checked-settings.js'
 import { BpfError } from './errors.js'
+import { createKernel } from './fallback/index.js'
 import { linkCode } from './fallback/loader/link-code.js'
 import type { Kernel, OpenObjectOptions, VerifyAnswer } from './kernel.js'
 import { errno } from './linux/errno.js'
 import { parseKconfig } from './linux/kconfig.js'
-import { PROGRAM_TYPES, programTypeByName, programTypeName } from './linux/program-types.js'
+import { BPF_PROG_TYPE, PROGRAM_TYPES, programTypeByName, programTypeName } from './linux/program-types.js'
 import { notFound } from './named.js'
 import type { LineInfo, ObjectFile, ProgramDefinition } from './object-file/types.js'
 import { ObjectHandle } from './object-handle.js'
-import { objectName, readBtf, readObject, type ObjectSource } from './read-object.js'
+import { hostBtf, objectName, readBtf, readObject, type ObjectSource } from './read-object.js'
 import { selectKernel, type KernelChoice } from './select-kernel.js'
 import { explainVerifierLog, type VerifierExplanation } from './verifier-explanation.js'
 import { parseVerifierLog } from './verifier-log.js'
@@ -28,7 +29,10 @@ export interface VerifyOptions {
   readonly logLevel?: number
   /** As in `open()`. */
   readonly kconfig?: string
-  /** As in `open()`. */
+  /**
+   * As in `open()`. Default of the fallback: /sys/kernel/btf/vmlinux, if programs ask for the kernel's types and this machine has it; else the
+   * object's own.
+   */
   readonly btf?: string | URL | Uint8Array
 }
 
@@ -80,9 +84,35 @@ export function verify(
   const { kernel: choice = 'fallback' } = options
   const request = readOptions(name, options)
   const programs = programsOf(file, name, options.program)
-  const kernel = selectKernel(choice, { programs })
+  const kernel = hostTyped(choice, file, programs, options) ?? selectKernel(choice, { programs })
   return programs.map((program) => verdictOf(kernel, file, program, request))
 }
+
+/** A simulated kernel with this machine's types. */
+let hostKernel: Kernel | undefined
+
+/** Programs that follow kernel objects are verified by the types of this machine's kernel, if it tells them. */
+function hostTyped(
+  choice: KernelChoice,
+  { externs }: ObjectFile,
+  programs: readonly ProgramDefinition[],
+  { btf }: VerifyOptions,
+): Kernel | undefined {
+  const asks = programs.some(
+    ({ type = 0, code }) => TYPES_BY_BTF.has(type) || code.coreRelocations.length > 0,
+  )
+  if (choice !== 'fallback' || btf !== undefined || (!asks && externs.length === 0)) return undefined
+  if (hostKernel !== undefined) return hostKernel
+  const host = hostBtf()
+  return host === undefined ? undefined : (hostKernel = createKernel({ btf: host }))
+}
+
+const TYPES_BY_BTF: ReadonlySet<number> = new Set([
+  BPF_PROG_TYPE.TRACING,
+  BPF_PROG_TYPE.LSM,
+  BPF_PROG_TYPE.STRUCT_OPS,
+  BPF_PROG_TYPE.EXT,
+])
 
 interface Request {
   readonly object: OpenObjectOptions

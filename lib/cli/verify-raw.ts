@@ -3,10 +3,14 @@ import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createGunzip } from 'node:zlib'
 import { BpfError } from '../errors.js'
-import { fromRaw, verifyProgram, type RawProgram } from '../fallback/verifier/index.js'
+import { hostBtf, readBtf } from '../read-object.js'
+import { parseBtf } from '../btf/parse.js'
+import type { Btf } from '../btf/types.js'
+import { fromRaw, KernelTypes, verifyProgram, type RawProgram } from '../fallback/verifier/index.js'
 
 /** @returns whether all were accepted */
-export async function verifyFile(path: string, timeout: number): Promise<boolean> {
+export async function verifyFile(path: string, timeout: number, btf: string | undefined): Promise<boolean> {
+  const kernel = new KernelTypes(() => parsedBtf(btf), false)
   const file = createReadStream(path)
   const input = path.endsWith('.gz') ? file.pipe(createGunzip()) : file
   file.on('error', (error) => input.destroy(error))
@@ -16,7 +20,7 @@ export async function verifyFile(path: string, timeout: number): Promise<boolean
     for await (const line of createInterface({ input, crlfDelay: Infinity })) {
       number++
       if (line.trim() === '') continue
-      const verdict = verdictOf(line, `${path}:${number}`, timeout)
+      const verdict = verdictOf(line, `${path}:${number}`, timeout, kernel)
       all &&= verdict.accepted
       process.stdout.write(`${JSON.stringify(verdict)}\n`)
     }
@@ -25,6 +29,11 @@ export async function verifyFile(path: string, timeout: number): Promise<boolean
     throw new BpfError('BAD_VALUE', `${path} can't be read: ${(error as Error).message}`, { cause: error })
   }
   return all
+}
+
+function parsedBtf(path: string | undefined): Btf | undefined {
+  const bytes = path === undefined ? hostBtf() : readBtf(path)
+  return bytes === undefined ? undefined : parseBtf(bytes)
 }
 
 interface RawVerdict {
@@ -39,9 +48,9 @@ interface RawVerdict {
   readonly ms: number
 }
 
-function verdictOf(line: string, where: string, timeout: number): RawVerdict {
+function verdictOf(line: string, where: string, timeout: number, kernel: KernelTypes): RawVerdict {
   const raw = parse(line, where)
-  const program = fromRaw(raw)
+  const program = fromRaw(raw, kernel)
   const started = performance.now()
   const verdict = verifyProgram(program, { timeout })
   const ms = performance.now() - started

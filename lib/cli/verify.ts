@@ -56,7 +56,7 @@ async function run(object: string | undefined, options: Options): Promise<boolea
   const { raw, timeout, json, format, ...rest } = options
   if (raw !== undefined && object !== undefined)
     throw new BpfError('BAD_VALUE', `either an object or --raw FILE: not both '${object}' and '${raw}'`)
-  if (raw !== undefined) return await verifyFile(raw, timeout)
+  if (raw !== undefined) return await verifyFile(raw, timeout, rest.btf)
   if (object === undefined)
     throw new BpfError('BAD_VALUE', 'nothing to verify: name an object, or --raw FILE')
   const verdicts = verify(object, rest)

@@ -61,7 +61,10 @@ export type ReturnType =
   | 'ringbuf?'
   | 'dynptr_data?'
   | `btf:${string}`
+  | `btf?:${string}`
+  /** What a per-CPU variable is on one CPU. */
   | 'percpu'
+  | 'percpu?'
 
 export interface HelperPrototype {
   readonly id: number
@@ -215,33 +218,33 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [133, 'ringbuf_mem any', 'void'],
   [134, 'map any'],
   [135, 'ctx any'],
-  [136, 'btf_sock', 'btf:tcp6_sock'],
-  [137, 'btf_sock', 'btf:tcp_sock'],
-  [138, 'btf_sock', 'btf:tcp_timewait_sock'],
-  [139, 'btf_sock', 'btf:tcp_request_sock'],
-  [140, 'btf_sock', 'btf:udp6_sock'],
+  [136, 'btf_sock', 'btf?:tcp6_sock'],
+  [137, 'btf_sock', 'btf?:tcp_sock'],
+  [138, 'btf_sock', 'btf?:tcp_timewait_sock'],
+  [139, 'btf_sock', 'btf?:tcp_request_sock'],
+  [140, 'btf_sock', 'btf?:udp6_sock'],
   [141, 'btf:task_struct umem size0 any'],
   [142, 'ctx wmem size any'],
   [143, 'ctx mem size any', 'int', C],
   [144, 'ctx any any'],
-  [145, 'map btf:inode value? any', 'map_value?'],
-  [146, 'map btf:inode'],
+  [145, 'map btf:inode? value? any', 'map_value?'],
+  [146, 'map btf:inode?'],
   [147, 'btf:path umem size0'],
   [148, 'umem size0 any'],
   [149, 'umem size mem size any'],
   [150, 'btf:seq_file mem size0 any'],
   [151, 'ctx'],
   [152, 'any mem? size0 any'],
-  [153, 'percpu any', 'percpu'],
+  [153, 'percpu any', 'percpu?'],
   [154, 'percpu', 'percpu'],
   [155, 'any any'],
-  [156, 'map btf:task_struct value? any', 'map_value?'],
-  [157, 'map btf:task_struct'],
+  [156, 'map btf:task_struct? value? any', 'map_value?'],
+  [157, 'map btf:task_struct?'],
   [158, '', 'btf:task_struct'],
   [159, 'btf:linux_binprm any'],
   [160, ''],
   [161, 'btf:inode umem size'],
-  [162, 'btf:file', 'btf:socket'],
+  [162, 'btf:file', 'btf?:socket'],
   [163, 'ctx any wfixed:4 any any'],
   [164, 'map func stack? any'],
   [165, 'umem? size0 string mem? size0'],
@@ -257,7 +260,7 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [175, 'btf:task_struct', 'btf:pt_regs'],
   [176, 'umem size0'],
   [177, 'mem size mem? size0'],
-  [178, 'btf_sock', 'btf:unix_sock'],
+  [178, 'btf_sock', 'btf?:unix_sock'],
   [179, 'mem size0 any ufixed:8'],
   [180, 'btf:task_struct any func stack? any'],
   [181, 'any func stack? any'],
@@ -275,7 +278,7 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [193, 'btf:file umem size'],
   [194, 'btf:kptr btf:kptr', 'btf:kptr'],
   [195, 'map key any', 'map_value?', P],
-  [196, 'sock_common', 'btf:mptcp_sock'],
+  [196, 'sock_common', 'btf?:mptcp_sock'],
   [197, 'wmem size0 any udynptr:local'],
   [198, 'map any any udynptr:ringbuf'],
   [199, 'dynptr:ringbuf any', 'void'],
@@ -289,8 +292,8 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [207, 'fixed:40 fixed:20', 'int', P],
   [208, ''],
   [209, 'map func stack? any'],
-  [210, 'map btf:cgroup value? any', 'map_value?'],
-  [211, 'map btf:cgroup'],
+  [210, 'map btf:cgroup? value? any', 'map_value?'],
+  [211, 'map btf:cgroup?'],
 ]
 
 const PROTOTYPES: readonly (HelperPrototype | undefined)[] = indexed()
@@ -318,6 +321,8 @@ const VARIANTS: readonly (readonly [id: number, programTypes: readonly number[],
   [49, [25, 26, 27, 29], 'btf_sock any any mem size'], // setsockopt
   [57, [25, 26, 27, 29], 'btf_sock any any umem size'], // getsockopt
   [107, [9], 'map ctx value? any'], // sk_storage_get
+  [107, [26, 29], 'map btf:sock_common? value? any'],
+  [108, [26, 29], 'map btf:sock_common?'],
   [124, [30], 'ctx socket? any'], // sk_assign
   [188, [31], 'btf:xdp_buff'], // xdp_get_buff_len
 ]
@@ -344,6 +349,24 @@ const ATTACH_TYPES: readonly (readonly [id: number, programType: number, attachT
     // get_retval, set_retval: where the program may refuse
     [186, 18, [8, 9, 10, 11, 14, 15, 49, 50]],
     [187, 18, [8, 9, 10, 11, 14, 15, 49, 50]],
+    // tracing: iterators write to a file, trampolines know arguments and results
+    [126, 26, [28]],
+    [127, 26, [28]],
+    [150, 26, [28]],
+    [183, 26, [24, 25, 26]],
+    [184, 26, [25, 26]],
+    [185, 26, [24, 25, 26]],
+    [174, 26, [23, 24, 25, 26]],
+    [126, 29, []],
+    [127, 29, []],
+    [150, 29, []],
+    [184, 29, []],
+    // LSM: hooks of cgroups
+    [49, 29, [43]],
+    [57, 29, [43]],
+    [81, 29, [43]],
+    [186, 29, [43]],
+    [187, 29, [43]],
   ]
 
 /** Whether programs of a type that has the helper have it with an attach type too. */

@@ -256,6 +256,27 @@ export function helperByName(name: string): Helper | undefined {
   return HELPERS.find((helper) => helper.name === bare)
 }
 
+const TRACING = 26
+const LSM = 29
+
+/** What LSM programs have beside the helpers of tracing programs; some in sleepable programs or those of cgroups only. */
+const LSM_HELPERS: ReadonlySet<number> = new Set([
+  49, 57, 81, 93, 94, 107, 108, 145, 146, 159, 161, 186, 187, 193,
+])
+
+/** What programs that implement a struct have beside the helpers of all types. */
+const STRUCT_OPS_HELPERS: Readonly<Record<string, readonly number[]>> = {
+  // setsockopt, getsockopt, sk_storage_get, sk_storage_delete, tcp_send_ack, ktime_get_coarse_ns
+  tcp_congestion_ops: [49, 57, 107, 108, 116, 160],
+}
+
+/** Whether a struct_ops program of a struct may call a helper that not all types have; undefined: it isn't known. */
+export function structOpsHelper(struct: string, member: string, id: number): boolean | undefined {
+  // Congestion control that is going away may not change its socket any more.
+  if (member === 'release' && (id === 49 || id === 57)) return false
+  return STRUCT_OPS_HELPERS[struct]?.includes(id)
+}
+
 /**
  * Whether programs of a type may call a helper; undefined where that isn't known (lirc_mode2, struct_ops, ext, lsm).
  * A helper that every known type has is taken to be one that all have.
@@ -263,6 +284,7 @@ export function helperByName(name: string): Helper | undefined {
  * @param programType BPF_PROG_TYPE_*
  */
 export function helperAllowed(helper: Helper, programType: number): boolean | undefined {
+  if (programType === LSM) return helper.programTypes[TRACING - 1] === '1' || LSM_HELPERS.has(helper.id)
   const answer = helper.programTypes[programType - 1]
   if (answer === '?') return helper.programTypes.includes('0') ? undefined : true
   return answer === '1'

@@ -1,29 +1,25 @@
 /** From a program's definition to an engine that runs it: link, relocate, check, compile. */
 import { BpfError, unsupported } from '../../errors.js'
-import { decode, SLOT } from '../../isa/instruction.js'
+import { SLOT } from '../../isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
-import type { TracepointArgument } from '../hooks/tracepoints.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
-import { contextRules } from '../verifier/context-rules.js'
-import type { MapReference } from '../verifier/pointer-program.js'
-import { checkPointers } from '../verifier/pointers.js'
-import { verifyStructure } from '../verifier/structure.js'
+import type { KernelTypes } from '../verifier/kernel-types.js'
 import type { Verdict } from '../verifier/verify.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
-import type { Engine, EngineEnvironment, Proof } from '../vm/types.js'
+import type { Engine, EngineEnvironment } from '../vm/types.js'
 import type { TargetTypes } from './core/match.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
-import { judgeLoaded, verifyLoaded } from './verify-loaded.js'
+import { judgeLoaded, NOTHING_KNOWN, verifyLoaded, type LoadedReference } from './verify-loaded.js'
 
 export interface LoadContext {
   readonly file: ObjectFile
@@ -31,8 +27,8 @@ export interface LoadContext {
   /** undefined: the object has no type information, hence no CO-RE relocations. */
   readonly target: TargetTypes | undefined
   readonly environment: EngineEnvironment
-  /** Arguments of a tracepoint; undefined: there is none of that name. */
-  readonly tracepoint: (name: string) => readonly TracepointArgument[] | undefined
+  /** The same, as the verifier asks for them. */
+  readonly kernel: KernelTypes
 }
 
 /** A program that may run, and the maps that it refers to. */
@@ -60,12 +56,12 @@ const READS_ZERO: ReadonlySet<number> = new Set([
  */
 export function loadProgram(context: LoadContext, program: ProgramDefinition): PreparedProgram {
   const { file, environment } = context
-  const { linked, maps, reach, type } = relocated(context, program)
+  const { linked, maps, type } = relocated(context, program)
   const { code, functions, lines } = linked
   const { name } = program
   const { contextSize, proof } = environment.sandboxed
     ? NOTHING_KNOWN
-    : verify(linked, { context, program, reached: reach(), maps })
+    : verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
   const known: EngineEnvironment = proof === undefined ? environment : { ...environment, proof: () => proof }
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
@@ -95,8 +91,6 @@ export function judgeProgram(context: LoadContext, program: ProgramDefinition, l
 interface RelocatedProgram {
   readonly linked: LinkedCode
   readonly maps: ReadonlySet<LoadedMap>
-  /** By slot, whether constants let it be reached: looked at when somebody asks. */
-  readonly reach: () => Uint8Array
   readonly type: number
 }
 
@@ -111,49 +105,13 @@ function relocated(context: LoadContext, program: ProgramDefinition): RelocatedP
   const maps = new Set<LoadedMap>()
   relocateCore(context, linked, name, poisoned)
   for (const relocation of linked.relocations) relocate(context, linked, relocation, name, poisoned, maps)
-  const reach = (): Uint8Array => reachableSlots(linked.code, constantsOf(environment.memory, maps))
-  if (poisoned.size > 0) settlePoison(linked, name, poisoned, reach())
-  return { linked, maps, reach, type }
-}
-
-/** What the verifier tells of a program. */
-interface Verified {
-  /** Bytes of the context that the program accesses. */
-  readonly contextSize: number
-  readonly proof: Proof | undefined
-}
-
-const NOTHING_KNOWN: Verified = { contextSize: 0, proof: undefined }
-
-interface VerifierInput {
-  readonly context: LoadContext
-  readonly program: ProgramDefinition
-  readonly reached: Uint8Array
-  readonly maps: ReadonlySet<LoadedMap>
-}
-
-function verify(linked: LinkedCode, { context, program, reached, maps }: VerifierInput): Verified {
-  const { code, functions, lines } = linked
-  const { license } = context.file
-  const { name, type: programType = 0 } = program
-  verifyStructure({ name, code, functions, programType, license, lines })
-  const proof = verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
-  const contextSize = checkPointers({
-    name,
-    instructions: decode(code),
-    programType,
-    license,
-    lines,
-    sleepable: program.sleepable,
-    reached,
-    context: contextRules(programType, program.expectedAttachType, context.tracepoint(program.target)),
-    resolve: (low, high) => (high === KERNEL_HI ? referenceTo(low, maps) : undefined),
-  })
-  return { contextSize, proof }
+  if (poisoned.size > 0)
+    settlePoison(linked, name, poisoned, reachableSlots(linked.code, constantsOf(environment.memory, maps)))
+  return { linked, maps, type }
 }
 
 /** The map at an address, or the one in whose global data it lies. */
-function referenceTo(address: number, maps: ReadonlySet<LoadedMap>): MapReference | undefined {
+function referenceTo(address: number, maps: ReadonlySet<LoadedMap>): LoadedReference | undefined {
   for (const { address: own, storage } of maps) {
     const { attributes: map, direct } = storage
     if (address === own) return { map, offset: undefined }

@@ -17,7 +17,7 @@ import { BPF_MAP_TYPE } from '../../linux/map-types.js'
 import { didYouMean } from '../../nearest.js'
 import type { GlobalData, MapDefinition, ObjectFile } from '../../object-file/types.js'
 import { ObjectSpace } from '../hooks/layout.js'
-import type { TracepointArgument, Tracepoints } from '../hooks/tracepoints.js'
+import { argumentKind, type TracepointArgument, type Tracepoints } from '../hooks/tracepoints.js'
 import type { Machine } from '../machine.js'
 import { EBADF } from '../errors.js'
 import { FallbackMap } from '../maps/kernel-map.js'
@@ -26,6 +26,7 @@ import { LoadedMap } from '../maps/loaded-map.js'
 import type { MapAttributes } from '../maps/types.js'
 import { isTypedTracepoint } from '../attach.js'
 import { FallbackProgram, LoadedProgram, SharedSpace } from '../program.js'
+import { KernelTypes } from '../verifier/kernel-types.js'
 import type { Verdict } from '../verifier/verify.js'
 import type { EngineEnvironment } from '../vm/types.js'
 import { TargetTypes } from './core/match.js'
@@ -71,7 +72,7 @@ export class FallbackObject implements KernelObject {
     this.#file = file
     this.#name = name
     this.#kconfig = kconfig === undefined ? new Map() : parseKconfig(kconfig)
-    this.#target = btf === undefined ? undefined : new TargetTypes(parseBtf(btf), false)
+    this.#target = btf === undefined ? undefined : targetOf(btf)
     this.#mapSettings = new Map(file.maps.map((definition) => [definition.name, new MapSetting(definition)]))
     this.#programSettings = new Map(
       file.programs.map((program) => [program.name, new ProgramSetting(program)]),
@@ -263,9 +264,10 @@ export class FallbackObject implements KernelObject {
     const { environment, tracepoints } = this.#host
     const file = this.#file
     const target = this.#target ?? this.#host.targetFor(file)
-    const tracepoint = (name: string): readonly TracepointArgument[] | undefined =>
-      tracepoints.has(name) ? tracepoints.argumentsOf(name) : undefined
-    return { file, maps, target, environment, tracepoint }
+    const tracepoint = (name: string): readonly (string | undefined)[] | undefined =>
+      tracepoints.has(name) ? tracepoints.argumentsOf(name).map(structOf) : undefined
+    const kernel = new KernelTypes(() => target?.btf, target?.own ?? true, tracepoint)
+    return { file, maps, target, environment, kernel }
   }
 
   /** Puts programs where the object's prog arrays start with them: the last thing that libbpf does. */
@@ -309,6 +311,21 @@ export class FallbackObject implements KernelObject {
         : `object '${this.#name}' isn't loaded yet`,
     )
   }
+}
+
+/** Name of the struct that an argument points to; undefined: it is a number for programs. */
+function structOf({ type }: TracepointArgument): string | undefined {
+  const kind = argumentKind(type)
+  return kind.kind === 'pointer' && kind.struct !== '' ? kind.struct : undefined
+}
+
+/** Targets that were parsed: a kernel's BTF takes most of a second. */
+const parsedTargets = new WeakMap<Uint8Array, TargetTypes>()
+
+function targetOf(btf: Uint8Array): TargetTypes {
+  let target = parsedTargets.get(btf)
+  if (target === undefined) parsedTargets.set(btf, (target = new TargetTypes(parseBtf(btf), false)))
+  return target
 }
 
 /** As bpf_prog_map_compatible(): the programs of a prog array, and those that call through it, are of one kind. */

@@ -1,47 +1,70 @@
 /** Hands a program that is about to be loaded to the verifier. */
+import { resolveType } from '../../btf/query.js'
+import { unsupported } from '../../errors.js'
 import { decode, SLOT } from '../../isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
-import { BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
+import { BPF_PROG_TYPE, BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import type { MapAttributes } from '../maps/types.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
 import { functionInfo, specialFields } from '../verifier/function-types.js'
-import type { MapReference as PointerReference } from '../verifier/pointer-program.js'
+import type { KernelTypes } from '../verifier/kernel-types.js'
 import type { FunctionInfo, MapReference, VerifierMap, VerifierProgram } from '../verifier/program.js'
 import { rejection } from '../verifier/reject.js'
 import { UNMODELLED, verifyProgram, type Verdict } from '../verifier/verify.js'
 import type { EngineEnvironment, Proof } from '../vm/types.js'
 import type { LinkedCode } from './link-code.js'
+import { essentialName } from './core/names.js'
 import { proofOf } from './proof.js'
+
+/** What a 64-bit immediate stands for: a map, or a place in the value of one. */
+export interface LoadedReference {
+  readonly map: MapAttributes
+  /** In its value; undefined: the map itself. */
+  readonly offset: number | undefined
+}
+
+/** What the verifier tells of a program. */
+export interface Verified {
+  /** Bytes of the context that the program accesses. */
+  readonly contextSize: number
+  readonly proof: Proof | undefined
+}
+
+export const NOTHING_KNOWN: Verified = { contextSize: 0, proof: undefined }
 
 export interface LoadedCode {
   readonly context: {
     readonly file: ObjectFile
     readonly environment: Pick<EngineEnvironment, 'memory' | 'fuel'>
+    readonly kernel: KernelTypes
   }
   readonly program: ProgramDefinition
   readonly linked: LinkedCode
   readonly maps: ReadonlySet<LoadedMap>
   /** The map at an address, or the one in whose values it lies. */
-  readonly referenceTo: (low: number) => PointerReference | undefined
+  readonly referenceTo: (low: number) => LoadedReference | undefined
 }
 
-/**
- * Refuses what the verifier refuses. What it doesn't model (programs that follow kernel pointers) is left to the checks at run time.
- *
- * @returns what was proven; undefined: nothing
- * @throws BpfError `VERIFIER_REJECTED`
- */
-export function verifyLoaded(loaded: LoadedCode): Proof | undefined {
+/** @throws BpfError `VERIFIER_REJECTED`; `UNSUPPORTED` for what the verifier doesn't model */
+export function verifyLoaded(loaded: LoadedCode): Verified {
   const { context, program, linked } = loaded
   const verified = verifierProgram(loaded)
   const verdict = verifyProgram(verified)
   const { accepted, reason = '', details, errno, insn } = verdict
-  if (accepted) return proofOf(verified.instructions, verdict, context.environment.fuel)
-  if (reason.startsWith(UNMODELLED)) return undefined
   const { name, type = 0 } = program
+  if (accepted)
+    return {
+      contextSize: verdict.contextSize,
+      proof: proofOf(verified.instructions, verdict, context.environment.fuel),
+    }
+  if (reason.startsWith(UNMODELLED))
+    throw unsupported(
+      `${reason.slice(UNMODELLED.length)} in the fallback kernel`,
+      `Program '${name}' uses it`,
+    )
   const { license } = context.file
   const subject = {
     name,
@@ -62,7 +85,8 @@ export function judgeLoaded(loaded: LoadedCode, logLevel: number): Verdict {
 }
 
 function verifierProgram({ context, program, linked, maps, referenceTo }: LoadedCode): VerifierProgram {
-  const { file, environment } = context
+  const { file, environment, kernel } = context
+  const operation = structOperation(file, program, kernel)
   const { instructions, references } = withReferences(linked.code, referenceTo)
   const known = new Map<MapAttributes, VerifierMap>()
   const mapOf = (attributes: MapAttributes): VerifierMap => {
@@ -77,27 +101,28 @@ function verifierProgram({ context, program, linked, maps, referenceTo }: Loaded
   return {
     instructions,
     type: program.type ?? 0,
-    attachType: program.expectedAttachType,
+    attachType: operation?.member ?? program.expectedAttachType,
     flags: program.sleepable ? BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE : 0,
     license: file.license,
     mapReferences,
     functions: functionsOf(file, linked),
     kfuncs: new Map(),
     exceptionCallback: exceptionCallbackOf(file, linked),
-    attachTarget: program.target,
+    attachTarget: operation?.struct ?? targetName(program),
+    kernel,
   }
 }
 
 /** The loader has put addresses of maps into the code; the verifier wants to be told that they are maps. */
 function withReferences(
   code: Uint8Array,
-  referenceTo: (low: number) => PointerReference | undefined,
+  referenceTo: (low: number) => LoadedReference | undefined,
 ): {
   readonly instructions: ReturnType<typeof decode>
-  readonly references: ReadonlyMap<number, PointerReference>
+  readonly references: ReadonlyMap<number, LoadedReference>
 } {
   const instructions = decode(code)
-  const references = new Map<number, PointerReference>()
+  const references = new Map<number, LoadedReference>()
   for (let slot = 0; slot + 1 < instructions.length; slot++) {
     const first = instructions[slot]
     const second = instructions[slot + 1]
@@ -146,6 +171,31 @@ function verifierMap(
   }
 }
 
+/** Functions of modules are `MODULE:FUNCTION`. */
+function targetName({ target }: ProgramDefinition): string {
+  return target.slice(target.indexOf(':') + 1)
+}
+
+/** Which member of which struct a struct_ops program implements: the map says, in which it stands. */
+function structOperation(
+  { btf, maps }: ObjectFile,
+  { name, type }: ProgramDefinition,
+  kernel: KernelTypes,
+): { readonly struct: string; readonly member: number } | undefined {
+  if (type !== BPF_PROG_TYPE.STRUCT_OPS || btf === undefined) return undefined
+  for (const { structOps } of maps) {
+    const place = structOps?.programs.find(({ program }) => program === name)
+    if (structOps === undefined || place === undefined) continue
+    const own = resolveType(btf, structOps.type)
+    if (own.kind !== 'struct') continue
+    const struct = essentialName(own.name)
+    const member = own.members.find(({ bitOffset }) => bitOffset === place.offset * 8)?.name
+    const known = kernel.structs.named(struct).composite?.members ?? []
+    return { struct, member: known.findIndex((one) => one.name === member) }
+  }
+  return { struct: '', member: 0 }
+}
+
 const EXCEPTION_CALLBACK = 'exception_callback:'
 
 /** Slot of the function that a declaration tag of the program names. */
@@ -160,7 +210,13 @@ function exceptionCallbackOf({ btf }: ObjectFile, { functions, funcInfo }: Linke
   return undefined
 }
 
-function functionsOf({ btf }: ObjectFile, { funcInfo }: LinkedCode): readonly FunctionInfo[] {
+/** Hidden functions are static ones, as libbpf has it. */
+function functionsOf({ btf, text }: ObjectFile, { funcInfo }: LinkedCode): readonly FunctionInfo[] {
   if (btf === undefined) return []
-  return funcInfo.flatMap(({ offset, type }) => functionInfo(btf, type, offset / SLOT) ?? [])
+  const hidden = new Set(text?.functions.flatMap(({ name, global }) => (global ? [] : [name])))
+  return funcInfo.flatMap(({ offset, type }) => {
+    const info = functionInfo(btf, type, offset / SLOT)
+    if (info === undefined) return []
+    return info.global && hidden.has(info.name) ? { ...info, global: false } : info
+  })
 }

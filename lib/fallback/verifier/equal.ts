@@ -84,6 +84,7 @@ export function statesEqual(env: Verification, older: State, newer: State, compa
 function referencesEqual(older: State, newer: State): boolean {
   if (older.references.length !== newer.references.length || older.activeLocks !== newer.activeLocks)
     return false
+  if (older.rcuLocks !== newer.rcuLocks || older.preemptLocks !== newer.preemptLocks) return false
   return older.references.every((reference, i) => {
     const other = newer.references[i]
     return (
@@ -146,6 +147,7 @@ function sameObject(older: Register, newer: Register): boolean {
     older.map === newer.map &&
     older.mapUid === newer.mapUid &&
     older.type === newer.type &&
+    older.struct === newer.struct &&
     older.first === newer.first
   )
 }

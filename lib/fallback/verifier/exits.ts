@@ -1,6 +1,7 @@
 /** The ends of programs and functions: what they return, and that nothing is left behind. */
 import { BPF_ATTACH_TYPE as A } from '../../linux/attach-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
+import type { AttachTarget } from './attach-target.js'
 import { checkCallbackResult, returnFromFunction } from './calls.js'
 import { readRegister } from './operands.js'
 import { markPrecise } from './precision.js'
@@ -43,7 +44,7 @@ const VERDICTS: ReadonlySet<number> = new Set([
 ])
 
 /** What a program may return; undefined: anything. */
-function returnRange(type: number, attachType: number): Range | undefined {
+function returnRange(type: number, attachType: number, target: AttachTarget | undefined): Range | undefined {
   if (VERDICTS.has(type)) return VERDICT
   switch (type) {
     case P.CGROUP_SOCK_ADDR:
@@ -57,14 +58,23 @@ function returnRange(type: number, attachType: number): Range | undefined {
         : undefined
     case P.TRACING:
       if (attachType === A.TRACE_ITER) return VERDICT
-      return attachType === A.TRACE_RAW_TP ? undefined : ZERO
+      return attachType === A.TRACE_FENTRY || attachType === A.TRACE_FEXIT ? ZERO : undefined
     case P.LSM:
-    case P.EXT:
+      if (attachType !== A.LSM_CGROUP) return target?.range
+      return target?.returns === 'void' ? ONE : VERDICT
     case P.STRUCT_OPS:
+      return target?.returns === 'pointer' ? ZERO : undefined
+    case P.EXT:
       throw new Unmodelled(`return values of program type ${type}`)
     default:
       return undefined
   }
+}
+
+/** Hooks and operations without a result: what is in r0 doesn't matter, not even whether it is initialised. */
+function mayReturnNothing({ program: { type, attachType }, target }: Verification): boolean {
+  if (type !== P.STRUCT_OPS && (type !== P.LSM || attachType === A.LSM_CGROUP)) return false
+  return target?.returns === 'void'
 }
 
 /** @returns the slot at which the caller goes on; -1: the path ends */
@@ -75,7 +85,7 @@ export function simulateExit(env: Verification): number {
   const { callback, subprogram } = state.current
   const returnsNothing =
     subprogram > 0 && callback === undefined && env.subprograms[subprogram]?.info?.returns === 'void'
-  if (returnsNothing) return -1
+  if (returnsNothing || (subprogram === 0 && callback === undefined && mayReturnNothing(env))) return -1
   const result = readRegister(env, 0)
   if (subprogram > 0 && callback === undefined) {
     if (result.kind !== KIND.SCALAR)
@@ -83,7 +93,7 @@ export function simulateExit(env: Verification): number {
     return -1
   }
   const where = callback === undefined ? 'At program exit' : 'At async callback return'
-  const range = callback ?? returnRange(env.program.type, env.program.attachType)
+  const range = callback ?? returnRange(env.program.type, env.program.attachType, env.target)
   if (range === undefined) return -1
   if (result.kind !== KIND.SCALAR)
     invalid(`${where} the register R0 is not a known value (${typeName(result)})`)

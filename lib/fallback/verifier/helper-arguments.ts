@@ -9,6 +9,7 @@ import { readRegister } from './operands.js'
 import { markPrecise, markSlotPrecise } from './precision.js'
 import type { VerifierMap } from './program.js'
 import { denied, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
+import { holdsStruct } from './struct-walk.js'
 import { checkStackRange, slotAt, slotOf } from './stack.js'
 import { BYTE, byteType, isSpilledScalar, type Frame } from './state.js'
 import { kindName, typeName } from './type-names.js'
@@ -35,6 +36,8 @@ export class CallFacts {
   largest = 0
   callback = -1
   dynptr: Register | undefined = undefined
+  /** Per-CPU object that was passed. */
+  object: Register | undefined = undefined
   /** To be done when all arguments are fine: what the helper writes. */
   readonly writes: (() => void)[] = []
 }
@@ -287,8 +290,16 @@ function checkMeaning(
       return takeDynptr(env, number, register, detail, facts)
     case 'udynptr':
       return checkFreeForDynptr(env, number, register)
+    case 'btf_sock':
+      if (register.kind === KIND.BTF_ID) checkObject(env, number, register, 'sock_common')
+      return
+    case 'percpu':
+      facts.object = register
+      return
     case 'btf':
-      throw new Unmodelled(`kernel object ${detail} as an argument`)
+      if (detail === 'kptr') throw new Unmodelled('bpf_kptr_xchg()')
+      checkObject(env, number, register, detail)
+      return
   }
 }
 
@@ -320,6 +331,13 @@ function checkFixed(
   denied(
     `misaligned ${kindName(register.kind) === 'fp' ? 'stack ' : ''}access off ${variable}+${register.offset}+0 size ${size}`,
   )
+}
+
+/** Checks that a pointer is to an object of a type, or to one that lies in its object. */
+function checkObject(env: Verification, number: number, register: Register, wanted: string): void {
+  const { struct } = register
+  if (struct === undefined || !holdsStruct(struct, register.offset, env.kernel.structs.named(wanted)))
+    denied(`R${number} is of type ${struct?.name ?? ''} but ${wanted} is expected`)
 }
 
 /** A key of an array that is a known number; -1: it isn't. */

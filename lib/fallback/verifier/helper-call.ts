@@ -1,13 +1,16 @@
 /** Calls of helpers: who may call which, what they do to the state, and what they return. */
+import { D_PATH_FUNCTIONS, SLEEPABLE_HOOKS } from '../../linux/attach-rules.js'
+import { BPF_ATTACH_TYPE as A } from '../../linux/attach-types.js'
 import { helperTakesMap, SLEEPING_HELPERS, WRITING_HELPERS } from '../../linux/helper-maps.js'
 import { helperAttaches, helperPrototype, type HelperPrototype } from '../../linux/helper-prototypes.js'
-import { helperAllowed, helperById } from '../../linux/helpers.js'
+import { helperAllowed, helperById, structOpsHelper } from '../../linux/helpers.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import { callCallback, clearArguments, leaveEarly } from './calls.js'
 import { placeDynptr } from './dynptr-slots.js'
 import { CallFacts, checkArgument } from './helper-arguments.js'
-import type { VerifierMap } from './program.js'
+import { objectPointer } from './kernel-pointers.js'
+import type { VerifierMap, VerifierProgram } from './program.js'
 import { markPrecise } from './precision.js'
 import { denied, ENOTSUPP, invalid, Rejection, Unmodelled } from './rejection.js'
 import { forgetPackets } from './packet.js'
@@ -43,9 +46,12 @@ const ID = {
   SKC_LOOKUP_TCP: 99,
   RINGBUF_RESERVE: 131,
   FOR_EACH_MAP_ELEM: 164,
+  GET_CURRENT_TASK_BTF: 158,
   SNPRINTF: 165,
+  D_PATH: 147,
   TIMER_SET_CALLBACK: 170,
   GET_FUNC_IP: 173,
+  FIND_VMA: 180,
   LOOP: 181,
   DYNPTR_FROM_MEM: 197,
   RINGBUF_RESERVE_DYNPTR: 198,
@@ -72,6 +78,9 @@ const NO_FUNCTIONS: ReadonlySet<number> = new Set([
   P.RAW_TRACEPOINT_WRITABLE,
   P.SYSCALL,
 ])
+
+/** Tracing programs that run in a function's trampoline. */
+const TRAMPOLINES: ReadonlySet<number> = new Set([A.TRACE_FENTRY, A.TRACE_FEXIT, A.MODIFY_RETURN])
 
 /** @returns the slot at which the path goes on */
 export function callHelper(env: Verification): number {
@@ -102,18 +111,31 @@ function permitted(env: Verification, id: number): HelperPrototype {
   const prototype = helperPrototype(id, program.type)
   if (id === 0) invalid('program of this type cannot use helper bpf_unspec#0')
   if (known === undefined || prototype === undefined) return invalid(`invalid func unknown#${id}`)
-  const allowed = helperAllowed(known, program.type)
+  const allowed =
+    helperAllowed(known, program.type) ??
+    (program.type === P.STRUCT_OPS
+      ? structOpsHelper(program.attachTarget ?? '', env.target?.name ?? '', id)
+      : undefined)
   if (allowed === undefined)
     throw new Unmodelled(`helper bpf_${known.name} in programs of type ${program.type}`)
-  if (id === ID.GET_FUNC_IP && NO_FUNCTIONS.has(program.type))
+  const hasNoFunction =
+    NO_FUNCTIONS.has(program.type) || (program.type === P.TRACING && !TRAMPOLINES.has(program.attachType))
+  if (id === ID.GET_FUNC_IP && hasNoFunction)
     throw new Rejection(ENOTSUPP, `func bpf_get_func_ip#${id} not supported for program type ${program.type}`)
   if (!allowed || !helperAttaches(id, program.type, program.attachType))
     invalid(`program of this type cannot use helper bpf_${known.name}#${id}`)
   if (known.gplOnly && !env.gpl)
     invalid('cannot call GPL-restricted function from non-GPL compatible program')
+  if (id === ID.D_PATH && !mayFormatPaths(program)) invalid('helper call is not allowed in probe')
   if (SLEEPING_HELPERS.has(id) && !env.state.sleepable)
     invalid('helper call might sleep in a non-sleepable prog')
   return prototype
+}
+
+/** Where no lock is held that bpf_d_path() would wait for. */
+function mayFormatPaths({ type, attachType, attachTarget = '' }: VerifierProgram): boolean {
+  if (type === P.LSM) return SLEEPABLE_HOOKS.has(attachTarget)
+  return type === P.TRACING && (attachType === A.TRACE_ITER || D_PATH_FUNCTIONS.has(attachTarget))
 }
 
 function checkMap(env: Verification, id: number, { map }: CallFacts): void {
@@ -151,6 +173,11 @@ function effects(env: Verification, id: number, facts: CallFacts): void {
     case ID.TIMER_SET_CALLBACK:
       setTimerCallback(env, facts)
       break
+    case ID.FIND_VMA: {
+      const vma = objectPointer(env.kernel.structs.named('vm_area_struct'), 0)
+      callback(env, facts, 'find_vma', 1, [env.register(1), vma, env.register(4)])
+      break
+    }
     case ID.LOOP:
       loop(env, facts)
       break
@@ -286,14 +313,37 @@ function returned(env: Verification, helper: HelperPrototype, facts: CallFacts):
       memory.id = env.newId()
       return memory
     }
-    case 'btf:task_struct': {
-      const task = pointer(KIND.BTF_ID, FLAG.TRUSTED)
-      task.type = 'task_struct'
-      return task
-    }
+    case 'percpu':
+    case 'percpu?':
+      return perCpuValue(env, facts, returns === 'percpu?')
     default:
-      throw new Unmodelled(`what bpf_${helperById(id)?.name ?? ''} returns`)
+      return returnedObject(env, id, returns, facts)
   }
+}
+
+/** Sockets that are another view of the argument's are released with it. */
+const SOCKET_CASTS: ReadonlySet<number> = new Set([136, 137, 138, 139, 140, 196])
+
+function returnedObject(env: Verification, id: number, returns: string, facts: CallFacts): Register {
+  const [how, name = ''] = returns.split(':')
+  if (how !== 'btf' && how !== 'btf?') throw new Unmodelled(`what bpf_${helperById(id)?.name ?? ''} returns`)
+  if (name === 'kptr') throw new Unmodelled('bpf_kptr_xchg()')
+  const trust = id === ID.GET_CURRENT_TASK_BTF ? FLAG.TRUSTED : 0
+  const object = objectPointer(env.kernel.structs.named(name), how === 'btf?' ? FLAG.MAYBE_NULL : trust)
+  if (how === 'btf?') object.id = env.newId()
+  if (SOCKET_CASTS.has(id)) object.refId = facts.refId
+  return object
+}
+
+/** The variable of one CPU: an object, or memory of its size. */
+function perCpuValue(env: Verification, { object }: CallFacts, mayBeNull: boolean): Register {
+  if (object === undefined) throw new Unmodelled('per-CPU memory without a type')
+  const maybe = mayBeNull ? FLAG.MAYBE_NULL : 0
+  const { struct, range } = object
+  const value = struct === undefined ? pointer(KIND.MEM, FLAG.RDONLY | maybe) : objectPointer(struct, maybe)
+  if (struct === undefined) value.range = range
+  if (mayBeNull) value.id = env.newId()
+  return value
 }
 
 function returnedNumber(id: number, facts: CallFacts): Register {

@@ -7,5 +7,6 @@ export type {
   VerifierMap,
   VerifierProgram,
 } from './program.js'
+export { KernelTypes } from './kernel-types.js'
 export { fromRaw, type RawProgram } from './raw-program.js'
 export { UNMODELLED, verifyProgram, type Verdict, type VerifyOptions } from './verify.js'

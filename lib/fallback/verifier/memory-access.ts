@@ -11,6 +11,7 @@ import {
 } from '../../linux/context-access.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
+import { accessObject, loadArgument, objectPointer } from './kernel-pointers.js'
 import type { VerifierMap } from './program.js'
 import { denied, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
 import { checkStackBounds, loadStack, MAX_VARIABLE_OFFSET, type Stored, storeStack } from './stack.js'
@@ -61,7 +62,7 @@ export function accessMemory(env: Verification, access: Access): Register {
 function noteKind(env: Verification, base: Register): void {
   const known = env.pointerKinds[env.insn] as number
   const kinds = known | (1 << base.kind) | (isLasting(base) ? 0 : TRANSIENT)
-  if (known !== 0 && kinds !== known && (kinds & SPECIAL) !== 0)
+  if (known !== 0 && kinds !== known && (kinds & SPECIAL) !== 0 && (kinds & ~READ_ALIKE) !== 0)
     invalid('same insn cannot be used with different pointers')
   env.pointerKinds[env.insn] = kinds
 }
@@ -84,6 +85,8 @@ function isLasting({ kind, flags, map }: Register): boolean {
   return kind !== KIND.MEM || (flags & FLAG.RINGBUF) !== 0
 }
 
+/** Loads through these are alike: what can't be read gives zero. */
+const READ_ALIKE = kindMask([KIND.MEM, KIND.BTF_ID]) | (1 << 31)
 const SPECIAL = kindMask([KIND.CTX, KIND.SOCKET, KIND.SOCK_COMMON, KIND.TCP_SOCK, KIND.XDP_SOCK, KIND.BTF_ID])
 
 function dispatch(env: Verification, base: Register, access: Access): Register {
@@ -99,7 +102,8 @@ function dispatch(env: Verification, base: Register, access: Access): Register {
     case KIND.MEM:
       if ((base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
       if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
-      checkRegion(number, base, offset, size, base.range, false)
+      // What pointers of kernel objects point to is read where that is possible.
+      if ((base.flags & FLAG.UNTRUSTED) === 0) checkRegion(number, base, offset, size, base.range, false)
       return UNKNOWN
     case KIND.CTX:
       return accessContext(env, base, access, offset)
@@ -134,9 +138,8 @@ function dispatch(env: Verification, base: Register, access: Access): Register {
     case KIND.MAP_PTR:
       throw new Unmodelled('access to a map structure')
     default:
-      if (base.kind === KIND.BTF_ID && (base.flags & FLAG.MAYBE_NULL) === 0)
-        throw new Unmodelled(`access to struct ${base.type ?? ''}`)
-      return refuse(number, base)
+      if (base.kind !== KIND.BTF_ID || (base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
+      return accessObject(env, number, base, offset, size, write)
   }
 }
 
@@ -285,14 +288,25 @@ export function checkNoOffset(number: number, base: Register, fixedAllowed = fal
     denied(`variable ${name} access var_off=${tnumText(base)} disallowed`)
 }
 
+function noteContext(env: Verification, end: number): void {
+  if (end > env.contextSize) env.contextSize = end
+}
+
 function accessContext(env: Verification, base: Register, access: Access, offset: number): Register {
   const { number, size, write } = access
   checkNoOffset(number, base)
+  if (env.target !== undefined) {
+    if (write) denied(`invalid bpf_context access off=${offset} size=${size}`)
+    const argument = loadArgument(env, env.target, offset, size)
+    noteContext(env, offset + size)
+    return argument
+  }
   const { program } = env
   const context = contextOf(program.type)
   if (context === undefined) throw new Unmodelled(`context of program type ${program.type}`)
   const field = accessedField(context, offset, size, write, program.attachType, access.signExtends === true)
   if (field === undefined) denied(`invalid bpf_context access off=${offset} size=${size}`)
+  noteContext(env, offset + size)
   return fieldValue(env, field.value)
 }
 
@@ -316,11 +330,8 @@ function fieldValue(env: Verification, value: ContextValue): Register {
       return maybeNull(env, KIND.SOCK_COMMON)
     case 'tp_buffer':
       return pointer(KIND.TP_BUFFER)
-    default: {
-      const object = pointer(KIND.BTF_ID, FLAG.TRUSTED)
-      object.type = value.slice(4)
-      return object
-    }
+    default:
+      return objectPointer(env.kernel.structs.named(value.slice('btf:'.length)), FLAG.TRUSTED)
   }
 }
 

@@ -1,9 +1,10 @@
 /** Memory that is passed to helpers and global functions: all of it must be accessible. */
 import { BPF_PROG_TYPE } from '../../linux/program-types.js'
 import { accessMemory, checkMapFlags, checkMapValue, checkPacket, checkRegion } from './memory-access.js'
+import { accessObject } from './kernel-pointers.js'
 import type { VerifierMap } from './program.js'
 import { markPrecise } from './precision.js'
-import { denied, Unmodelled } from './rejection.js'
+import { denied } from './rejection.js'
 import { checkNoDynptr, checkStackBounds, checkStackRange, storeStack } from './stack.js'
 import { typeName } from './type-names.js'
 import { FLAG, isKnownZero, KIND, type Register } from './values/register.js'
@@ -45,7 +46,7 @@ export function checkMemory(
       return undefined
     case KIND.MEM:
       if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
-      checkRegion(number, base, offset, size, base.range, zeroSize)
+      if ((base.flags & FLAG.UNTRUSTED) === 0) checkRegion(number, base, offset, size, base.range, zeroSize)
       return undefined
     case KIND.BUF:
       if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
@@ -55,7 +56,8 @@ export function checkMemory(
     case KIND.STACK:
       return checkStackMemory(env, number, base, use)
     case KIND.BTF_ID:
-      throw new Unmodelled(`struct ${base.type ?? ''} as memory`)
+      accessObject(env, number, base, offset, size, write)
+      return undefined
     case KIND.CTX:
       if (env.program.type === BPF_PROG_TYPE.SYSCALL) {
         if (size === 0 && zeroSize) return undefined

@@ -1,5 +1,6 @@
 /** What the verifier is given: a program, the maps it refers to, and what is known of its functions. */
 import type { Instruction } from '../../isa/instruction.js'
+import type { KernelTypes } from './kernel-types.js'
 
 /** A field of map values that the kernel manages. */
 export interface SpecialField {
@@ -76,6 +77,8 @@ export interface VerifierProgram {
   readonly kfuncs: ReadonlyMap<number, string>
   /** Slot of the function that exceptions run; `untold`: whether there is one isn't known; undefined: there is none. */
   readonly exceptionCallback?: number | 'untold' | undefined
-  /** Name of the kernel type that it attaches to. */
+  /** What of the kernel it attaches to, where BTF knows that: tracepoint, function, hook or iterator by name; the struct of a struct_ops program. */
   readonly attachTarget: string | undefined
+  /** The kernel's types; undefined: nothing is known of them. */
+  readonly kernel?: KernelTypes
 }

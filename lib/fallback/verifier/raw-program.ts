@@ -1,5 +1,6 @@
 /** Programs as one JSON object a line: instructions in hexadecimal, and what they refer to. */
 import { decode } from '../../isa/instruction.js'
+import { type KernelTypes, NO_KERNEL_TYPES } from './kernel-types.js'
 import type {
   FunctionArgument,
   FunctionInfo,
@@ -58,9 +59,11 @@ export interface RawProgram {
   readonly kfunc_refs?: readonly { readonly insn: number; readonly name?: string }[]
   readonly func_info?: readonly RawFunction[]
   readonly attach_btf_name?: string
+  readonly attach_kfunc?: string
 }
 
-export function fromRaw(raw: RawProgram): VerifierProgram {
+/** @param kernel types of the kernel that it is for */
+export function fromRaw(raw: RawProgram, kernel: KernelTypes = NO_KERNEL_TYPES): VerifierProgram {
   const maps = raw.maps.map(toMap)
   const mapReferences = new Map<number, MapReference>()
   for (const { insn, map, kind, value_off } of raw.map_refs) {
@@ -79,7 +82,8 @@ export function fromRaw(raw: RawProgram): VerifierProgram {
     kfuncs: new Map((raw.kfunc_refs ?? []).map(({ insn, name }) => [insn, name ?? ''])),
     // A declaration tag tells, and lines have none.
     exceptionCallback: 'untold',
-    attachTarget: raw.attach_btf_name,
+    attachTarget: (raw.attach_btf_name ?? raw.attach_kfunc)?.replace(/^(btf_trace|bpf_iter|bpf_lsm)_/, ''),
+    kernel,
   }
 }
 

@@ -21,6 +21,7 @@ export class Rejection extends Error {
 export const EACCES = 13
 export const EINVAL = 22
 export const EPERM = 1
+export const ESRCH = 3
 export const E2BIG = 7
 export const EFAULT = 14
 export const ENOMEM = 12

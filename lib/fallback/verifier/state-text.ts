@@ -69,7 +69,7 @@ function identityParts({ id, addedConst, offset, refId, kind, map }: Register): 
 
 /** `scalar(smin=0,smax=umax=255)`, `fp-8`, `42`. */
 export function registerText(register: Register): string {
-  const { kind, offset, range, type } = register
+  const { kind, offset, range, struct } = register
   if (kind === KIND.SCALAR) {
     if (isConstant(register)) return numberText(signed(register.valueHi, register.valueLo))
     return `scalar(${[...identityParts(register), ...rangeParts(register)].join(',')})`
@@ -82,7 +82,7 @@ export function registerText(register: Register): string {
     ...(kind === KIND.MEM || kind === KIND.BUF ? [`sz=${range}`] : []),
     ...(isConstant(register) ? [] : rangeParts(register)),
   ]
-  return `${typeName(register)}${kind === KIND.BTF_ID ? (type ?? '') : ''}(${parts.join(',')})`
+  return `${typeName(register)}${kind === KIND.BTF_ID ? (struct?.name ?? '') : ''}(${parts.join(',')})`
 }
 
 const BYTE_LETTERS: Readonly<Record<number, string>> = {

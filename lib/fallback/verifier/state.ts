@@ -135,6 +135,9 @@ export class State {
   references: readonly Reference[] = []
   /** Locks among them. */
   activeLocks = 0
+  /** Sections that read what RCU protects, and sections without preemption, around this place. */
+  rcuLocks = 0
+  preemptLocks = 0
   /** What came before: the state at which this path left one that is kept. */
   parent: State | undefined = undefined
   /** Paths that start here and haven't ended. */
@@ -163,6 +166,8 @@ export function copyState(from: State): State {
   to.frames = from.frames.map(copyFrame)
   to.references = from.references
   to.activeLocks = from.activeLocks
+  to.rcuLocks = from.rcuLocks
+  to.preemptLocks = from.preemptLocks
   to.parent = from.parent
   to.insn = from.insn
   to.firstInsn = from.firstInsn

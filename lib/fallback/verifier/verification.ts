@@ -1,8 +1,10 @@
 /** A verification under way: the program, what was found out about it, and the path at hand. */
 import { isGplCompatible } from '../../linux/license.js'
 import { BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
+import { attachTarget, type AttachTarget } from './attach-target.js'
 import type { FlowMarks } from './cfg.js'
 import type { Code } from './code.js'
+import { type KernelTypes, NO_KERNEL_TYPES } from './kernel-types.js'
 import type { VerifierProgram } from './program.js'
 import type { VerifierLog } from './log.js'
 import { E2BIG, Rejection } from './rejection.js'
@@ -37,6 +39,9 @@ export class Verification {
   /** Keep a state at every point: what tests ask for. */
   readonly alwaysCheckpoint: boolean
   readonly stackLiveness: StackLiveness
+  readonly kernel: KernelTypes
+  /** What its context is, if BTF says that. */
+  readonly target: AttachTarget | undefined
 
   state = new State()
   insn = 0
@@ -59,6 +64,8 @@ export class Verification {
   private lastId = 0
   /** What kinds of pointers each memory instruction used, as a mask: some may not be mixed. */
   readonly pointerKinds: Int32Array
+  /** Bytes of the context up to the last one that was accessed. */
+  contextSize = 0
   /** A stack pointer was taken for one of another frame: nothing is proven of the stack. */
   framesAreMixed = false
   /** Callbacks of bpf_loop() calls that can be inlined, by slot; -1: it can't. */
@@ -81,6 +88,8 @@ export class Verification {
     this.sleepable = flag(BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE)
     this.strictAlignment = flag(BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT)
     this.alwaysCheckpoint = flag(BPF_PROGRAM_FLAGS.BPF_F_TEST_STATE_FREQ)
+    this.kernel = program.kernel ?? NO_KERNEL_TYPES
+    this.target = attachTarget(program, this.kernel)
     this.stackLiveness = new StackLiveness(code, subprograms)
     this.explored = Array.from({ length: code.length }, () => [])
     this.pointerKinds = new Int32Array(code.length)

@@ -48,6 +48,8 @@ export interface Verdict {
    * instructions of programs that aren't accepted, and for those that no path reaches.
    */
   proven(insn: number): boolean
+  /** Bytes of the context that it accesses: none may have less. */
+  readonly contextSize: number
   /** Whether each run takes at most as many instructions as were processed: no helper repeats anything. */
   readonly terminates: boolean
 }
@@ -70,6 +72,7 @@ export function verifyProgram(program: VerifierProgram, options: VerifyOptions =
     peakStates: run.env?.peakStates ?? 0,
     milliseconds: performance.now() - started,
     log: logText(run.env, rejection, options.log, performance.now() - started),
+    contextSize: run.env?.contextSize ?? 0,
     terminates: rejection === undefined && run.env !== undefined && endsAsWalked(run.env),
     proven: (insn) => rejection === undefined && run.env !== undefined && isProven(run.env, insn),
   })

@@ -13,7 +13,7 @@ export class TargetTypes {
   /** @param own whether it is the object's own BTF: flavours stand for other kernels then, and don't count beside the plain type */
   constructor(
     readonly btf: Btf,
-    own: boolean,
+    readonly own: boolean,
   ) {
     btf.types.forEach((type, id) => {
       const name = nameOf(type)

@@ -4,6 +4,7 @@
  * A register that is part of a state is never changed: whoever changes one makes a clone, so states share registers and copying a
  * state copies references.
  */
+import type { StructType } from '../kernel-types.js'
 import type { VerifierMap } from '../program.js'
 import { Tnum } from './tnum.js'
 import { S32_MAX, S32_MIN, S64_MAX_HI, S64_MAX_LO, S64_MIN_HI, S64_MIN_LO } from './wide.js'
@@ -51,6 +52,8 @@ export const FLAG = {
   RCU: 1 << 7,
   /** Made by the program: bpf_obj_new(). */
   ALLOC: 1 << 8,
+  /** An object that a graph owns: it may be used, not kept. */
+  NON_OWNING: 1 << 9,
 } as const
 
 /** Packet pointers that were compared with the end: at it, or behind it. */
@@ -77,7 +80,9 @@ export class Register extends Tnum {
   map: VerifierMap | undefined = undefined
   /** Distinguishes inner maps that came of different look-ups. */
   mapUid = 0
-  /** Kernel object: name of its type. Dynptr: what it is made of. */
+  /** Kernel object, or one that the program made: its type. */
+  struct: StructType | undefined = undefined
+  /** Dynptr: what it is made of. */
   type: string | undefined = undefined
   /** Dynptr slot: the one with the lower address. Dynptrs that are arguments of callbacks have no slots. */
   first = false
@@ -109,6 +114,7 @@ export function cloneRegister(from: Register): Register {
   to.frame = from.frame
   to.map = from.map
   to.mapUid = from.mapUid
+  to.struct = from.struct
   to.type = from.type
   to.first = from.first
   copyValue(to, from)
