@@ -213,7 +213,7 @@ function exceptionCallbackOf({ btf }: ObjectFile, { functions, funcInfo }: Linke
 /** Hidden functions are static ones, as libbpf has it. */
 function functionsOf({ btf, text }: ObjectFile, { funcInfo }: LinkedCode): readonly FunctionInfo[] {
   if (btf === undefined) return []
-  const hidden = new Set(text?.functions.flatMap(({ name, global }) => (global ? [] : [name])))
+  const hidden = new Set(text?.functions.flatMap((one) => (one.global ? [] : [one.name])))
   return funcInfo.flatMap(({ offset, type }) => {
     const info = functionInfo(btf, type, offset / SLOT)
     if (info === undefined) return []
