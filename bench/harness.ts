@@ -15,11 +15,13 @@ export interface Reference {
 }
 
 /**
- * What a case must reach. `ratio`: how many times as fast as the reference. `notAbove`: the median of a note is at most the reference's. Others
+ * What a case must reach. `ratio`: how many times as fast as the reference; `cpuRatio`: the same by CPU time, for what never waits: on a
+ * machine at rest the two are one, and other work disturbs only the first. `notAbove`: the median of a note is at most the reference's. Others
  * bound a figure of ours.
  */
 export type Target =
   | { readonly ratio: number }
+  | { readonly cpuRatio: number }
   | { readonly atMost: number; readonly of: 'value' | 'cpuNs' }
   | { readonly all: readonly Target[] }
   | { readonly notAbove: string }
@@ -69,6 +71,8 @@ export interface CaseResult {
   readonly referenceName: string | null
   /** Median, over the rounds, of how many times as fast as the reference ours was in the same round; null without one. */
   readonly ratio: number | null
+  /** The same of CPU time; null where one of the two doesn't tell it. */
+  readonly cpuRatio: number | null
   /** The figure to reach: the least ratio, or the most of ours. */
   readonly target: number
   /** The same in words, with everything else that must hold. */
@@ -104,6 +108,10 @@ export async function runCase(suite: string, bench: Case, rounds: number): Promi
       return bench.lowerIsBetter ? value / own : own / value
     })
   const ratios = ratiosTo(reference)
+  const cpuRatios = ours.flatMap(({ cpuNs: own }, round) => {
+    const theirs = reference[round]?.cpuNs
+    return own === undefined || theirs === undefined ? [] : [theirs / own]
+  })
   const result = {
     suite,
     case: bench.name,
@@ -114,6 +122,7 @@ export async function runCase(suite: string, bench: Case, rounds: number): Promi
     referenceCpuNs: medianCpu(reference),
     referenceName: bench.reference?.name ?? null,
     ratio: ratios.length === 0 ? null : median(ratios),
+    cpuRatio: cpuRatios.length === 0 ? null : median(cpuRatios),
     notes: worstNotes(ours),
     referenceNotes: worstNotes(reference),
     peers: peers.map(({ peer, measured }) => ({
@@ -135,11 +144,12 @@ export async function runCase(suite: string, bench: Case, rounds: number): Promi
 /** @param above by how much the median of a note is larger than the reference's */
 function reached(
   target: Target,
-  result: Pick<CaseResult, 'ratio' | 'ours' | 'oursCpuNs'>,
+  result: Pick<CaseResult, 'ratio' | 'cpuRatio' | 'ours' | 'oursCpuNs'>,
   above: (note: string) => number,
 ): boolean {
   if ('all' in target) return target.all.every((part) => reached(part, result, above))
   if ('ratio' in target) return result.ratio !== null && result.ratio >= target.ratio
+  if ('cpuRatio' in target) return result.cpuRatio !== null && result.cpuRatio >= target.cpuRatio
   if ('notAbove' in target) return above(target.notAbove) <= 0
   const figure = target.of === 'value' ? result.ours.median : result.oursCpuNs
   return figure !== null && figure <= target.atMost
@@ -148,12 +158,14 @@ function reached(
 function targetFigure(target: Target): number {
   if ('all' in target) return target.all[0] === undefined ? NaN : targetFigure(target.all[0])
   if ('ratio' in target) return target.ratio
+  if ('cpuRatio' in target) return target.cpuRatio
   return 'notAbove' in target ? 0 : target.atMost
 }
 
 function describeTarget(target: Target): string {
   if ('all' in target) return target.all.map(describeTarget).join(', ')
   if ('ratio' in target) return `ratio ≥ ${Number(target.ratio.toFixed(3))}`
+  if ('cpuRatio' in target) return `CPU ratio ≥ ${target.cpuRatio}`
   if ('notAbove' in target) return `${target.notAbove} ≤ the reference's`
   return target.of === 'value' ? `≤ ${target.atMost}` : `CPU ≤ ${target.atMost} ns`
 }

@@ -78,6 +78,7 @@ function table(results: readonly CaseResult[]): string {
       'reference (min…max)',
       'CPU ns',
       'ratio',
+      'of CPU',
       'target',
       '',
       'notes',
@@ -85,7 +86,7 @@ function table(results: readonly CaseResult[]): string {
     style: { head: [], border: [] },
   })
   for (const result of results) {
-    const { ours, reference, referenceName, ratio, pass, notes, referenceNotes } = result
+    const { ours, reference, referenceName, ratio, cpuRatio, pass, notes, referenceNotes } = result
     rows.push([
       result.case,
       result.unit,
@@ -96,6 +97,7 @@ function table(results: readonly CaseResult[]): string {
         : `${referenceName}: ${figure(reference.median)} (${figure(reference.min)}…${figure(reference.max)})`,
       figure(result.referenceCpuNs),
       figure(ratio),
+      figure(cpuRatio),
       result.targetText,
       pass ? 'pass' : 'FAIL',
       Object.entries(notes)
@@ -107,7 +109,7 @@ function table(results: readonly CaseResult[]): string {
     ])
     for (const peer of result.peers) {
       const value = `${peer.name}: ${figure(peer.value.median)} (${figure(peer.value.min)}…${figure(peer.value.max)})`
-      rows.push(['', '', '', '', value, figure(peer.cpuNs), figure(peer.ratio), '', '', ''])
+      rows.push(['', '', '', '', value, figure(peer.cpuNs), figure(peer.ratio), '', '', '', ''])
     }
   }
   return rows.toString()

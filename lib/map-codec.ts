@@ -31,7 +31,7 @@ export class MapCodec<K, V> {
     this.#file = file
     this.#definition = definition
     this.#perCpu = isPerCpu(info.type)
-    const key = this.#integerOf(definition?.keyType)
+    const key = this.keyInteger
     const value = this.integer
     this.#valuesAreU64 = value !== undefined && value.size === 8 && !value.signed && info.valueSize === 8
     this.#keysAreU32 = key !== undefined && key.size === 4 && !key.signed && info.keySize === 4
@@ -52,11 +52,16 @@ export class MapCodec<K, V> {
     return this.#perCpu ? undefined : this.#integerOf(this.#definition?.valueType)
   }
 
+  /** The same of a key. */
+  get keyInteger(): { readonly size: number; readonly signed: boolean } | undefined {
+    return this.#integerOf(this.#definition?.keyType)
+  }
+
   /** Of keys side by side. */
   keyReader(bytes: Uint8Array): ReadAt<K> {
     const { keySize } = this.#info
     return (
-      (readerOf(this.#integerOf(this.#definition?.keyType), bytes, keySize) as ReadAt<K> | undefined) ??
+      (readerOf(this.keyInteger, bytes, keySize) as ReadAt<K> | undefined) ??
       ((i) => this.key.decode(bytes, i * keySize) as K)
     )
   }

@@ -1,13 +1,14 @@
 /** Maps: typed by BTF above the seam, bytes below it. */
-import { descriptorOf } from './descriptor-of.js'
 import { BpfError } from './errors.js'
 import type { ReadAt } from './entry-readers.js'
 import type { KernelMap, KernelProgram, MapDetails, MapInfo } from './kernel.js'
-import { BPF_UPDATE_FLAGS, isPerCpu, mapTypeDefaults, mapTypeName } from './linux/map-types.js'
+import { isPerCpu, mapTypeName } from './linux/map-types.js'
 import { Link } from './link.js'
 import { BatchWriter } from './map-batch.js'
 import { MapCodec } from './map-codec.js'
 import { BlockIterator } from './map-entries.js'
+import { keyWriter, takesDescriptors, valueWriter, type Put } from './map-entry.js'
+import { lookupFlags, updateFlags, type GetOptions, type SetOptions } from './map-flags.js'
 import { MapView } from './map-view.js'
 import { MapWalk, type WalkOperation } from './map-walk.js'
 import type { MapDefinition, ObjectFile } from './object-file/types.js'
@@ -16,24 +17,6 @@ import { Program } from './program.js'
 import { openPerfBuffer, type PerfBuffer, type PerfBufferOptions } from './perf-buffer.js'
 import { openRingBuffer, type RingBuffer, type RingBufferOptions, type RingParts } from './ring-buffer.js'
 import { UserRing, type UserRingOptions } from './user-ring.js'
-
-export interface GetOptions {
-  /** Reads under the value's `struct bpf_spin_lock` (BPF_F_LOCK, Linux 5.1). */
-  readonly lock?: boolean
-}
-
-export interface SetOptions {
-  /** `any` (default) makes or replaces; `noexist` fails with `EEXIST`; `exist` fails with `ENOENT`. */
-  readonly mode?: 'any' | 'noexist' | 'exist'
-  /** Writes under the value's `struct bpf_spin_lock` (BPF_F_LOCK, Linux 5.1). */
-  readonly lock?: boolean
-}
-
-const UPDATE_FLAGS = {
-  any: BPF_UPDATE_FLAGS.BPF_ANY,
-  noexist: BPF_UPDATE_FLAGS.BPF_NOEXIST,
-  exist: BPF_UPDATE_FLAGS.BPF_EXIST,
-} as const
 
 const NO_KEY = new Uint8Array(0)
 
@@ -54,11 +37,12 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   readonly #codec: MapCodec<K, V>
   readonly #walk: MapWalk
   readonly #writer: BatchWriter<K, V>
-  readonly #takesDescriptors: boolean
-  readonly #holdsPrograms: boolean
+  readonly #takesHandles: boolean
   readonly #key: Uint8Array
   readonly #value: Uint8Array
-  /** What #value holds. */
+  /** To and from these two. */
+  readonly #putKey: Put
+  readonly #putValue: Put
   readonly #readValue: ReadAt<V>
   #view: MapView<V> | undefined
 
@@ -78,11 +62,11 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
     this.#codec = new MapCodec<K, V>(map.info, file, definition)
     this.#walk = new MapWalk(map)
     this.#writer = new BatchWriter(map, this.#codec)
-    const { descriptors, needsTypes, holdsPrograms } = mapTypeDefaults(map.info.type)
-    this.#takesDescriptors = descriptors === true || needsTypes === true
-    this.#holdsPrograms = holdsPrograms === true
     this.#key = map.scratch.key
     this.#value = map.scratch.value
+    this.#takesHandles = takesDescriptors(map.info.type)
+    this.#putKey = keyWriter(map.info, this.#codec, this.#key)
+    this.#putValue = valueWriter(map.info, this.#codec, this.#value)
     this.#readValue = this.#codec.valueReader(this.#value)
     Object.defineProperty(this, 'owner', { enumerable: false })
   }
@@ -120,32 +104,32 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
 
   /** The value of a key, or undefined. */
   get(key: K, options?: GetOptions): V | undefined {
-    this.#encodeKey(key)
-    if (!this.#map.lookup(this.#key, this.#value, lockFlag(options))) return undefined
+    this.#putKey(key)
+    if (!this.#map.lookup(this.#key, this.#value, lookupFlags(options))) return undefined
     return this.#readValue(0)
   }
 
   /** Makes or replaces an entry. @throws BpfError `E2BIG` when the map is full, `BAD_VALUE` for what doesn't fit its types */
   set(key: K, value: V, options?: SetOptions): this {
-    this.#encodeKey(key)
-    this.#update(this.#key, value, options === undefined ? 0 : updateFlags(options))
+    this.#putKey(key)
+    this.#update(this.#key, value, updateFlags(options))
     return this
   }
 
   has(key: K): boolean {
-    this.#encodeKey(key)
+    this.#putKey(key)
     return this.#map.lookup(this.#key, this.#value, 0)
   }
 
   /** Removes an entry. @returns whether there was one */
   delete(key: K): boolean {
-    this.#encodeKey(key)
+    this.#putKey(key)
     return this.#map.delete(this.#key)
   }
 
   /** Removes an entry, in one step that no program comes between. Hash maps, Linux 5.14. @returns its value, or undefined */
   getAndDelete(key: K): V | undefined {
-    this.#encodeKey(key)
+    this.#putKey(key)
     if (!this.#map.lookupAndDelete(this.#key, this.#value, 0)) return undefined
     return this.#readValue(0)
   }
@@ -220,11 +204,11 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
    * @returns how many
    * @throws BpfError as `set()` does, with the number of the entry that failed; those before it are written
    */
-  setBatch(entries: Iterable<readonly [K, V]>, options: SetOptions = {}): number {
+  setBatch(entries: Iterable<readonly [K, V]>, options?: SetOptions): number {
     return this.#writer.set(entries, updateFlags(options))
   }
 
-  setBatchAsync(entries: Iterable<readonly [K, V]>, options: SetOptions = {}): Promise<number> {
+  setBatchAsync(entries: Iterable<readonly [K, V]>, options?: SetOptions): Promise<number> {
     return this.#writer.setAsync(entries, updateFlags(options))
   }
 
@@ -243,7 +227,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
    * @param options `mode: 'exist'` makes room in a full queue or stack by dropping its oldest value
    * @throws BpfError `E2BIG` if it is full
    */
-  push(value: V, options: SetOptions = {}): this {
+  push(value: V, options?: SetOptions): this {
     this.#assertKeyless('push')
     this.#update(NO_KEY, value, updateFlags(options))
     return this
@@ -264,7 +248,7 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   /** Whether a bloom filter may hold a value: `false` is certain. */
   mayContain(value: V): boolean {
     this.#assertKeyless('mayContain')
-    this.#codec.encodeValue(value, this.#value)
+    this.#putValue(value)
     return this.#map.lookup(NO_KEY, this.#value, 0)
   }
 
@@ -376,20 +360,12 @@ export class BpfMap<K = unknown, V = unknown> implements Iterable<[K, V]> {
   }
 
   #update(key: Uint8Array, value: unknown, flags: number): void {
-    const handle = this.#takesDescriptors ? handleOf(value) : undefined
-    if (handle !== undefined) return this.#map.updateHandle(key, handle, flags)
-    this.#codec.encodeValue(this.#plain(value), this.#value)
+    if (this.#takesHandles) {
+      const handle = handleOf(value)
+      if (handle !== undefined) return this.#map.updateHandle(key, handle, flags)
+    }
+    this.#putValue(value)
     this.#map.update(key, this.#value, flags)
-  }
-
-  /** What the codec understands: with numbers in place of things. */
-  #plain(value: unknown): unknown {
-    if (this.#takesDescriptors) return descriptorOf(value)
-    return this.#holdsPrograms ? withDescriptors(value) : value
-  }
-
-  #encodeKey(key: K): void {
-    this.#codec.encodeKey(this.#takesDescriptors ? descriptorOf(key) : key, this.#key)
   }
 
   #collect(operation: WalkOperation): [K, V][] {
@@ -432,23 +408,4 @@ export type ElementOf<V> = V extends readonly (infer T)[] ? T : unknown
 function handleOf(value: unknown): KernelMap | KernelProgram | undefined {
   if (value instanceof BpfMap) return value.kernelMap
   return value instanceof Program ? value.kernelProgram : undefined
-}
-
-/** A struct with file descriptors in place of programs. */
-function withDescriptors(value: unknown): unknown {
-  if (value instanceof Program) return value.fd
-  if (Array.isArray(value)) return value.map(withDescriptors)
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withDescriptors(member)]))
-}
-
-function lockFlag(options: GetOptions | undefined): number {
-  return options?.lock === true ? BPF_UPDATE_FLAGS.BPF_F_LOCK : 0
-}
-
-function updateFlags({ mode = 'any', lock }: SetOptions): number {
-  if (!Object.hasOwn(UPDATE_FLAGS, mode)) {
-    throw new BpfError('BAD_VALUE', `option mode is 'any', 'noexist' or 'exist', not '${mode as string}'`)
-  }
-  return UPDATE_FLAGS[mode] | lockFlag({ lock: lock ?? false })
 }

@@ -109,6 +109,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setFailureFactory", Napi::Function::New<SetFailureFactory>(env, "setFailureFactory"));
   exports.Set("possibleCpus", Napi::Function::New<PossibleCpus>(env, "possibleCpus"));
   exports.Set("probe", Napi::Function::New<Probe>(env, "probe"));
+  data->scratches->Define(env, exports);
   exports.Set("createMap", Napi::Function::New<CreateMap>(env, "createMap"));
   exports.Set("openMapById", Napi::Function::New<OpenMapById>(env, "openMapById"));
   exports.Set("openMapByPin", Napi::Function::New<OpenMapByPin>(env, "openMapByPin"));

@@ -3,6 +3,10 @@
 
 #include <napi.h>
 
+#include <memory>
+
+#include "map_scratch.h"
+
 namespace bpfnode {
 
 struct AddonData {
@@ -13,6 +17,8 @@ struct AddonData {
   Napi::FunctionReference link;
   Napi::FunctionReference pump;
   Napi::FunctionReference user_ring;
+  // Maps outlive this at the end of an environment, or not.
+  std::shared_ptr<MapScratches> scratches = std::make_shared<MapScratches>();
 
   static AddonData* Of(Napi::Env env) { return env.GetInstanceData<AddonData>(); }
 };

@@ -125,9 +125,7 @@ Napi::Function Map::Define(Napi::Env env) {
 
 Map::Map(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Map>(info) {}
 
-Map::~Map() {
-  if (scratch_) scratch_->fd = -1;
-}
+Map::~Map() { CloseScratch(); }
 
 Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject) {
   UniqueFd own = UniqueFd::Duplicate(fd);
@@ -381,16 +379,22 @@ Napi::Value Map::Fd(const Napi::CallbackInfo& info) {
 
 Napi::Value Map::Scratch(const Napi::CallbackInfo& info) {
   if (!RequireOpen("scratch")) return {};
-  if (!scratch_) {
-    scratch_ = std::make_shared<MapScratch>();
-    scratch_->subject = subject_;
-    scratch_->value_offset = RoundUp8(key_size_);
-    // Zeroed. At least a byte: an empty ArrayBuffer needs no memory, but the address must be one.
-    scratch_->bytes = std::make_unique<uint8_t[]>(  // NOLINT(modernize-avoid-c-arrays)
-        scratch_->value_offset + buffer_size_ + 1);
-  }
-  scratch_->fd = fd_.get();
-  return ScratchObject(info.Env(), scratch_, scratch_->value_offset + buffer_size_);
+  auto scratch = std::make_shared<MapScratch>(fd_.get(), subject_, key_size_, buffer_size_);
+  const Napi::Value bytes = ScratchBytes(info.Env(), scratch);
+  if (bytes.IsEmpty() || bytes.IsUndefined()) return bytes;
+  CloseScratch();
+  scratches_ = AddonData::Of(info.Env())->scratches;
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("bytes", bytes);
+  result.Set("valueOffset", static_cast<double>(scratch->value_offset()));
+  scratch_ = scratches_->Add(std::move(scratch));
+  result.Set("number", scratch_);
+  return result;
+}
+
+void Map::CloseScratch() {
+  if (scratches_) scratches_->Remove(scratch_);
+  scratches_.reset();
 }
 
 size_t Map::MappedSize() const {
@@ -460,7 +464,7 @@ Napi::Value Map::Close(const Napi::CallbackInfo& info) {
     napi_detach_arraybuffer(Env(), memory_.Value().ArrayBuffer());
     memory_.Reset();
   }
-  if (scratch_) scratch_->fd = -1;
+  CloseScratch();
   fd_.Reset();
   return info.Env().Undefined();
 }

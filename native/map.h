@@ -61,6 +61,7 @@ class Map : public Napi::ObjectWrap<Map> {
   // The arguments of batch() and batchAsync(), checked: (operation, first, cursor, keys, values, count,
   // flags). The buffers hold `count` entries.
   std::optional<BatchRequest> ToBatch(const Napi::CallbackInfo& info);
+  void CloseScratch();
   // Bytes that user space may map; 0: none.
   size_t MappedSize() const;
 
@@ -74,8 +75,9 @@ class Map : public Napi::ObjectWrap<Map> {
   uint32_t flags_ = 0;
   // Bytes that the kernel copies for one look-up.
   size_t buffer_size_ = 0;
-  // What scratch() handed out; empty until then.
-  std::shared_ptr<MapScratch> scratch_;
+  // Where the number that scratch() handed out is known; null without one.
+  std::shared_ptr<MapScratches> scratches_;
+  uint32_t scratch_ = 0;
   // The view that memory() handed out; its ArrayBuffer owns the mapping.
   Napi::Reference<Napi::Uint8Array> memory_;
 };

@@ -47,19 +47,19 @@ export async function mapCases(): Promise<{ readonly cases: readonly Case[]; clo
   const theirs = peer && peerMap(peer, ENTRIES)
   const compared = (
     name: string,
-    ratio: number,
+    target: Case['target'],
     what: string,
     run: () => number,
     runPeer: (map: PeerMap) => number,
   ): Case => ({
-    ...nanoseconds(name, { ratio }, run),
+    ...nanoseconds(name, target, run),
     reference: reference(what),
     peers: theirs === undefined ? [] : [{ name: 'npm bpf', measure: timed(() => runPeer(theirs)) }],
   })
   const cases = [
-    compared('map-lookup', 0.85, 'lookup', () => lookup(hash), lookup),
-    compared('map-update', 0.9, 'update', () => update(hash), update),
-    compared('map-batch', 4, 'walk', () => walk(hash), walkPeer),
+    compared('map-lookup', { cpuRatio: 0.85 }, 'lookup', () => lookup(hash), lookupPeer),
+    compared('map-update', { cpuRatio: 0.9 }, 'update', () => update(hash), updatePeer),
+    compared('map-batch', { ratio: 4 }, 'walk', () => walk(hash), walkPeer),
     nanoseconds('mmap-read', { atMost: 10, of: 'value' }, () => readMapped(array)),
   ]
   return {
@@ -90,15 +90,36 @@ function timed(run: () => number): () => Promise<Measurement> {
   }
 }
 
-function lookup(map: Counts | PeerMap): number {
+// The loops are those of map.c. Ours and the peer's are two functions each: V8 fits one to what it has seen.
+
+function lookup(map: Counts): number {
   let missed = 0
-  for (let i = 0; i < OPERATIONS; i++) if (map.get(i % ENTRIES) === undefined) missed++
+  for (let i = 0, key = 0; i < OPERATIONS; i++, key = key + 1 === ENTRIES ? 0 : key + 1) {
+    if (map.get(key) === undefined) missed++
+  }
+  return found(missed)
+}
+
+function lookupPeer(map: PeerMap): number {
+  let missed = 0
+  for (let i = 0, key = 0; i < OPERATIONS; i++, key = key + 1 === ENTRIES ? 0 : key + 1) {
+    if (map.get(key) === undefined) missed++
+  }
+  return found(missed)
+}
+
+function found(missed: number): number {
   if (missed > 0) throw new Error(`${missed} keys are missing`)
   return OPERATIONS
 }
 
-function update(map: Counts | PeerMap): number {
-  for (let i = 0; i < OPERATIONS; i++) map.set(i % ENTRIES, 5n)
+function update(map: Counts): number {
+  for (let i = 0, key = 0; i < OPERATIONS; i++, key = key + 1 === ENTRIES ? 0 : key + 1) map.set(key, 5n)
+  return OPERATIONS
+}
+
+function updatePeer(map: PeerMap): number {
+  for (let i = 0, key = 0; i < OPERATIONS; i++, key = key + 1 === ENTRIES ? 0 : key + 1) map.set(key, 5n)
   return OPERATIONS
 }
 

@@ -6,7 +6,7 @@
  */
 import type { AddonIntrospection, AddonProbes } from './introspection-types.js'
 
-export interface Addon extends AddonIntrospection, AddonProbes {
+export interface Addon extends AddonIntrospection, AddonProbes, AddonScratchCalls {
   readonly facts: AddonFacts
   /** Sets what makes an Error of a failure, for this thread. */
   setFailureFactory(factory: (raw: RawFailure) => Error): void
@@ -194,13 +194,23 @@ export interface AddonAsyncBatchOutcome extends AddonBatchOutcome {
   readonly values: Uint8Array
 }
 
-/** The key from 0 on, the value from `valueOffset` on; functions without arguments, with flags of 0. */
+/** The key from 0 on, the value from `valueOffset` on. */
 export interface AddonScratch {
   readonly bytes: Uint8Array
   readonly valueOffset: number
+  /** What chooses the map in `chosenScratch`, until it is closed; another map may have it then. */
+  readonly number: number
+}
+
+/** The quickest way to one entry, with flags of 0. All maps have the same functions: V8 calls directly what a place in the code sees one of. */
+export interface AddonScratchCalls {
+  /** One number, written before each call: which map. Quicker than an argument. */
+  readonly chosenScratch: Uint32Array
   /** @returns undefined if the key is there */
-  lookup(this: void): undefined | false
-  update(this: void): void
+  lookupScratch(this: void): undefined | false
+  updateScratch(this: void): void
+  /** @returns undefined if the key was there */
+  deleteScratch(this: void): undefined | false
 }
 
 export interface AddonMapDetails {
@@ -243,7 +253,7 @@ export interface AddonMap {
   pin(path: string): void
   details(): AddonMapDetails
   fd(): number
-  /** For one caller: a second call's memory is the first one's. Undefined where the runtime can't share memory. */
+  /** For one caller: a second call ends what the first one gave. Undefined where the runtime can't share memory. */
   scratch(): AddonScratch | undefined
   memory(): Uint8Array | undefined
   openRing(

@@ -98,12 +98,12 @@ export class NativeKernel implements Kernel {
       },
       `map '${name}'`,
     )
-    return new NativeMap(handle, name)
+    return new NativeMap(this.#addon, handle, name)
   }
 
   openMap(reference: MapReference): NativeMap {
     const handle = this.#openMap(reference)
-    return new NativeMap(handle, handle.details().name)
+    return new NativeMap(this.#addon, handle, handle.details().name)
   }
 
   openLink(reference: LinkReference): KernelLink {

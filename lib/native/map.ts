@@ -18,7 +18,7 @@ import type {
 } from '../kernel.js'
 import { errno } from '../linux/errno.js'
 import { BPF_MAP_TYPE } from '../linux/map-types.js'
-import type { AddonBatchOutcome, AddonLink, AddonMap, AddonScratch } from './addon-types.js'
+import type { AddonBatchOutcome, AddonLink, AddonMap, AddonScratchCalls } from './addon-types.js'
 import { toError } from './failure.js'
 import { NativeHandle } from './native-handle.js'
 import { removePin } from './pin.js'
@@ -51,8 +51,13 @@ export class NativeMap extends NativeHandle implements KernelMap {
   readonly #handle: AddonMap
   readonly #key: Uint8Array
   readonly #value: Uint8Array
-  /** Undefined where the quick way isn't there: no keys, or no memory that is shared with C++. */
-  readonly #quick: AddonScratch | undefined
+  // The functions themselves: looking them up in the addon, an object of many properties, would take as long as calling them.
+  readonly #chosenScratch: Uint32Array
+  readonly #lookupScratch: AddonScratchCalls['lookupScratch']
+  readonly #updateScratch: AddonScratchCalls['updateScratch']
+  readonly #deleteScratch: AddonScratchCalls['deleteScratch']
+  /** Number of the scratch; 0 where the quick way isn't there: no keys, no memory that is shared with C++, or closed. */
+  #quick: number
   #closed = false
   #memory: Uint8Array | undefined
   readonly #structOps: StructOpsCalls | undefined
@@ -61,14 +66,18 @@ export class NativeMap extends NativeHandle implements KernelMap {
    * @param name as the object file has it: the kernel cuts names at 15 bytes
    * @param structOps of a map of an object: libbpf knows how
    */
-  constructor(handle: AddonMap, name: string, structOps?: StructOpsCalls) {
+  constructor(calls: AddonScratchCalls, handle: AddonMap, name: string, structOps?: StructOpsCalls) {
     super()
+    this.#chosenScratch = calls.chosenScratch
+    this.#lookupScratch = calls.lookupScratch
+    this.#updateScratch = calls.updateScratch
+    this.#deleteScratch = calls.deleteScratch
     this.#handle = handle
     this.#structOps = structOps
     this.info = { name, ...handle.info() }
     const { keySize, bufferSize } = this.info
     const scratch = keySize === 0 ? undefined : handle.scratch()
-    this.#quick = scratch
+    this.#quick = scratch?.number ?? 0
     this.#key = scratch?.bytes.subarray(0, keySize) ?? new Uint8Array(keySize)
     this.#value = scratch?.bytes.subarray(scratch.valueOffset) ?? new Uint8Array(bufferSize)
     this.scratch = { key: this.#key, value: this.#value }
@@ -79,20 +88,17 @@ export class NativeMap extends NativeHandle implements KernelMap {
   }
 
   lookup(key: Uint8Array, value: Uint8Array, flags: number): boolean {
-    const quick = this.#quick
-    if (quick !== undefined && value === this.#value && key === this.#key && flags === 0) {
-      return quick.lookup() === undefined
-    }
+    if (this.#choose(key, value, flags)) return this.#lookupScratch() === undefined
     return this.#handle.lookup(key, value, flags)
   }
 
   update(key: Uint8Array, value: Uint8Array, flags: number): void {
-    const quick = this.#quick
-    if (quick !== undefined && value === this.#value && key === this.#key && flags === 0) quick.update()
+    if (this.#choose(key, value, flags)) this.#updateScratch()
     else this.#handle.update(key, value, flags)
   }
 
   delete(key: Uint8Array): boolean {
+    if (this.#choose(key, this.#value, 0)) return this.#deleteScratch() === undefined
     return this.#handle.delete(key)
   }
 
@@ -196,8 +202,16 @@ export class NativeMap extends NativeHandle implements KernelMap {
 
   close(): void {
     this.#closed = true
+    this.#quick = 0
     this.#memory = undefined
     this.#handle.close()
+  }
+
+  /** Whether the quick way is there for these arguments; this map is chosen for it then. */
+  #choose(key: Uint8Array, value: Uint8Array, flags: number): boolean {
+    if (this.#quick === 0 || key !== this.#key || value !== this.#value || flags !== 0) return false
+    this.#chosenScratch[0] = this.#quick
+    return true
   }
 
   #outcome(operation: BatchOperation, { count, errno: error }: AddonBatchOutcome): BatchOutcome {

@@ -130,7 +130,7 @@ export class NativeObject implements KernelObject {
       throw new BpfError('BAD_PHASE', `map '${name}' was not created: its autocreate is off`)
     }
     const handle = this.#handle.map(index, `map '${name}'`)
-    const map = new NativeMap(handle, name, {
+    const map = new NativeMap(this.#addon, handle, name, {
       attach: () => this.#attachStructOps(index, name),
       update: (link) => this.#handle.updateStructOps(index, link, `map '${name}'`),
     })

@@ -125,6 +125,51 @@ describeNative('a native map', () => {
   })
 })
 
+/** The quick way chooses a map by number, and numbers are used again. */
+describeNative('the scratch of a native map', () => {
+  it('reads, writes and deletes, as other buffers do', () => {
+    const map = object.map('hash')
+    const { key, value } = map.scratch
+    key.set(u32(1))
+    value.set(u32(7, 8))
+    expect(map.lookup(key, value, 0)).toBe(false)
+    map.update(key, value, 0)
+    value.fill(0)
+    expect(map.lookup(key, value, 0)).toBe(true)
+    expect(value).toEqual(new Uint8Array(u32(7, 8)))
+    expect(map.delete(key)).toBe(true)
+    expect(map.delete(key)).toBe(false)
+    expect(map.lookup(u32(1), new Uint8Array(8), 0)).toBe(false)
+  })
+
+  it('says when the map is full, and names it', () => {
+    const map = object.map('hash')
+    const { key, value } = map.scratch
+    const fill = (): void => {
+      for (let i = 0; i < 5; i++) {
+        key.set(u32(i))
+        map.update(key, value, 0)
+      }
+    }
+    expect(fill).toThrow(/map 'hash'.*E2BIG.*maxEntries/)
+  })
+
+  it('is of one map: a closed one does not reach the map that came after it', () => {
+    const closed = object.map('hash')
+    const { key, value } = closed.scratch
+    closed.close()
+    const next = object.map('hash')
+    next.scratch.key.set(u32(1))
+    next.update(next.scratch.key, next.scratch.value, 0)
+    key.set(u32(1))
+    for (const call of [closed.lookup, closed.update]) {
+      expect(code(() => call.call(closed, key, value, 0))).toBe('CLOSED')
+    }
+    expect(code(() => closed.delete(key))).toBe('CLOSED')
+    expect(next.lookup(next.scratch.key, next.scratch.value, 0)).toBe(true)
+  })
+})
+
 describeNative('the memory of a native map', () => {
   it('has entries 8-byte aligned, and ends with the last one', () => {
     const map = object.map('mapped')
