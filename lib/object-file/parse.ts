@@ -79,10 +79,15 @@ function contents(elf: ElfFile, name: string): Uint8Array | undefined {
 }
 
 function refuseLegacyMaps(elf: ElfFile): void {
-  if (sectionNamed(elf, 'maps') === undefined) return
-  throw new BpfError('UNSUPPORTED', `UNSUPPORTED: map definitions in SEC("maps") (struct bpf_map_def)`, {
-    hint: 'libbpf 1.0 removed them: define maps in SEC(".maps") with __uint and __type, and compile with -g',
-  })
+  const legacy = elf.sections.find(({ name }) => name === 'maps' || name.startsWith('maps/'))
+  if (legacy === undefined) return
+  throw new BpfError(
+    'UNSUPPORTED',
+    `UNSUPPORTED: map definitions in SEC("${legacy.name}") (struct bpf_map_def)`,
+    {
+      hint: 'libbpf 1.0 removed them: define maps in SEC(".maps") with __uint and __type, and compile with -g',
+    },
+  )
 }
 
 function readLicense(elf: ElfFile): string {

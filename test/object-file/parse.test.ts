@@ -160,8 +160,8 @@ describe('maps are refused', () => {
     expect(refusal(sampleObject({ mapLinkage: 0 })).message).toMatch(/'counts' is static/)
   })
 
-  test('in the form of before libbpf 1.0', () => {
-    const image = sampleObject({ extend: (elf) => elf.section({ name: 'maps', data: new Uint8Array(20) }) })
+  test.each(['maps', 'maps/events'])('in the form of before libbpf 1.0: section %s', (name) => {
+    const image = sampleObject({ extend: (elf) => elf.section({ name, data: new Uint8Array(20) }) })
     expect(refusal(image)).toMatchObject({
       code: 'UNSUPPORTED',
       message: expect.stringContaining('.maps') as string,
