@@ -18,6 +18,8 @@ export interface Requirement {
   readonly capabilities: readonly Capability[]
   /** What else must be so, for people: a mount, a sysctl. */
   readonly also?: string
+  /** What takes less, for people. */
+  readonly instead?: string
 }
 
 const TRACEFS = 'tracefs is mounted: mount -t tracefs tracefs /sys/kernel/tracing'
@@ -25,13 +27,18 @@ const CGROUP2 = 'a cgroup2 file system is mounted: mount -t cgroup2 none /sys/fs
 const BPF_LSM_ACTIVE =
   "bpf is among the active security modules: 'lsm=…,bpf' on the kernel's command line, see /sys/kernel/security/lsm"
 
+/** Since July 2025: Linux 6.17, and the long-term kernels of that time. A probe within an instruction changes what is executed. */
+const UPROBE_ALTERNATIVE =
+  'CAP_PERFMON is enough for uprobe.multi (Linux 6.6), and was for single probes before July 2025'
+const USDT_ALTERNATIVE = 'CAP_PERFMON is enough with libbpf 1.3 and Linux 6.6'
+
 function needs(
   since: string,
   config: readonly string[] = [],
   capabilities: readonly Capability[] = [],
-  also?: string,
+  more: Pick<Requirement, 'also' | 'instead'> = {},
 ): Requirement {
-  return { since, config, capabilities, ...(also !== undefined && { also }) }
+  return { since, config, capabilities, ...more }
 }
 
 /** By the `kind` of an attach request. */
@@ -40,11 +47,15 @@ export const ATTACHMENTS = {
   'kprobe.multi': needs('5.18', ['CONFIG_KPROBES', 'CONFIG_FPROBE'], ['CAP_PERFMON']),
   'kprobe.session': needs('6.10', ['CONFIG_KPROBES', 'CONFIG_FPROBE'], ['CAP_PERFMON']),
   ksyscall: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON']),
-  uprobe: needs('4.1', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_PERFMON']),
+  uprobe: needs('4.1', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_SYS_ADMIN'], {
+    instead: UPROBE_ALTERNATIVE,
+  }),
   'uprobe.multi': needs('6.6', ['CONFIG_UPROBES'], ['CAP_PERFMON']),
   'uprobe.session': needs('6.13', ['CONFIG_UPROBES'], ['CAP_PERFMON']),
-  usdt: needs('4.20', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_PERFMON']),
-  tracepoint: needs('4.7', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON'], TRACEFS),
+  usdt: needs('4.20', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_SYS_ADMIN'], {
+    instead: USDT_ALTERNATIVE,
+  }),
+  tracepoint: needs('4.7', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON'], { also: TRACEFS }),
   rawTracepoint: needs('4.17', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON']),
   trace: needs('5.5', ['CONFIG_BPF_EVENTS', 'CONFIG_BPF_JIT', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON']),
   fentry: needs(
@@ -57,13 +68,10 @@ export const ATTACHMENTS = {
     ],
     ['CAP_PERFMON'],
   ),
-  lsm: needs('5.7', ['CONFIG_BPF_LSM', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON'], BPF_LSM_ACTIVE),
-  lsm_cgroup: needs(
-    '6.0',
-    ['CONFIG_BPF_LSM', 'CONFIG_CGROUP_BPF'],
-    ['CAP_PERFMON', 'CAP_NET_ADMIN'],
-    BPF_LSM_ACTIVE,
-  ),
+  lsm: needs('5.7', ['CONFIG_BPF_LSM', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON'], { also: BPF_LSM_ACTIVE }),
+  lsm_cgroup: needs('6.0', ['CONFIG_BPF_LSM', 'CONFIG_CGROUP_BPF'], ['CAP_PERFMON', 'CAP_NET_ADMIN'], {
+    also: BPF_LSM_ACTIVE,
+  }),
   freplace: needs('5.6', ['CONFIG_BPF_JIT', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON', 'CAP_NET_ADMIN']),
   perfEvent: needs('4.9', ['CONFIG_PERF_EVENTS'], ['CAP_PERFMON']),
   iter: needs('5.8', ['CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON']),
@@ -76,8 +84,8 @@ export const ATTACHMENTS = {
     ['CAP_NET_ADMIN'],
   ),
   netkit: needs('6.7', ['CONFIG_NETKIT'], ['CAP_NET_ADMIN']),
-  cgroup: needs('4.10', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], CGROUP2),
-  'cgroup.link': needs('5.7', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], CGROUP2),
+  cgroup: needs('4.10', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], { also: CGROUP2 }),
+  'cgroup.link': needs('5.7', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], { also: CGROUP2 }),
   netns: needs('5.8', ['CONFIG_NET'], ['CAP_NET_ADMIN']),
   netfilter: needs('6.4', ['CONFIG_NETFILTER_BPF_LINK'], ['CAP_NET_ADMIN']),
   sockmap: needs('4.14', ['CONFIG_NET', 'CONFIG_BPF_STREAM_PARSER'], ['CAP_NET_ADMIN']),

@@ -56,7 +56,10 @@ export function lacksOf(requirement: Requirement, host: Host): Lacks {
 export function whyRefused(what: string, requirement: Requirement, errno: string, host: Host = readHost()): string | undefined {
   const { capabilities, options, version } = lacksOf(requirement, host)
   if (errno === 'EPERM' || errno === 'EACCES') {
-    if (capabilities.length > 0) return `${what}: ${capabilities.join(' and ')} ${capabilities.length === 1 ? 'is' : 'are'} missing`
+    if (capabilities.length > 0) {
+      const instead = requirement.instead === undefined ? '' : `. ${requirement.instead}`
+      return `${what}: ${capabilities.join(' and ')} ${capabilities.length === 1 ? 'is' : 'are'} missing${instead}`
+    }
     return policyHint(what, host)
   }
   if (version !== undefined) return `${what}: Linux has it since ${version}, and this is ${host.release}`

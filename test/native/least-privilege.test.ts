@@ -1,23 +1,30 @@
 /** What works with few capabilities, and what is said of the rest: in processes under setpriv(1). */
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { describe, expect, it } from 'vitest'
-import type { PrivilegeReport } from '../../lib/index.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { explainPrivileges, type PrivilegeReport } from '../../lib/index.js'
+import { TestCgroup } from '../support/cgroup.js'
+import { missingHere, type KernelNeeds } from '../support/kernel-needs.js'
+import { objectPath } from '../support/kernels.js'
 import { patience } from '../support/patience.js'
-import { describeSince, linuxIsAtLeast } from '../support/require-kernel.js'
+import { describeSince, linuxIsAtLeast, nativeIsAllowed, requires } from '../support/require-kernel.js'
 
 const CHILD = fileURLToPath(new URL('privileges-child.mjs', import.meta.url))
 const hasSetpriv = spawnSync('setpriv', ['--version']).status === 0
 
-/** Runs a scenario as an ordinary user with some capabilities. `npm test` has built dist/ by now. */
+/** Runs a scenario as an ordinary user with some capabilities, in a network namespace of its own. `npm test` has built dist/ by now. */
 async function run<T>(capabilities: readonly string[], ...scenario: readonly string[]): Promise<T> {
   const held = capabilities.map((name) => `+${name}`)
   const set = ['-all', ...held].join(',')
   const ambient = held.length > 0 ? ['--ambient-caps', held.join(',')] : []
   const user = ['--reuid', '1000', '--regid', '1000', '--clear-groups']
   const words = [...user, '--bounding-set', set, '--inh-caps', set, ...ambient, process.execPath, CHILD, ...scenario]
-  const { stdout } = await promisify(execFile)('setpriv', words, { timeout: patience(20_000) })
+  const network = ['--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', 'setpriv']
+  const { stdout } = await promisify(execFile)('unshare', [...network, ...words], { timeout: patience(40_000) })
   return JSON.parse(stdout) as T
 }
 
@@ -56,6 +63,11 @@ describeSince('5.18')('with CAP_BPF and CAP_PERFMON alone', { timeout: patience(
       expect(await run(AGENT, 'run')).toBe(50)
     })
 
+    it('is told what single user probes take, and what does with less', async () => {
+      const answers = await run<Record<string, Refusal>>(AGENT, 'attach', 'uprobe')
+      expect(answers['uprobe']).toMatchObject({ code: 'EACCES', message: expect.stringMatching(/CAP_SYS_ADMIN is missing.*uprobe\.multi/) as string })
+    })
+
     it('is told which capability it lacks for networks', async () => {
       const refusal = await run<Refusal>(AGENT, 'load', 'network', 'on_xdp')
       expect(refusal.code).toBe('EPERM')
@@ -92,6 +104,72 @@ describeSince('5.18')('with CAP_NET_ADMIN beside CAP_BPF', { timeout: patience(3
   it.runIf(hasSetpriv)('a process is told that tracing takes CAP_PERFMON', async () => {
     const refusal = await run<Refusal>(['bpf', 'net_admin'], 'load', 'program_run', 'on_cpu')
     expect(refusal.message).toMatch(/programs of type raw_tracepoint: CAP_PERFMON is missing$/)
+  })
+})
+
+/** What attaches with which capabilities alone, and from which Linux on. */
+const ATTACHES: readonly (readonly [name: string, needs: KernelNeeds])[] = [
+  ['raw_tp', { since: '5.18' }],
+  ['tp_btf', { since: '5.18' }],
+  ['iter', { since: '5.18' }],
+  ['perf_event', { since: '5.18', config: ['PERF_EVENTS'] }],
+  ['uprobe.multi', { since: '6.6', config: ['UPROBES'] }],
+  ['kprobe', { since: '5.18', config: ['KPROBES'] }],
+  ['fentry', { since: '5.18', machine: true }],
+  ['fexit', { since: '5.18', machine: true }],
+  ['socket filter', { since: '5.18' }],
+]
+const ATTACHES_TO_NETWORKS: typeof ATTACHES = [
+  ['xdp', { since: '5.18' }],
+  ['xdp by netlink', { since: '5.18' }],
+  ['clsact', { since: '5.18' }],
+  ['tcx', { since: '6.6', config: ['NET_XGRESS'] }],
+  ['netfilter', { since: '6.4', config: ['NETFILTER_BPF_LINK'] }],
+  ['sk_lookup', { since: '5.18' }],
+  ['flow_dissector', { since: '5.18' }],
+  ['lwt', { since: '5.18', config: ['LWTUNNEL_BPF'] }],
+  ['sk_msg', { since: '5.18', config: ['BPF_STREAM_PARSER'] }],
+  ['sk_skb verdict', { since: '5.18', config: ['BPF_STREAM_PARSER'] }],
+  ['cgroup', { since: '5.18', config: ['CGROUP_BPF'] }],
+]
+
+describe.each([
+  ['CAP_BPF and CAP_PERFMON', AGENT, ATTACHES],
+  ['CAP_BPF and CAP_NET_ADMIN', ['bpf', 'net_admin'], ATTACHES_TO_NETWORKS],
+] as const)('with %s alone, without CAP_SYS_RESOURCE', (_, capabilities, rows) => {
+  let answers: Promise<Readonly<Record<string, string | Refusal>>>
+  let cgroup: TestCgroup
+  beforeAll(() => {
+    if (!hasSetpriv || !nativeIsAllowed()) return
+    cgroup = new TestCgroup()
+    const here = rows.filter(([, needs]) => missingHere(needs) === undefined).map(([name]) => name)
+    answers = run(capabilities, 'attach', here.join(','), cgroup.path)
+  })
+  afterAll(() => cgroup?.[Symbol.asyncDispose]())
+
+  for (const [name, needs] of rows) {
+    requires(needs)(name, { timeout: patience(60_000) }, () => {
+      it.runIf(hasSetpriv)('is attached', async () => {
+        expect((await answers)[name]).toBe('done')
+      })
+    })
+  }
+})
+
+describeSince('5.18')('the line for setcap', { timeout: patience(60_000) }, () => {
+  it.runIf(hasSetpriv && spawnSync('setcap', ['-h']).error === undefined)('lets a copy of node do what it was said to be for', async () => {
+    const { grant, missing } = explainPrivileges(objectPath('test/program_run'))
+    const folder = mkdtempSync(join(tmpdir(), 'node-with-capabilities-'))
+    try {
+      chmodSync(folder, 0o755)
+      copyFileSync(process.execPath, join(folder, 'node'))
+      execFileSync('sh', ['-c', grant.setcap], { cwd: folder })
+      const user = ['--reuid', '1000', '--regid', '1000', '--clear-groups', '--inh-caps', '-all', join(folder, 'node')]
+      const { stdout } = await promisify(execFile)('setpriv', [...user, CHILD, 'run'], { timeout: patience(40_000) })
+      expect({ answer: JSON.parse(stdout) as unknown, missing }).toEqual({ answer: 50, missing: [] })
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 })
 

@@ -3,6 +3,7 @@
  *
  * Over the built library, as a process of its own has no TypeScript loader. Prints one line of JSON.
  */
+import { createServer } from 'node:net'
 import { explainPrivileges, features, introspect, open } from '../../dist/lib/index.js'
 
 const objectPath = (name) => new URL(`../../bpf/${name}.bpf.o`, import.meta.url)
@@ -24,7 +25,64 @@ function load(name, ...programs) {
   return spec.load()
 }
 
+/** Loads programs of an object, attaches, and closes all of it. */
+function attaching(name, programs, attach) {
+  const object = load(name, ...programs)
+  try {
+    attach(object.program(programs[0]), object).close()
+  } finally {
+    object.close()
+  }
+}
+
+const inMap = (kind) => (program, object) => program.attachSockmap(object.map('sockets'), { via: kind })
+const onLoopback = (options) => (program) => program.attachTc('lo', { direction: 'ingress', ...options })
+
+/** What is attached, by name: see least-privilege.test.ts for what each takes. */
+const ATTACHMENTS = {
+  raw_tp: () => attaching('tracing', ['on_raw_tracepoint'], (program) => program.attachRawTracepoint('sched_process_fork')),
+  tp_btf: () => attaching('tracing', ['on_typed_tracepoint'], (program) => program.attachTrace()),
+  iter: () => attaching('iterators', ['dump_task'], (program) => program.attachIterator()),
+  perf_event: () =>
+    attaching('tracing', ['on_perf_event'], (program) => program.attachPerfEvent('cpu-clock', { frequency: 10, pid: 'self' })),
+  uprobe: () =>
+    attaching('tracing', ['on_uprobe'], (program) => program.attachUprobe('libc', { function: 'umask', pid: 'self' })),
+  uretprobe: () =>
+    attaching('tracing', ['on_uretprobe'], (program) => program.attachUprobe('libc', { function: 'umask', pid: 'self' })),
+  'uprobe.multi': () =>
+    attaching('tracing', ['on_uprobe_multi'], (program) => program.attachUprobeMulti('libc', { functions: ['umask'], pid: 'self' })),
+  kprobe: () => attaching('tracing', ['on_kprobe'], (program) => program.attachKprobe('do_sys_openat2')),
+  'kprobe.multi': () => attaching('tracing', ['on_kprobe_multi'], (program) => program.attachKprobeMulti(['do_sys_openat2'])),
+  fentry: () => attaching('tracing', ['on_entry'], (program) => program.attachTrace()),
+  fexit: () => attaching('tracing', ['on_exit'], (program) => program.attachTrace()),
+  'socket filter': () =>
+    attaching('network', ['on_socket_filter'], (program) => {
+      // Without a host it listens at once.
+      const socket = createServer().listen(0)
+      try {
+        return program.attachSocket(socket)
+      } finally {
+        socket.close()
+      }
+    }),
+  xdp: () => attaching('network', ['on_xdp'], (program) => program.attachXdp('lo', { mode: 'generic' })),
+  'xdp by netlink': () => attaching('network', ['on_xdp'], (program) => program.attachXdp('lo', { mode: 'generic', via: 'netlink' })),
+  clsact: () => attaching('network', ['on_tc'], onLoopback({ via: 'clsact' })),
+  tcx: () => attaching('network', ['on_tc'], onLoopback({ via: 'tcx' })),
+  netfilter: () =>
+    attaching('network', ['on_netfilter'], (program) => program.attachNetfilter({ protocol: 'ipv4', hook: 'input', priority: 7 })),
+  sk_lookup: () => attaching('network', ['on_sk_lookup'], (program) => program.attachNetns('/proc/self/ns/net')),
+  flow_dissector: () => attaching('network', ['on_flow_dissector'], (program) => program.attachNetns('/proc/self/ns/net')),
+  lwt: () => attaching('network', ['on_lwt_xmit'], (program) => program.attachLwt('10.77.0.0/24', { interface: 'lo' })),
+  sk_msg: () => attaching('sockmap', ['on_msg'], inMap('map')),
+  'sk_skb verdict': () => attaching('sockmap', ['on_verdict'], inMap('map')),
+  cgroup: (folder) => attaching('cgroup', ['on_connect4'], (program) => program.attachCgroup(folder)),
+}
+
 const SCENARIOS = {
+  /** Which of {@link ATTACHMENTS} work, of those that are named: what each answers. */
+  attach: (names, folder) =>
+    Object.fromEntries(names.split(',').map((name) => [name, outcome(() => ATTACHMENTS[name](folder))])),
   /** An agent: tracing, ring buffer, events of its own child. */
   async agent() {
     const { spawn } = await import('node:child_process')
