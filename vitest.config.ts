@@ -7,6 +7,8 @@ const jsonFile = process.env['VITEST_JSON']
 const isEmulated = process.env['VM'] === '1'
 /** Set by scripts/test-sanitized.mjs: everything takes longer, and leaks are looked for after each file. */
 const isSanitized = process.env['SANITIZED'] === '1'
+/** Set by scripts/vm/guest.mjs: where the outcome of each file goes as soon as it is done. */
+const tellsFiles = process.env['VM_RESULTS'] !== undefined
 const slowness = isEmulated ? 20 : isSanitized ? 4 : 1
 
 export default defineConfig({
@@ -28,7 +30,11 @@ export default defineConfig({
     testTimeout: 20_000 * slowness,
     hookTimeout: 30_000 * slowness,
     teardownTimeout: 10_000 * slowness,
-    reporters: jsonFile === undefined ? ['default'] : ['default', 'json'],
+    reporters: [
+      'default',
+      ...(jsonFile === undefined ? [] : ['json']),
+      ...(tellsFiles ? ['./scripts/vm/file-reporter.mjs'] : []),
+    ],
     ...(jsonFile === undefined ? {} : { outputFile: { json: jsonFile } }),
   },
 })

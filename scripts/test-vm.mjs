@@ -71,9 +71,22 @@ async function runVirtually({ emulator, checkout }, kernel, tests, { timeoutMs }
     const why = signal.aborted ? 'it was interrupted' : 'it panicked, or was too slow'
     console.log(`the machine ended without a result: ${why}`)
   }
-  const { files, complaints } =
-    results.length === 0 ? { files: condense(), complaints: [] } : JSON.parse(results.at(-1))
+  const told = results.flatMap(parsed)
+  const { files, complaints } = told.find((line) => line.files !== undefined) ?? {
+    // Those that were done, and a failure for the rest.
+    files: { ...Object.fromEntries(told.map(({ file, tests: done }) => [file, done])), ...condense() },
+    complaints: [],
+  }
   return { code, files, complaints }
+}
+
+/** A line that was cut off when the machine ended tells nothing. */
+function parsed(line) {
+  try {
+    return [JSON.parse(line)]
+  } catch {
+    return []
+  }
 }
 
 /** Runs the tests on this machine. @returns as {@link runVirtually} does */
@@ -109,8 +122,11 @@ async function testKernels({ names, rest, ...options }, signal) {
           ? await runHere(tests)
           : await runVirtually(laboratory, kernel, tests, options, signal)
       // Filters skip tests that would run.
-      if (run.code !== undefined && rest.every((argument) => argument.startsWith('test/')))
-        remember(kernel, run.files, rest.length === 0)
+      if (rest.every((argument) => argument.startsWith('test/'))) {
+        const done = Object.entries(run.files).filter(([file]) => file.startsWith('test/'))
+        if (done.length > 0)
+          remember(kernel, Object.fromEntries(done), rest.length === 0 && run.code !== undefined)
+      }
       outcomes.push({ kernel, ...tell(run, start) })
     }
   } finally {

@@ -6,6 +6,11 @@ interface Results {
   condense(report: object | undefined, base: string): Readonly<Record<string, Tests>>
   count(files: Readonly<Record<string, Tests>>): object
 }
+interface Checks {
+  checksOf(
+    tests: readonly { readonly state: string; readonly name: string }[],
+  ): ReadonlyMap<string, ReadonlyMap<string, string>>
+}
 interface Table {
   cell(tests: readonly { readonly state: string; readonly reason?: string }[]): string
 }
@@ -13,6 +18,7 @@ interface Table {
 const script = (name: string): Promise<unknown> =>
   import(new URL(`../scripts/vm/${name}.mjs`, import.meta.url).href)
 const { condense, count } = (await script('results')) as Results
+const { checksOf } = (await script('checks')) as Checks
 const { cell } = (await script('table')) as Table
 
 const file = (name: string, status: string, ...states: readonly string[]): object => ({
@@ -40,6 +46,31 @@ describe('numbers of a run', () => {
       failed: 1,
     })
     expect(count(condense(undefined, '/checkout'))).toEqual({ passed: 0, failed: 1, skipped: 0 })
+  })
+})
+
+describe('a check', () => {
+  const check = (...tests: readonly (readonly [state: string, name: string])[]) =>
+    Object.fromEntries(
+      checksOf(tests.map(([state, name]) => ({ state, name }))).get('kinds of attachments') ?? [],
+    )
+
+  it('is all tests of a kind of attachment together', () => {
+    const kprobe = 'links > attachments > kprobe'
+    expect(check(['passed', `${kprobe} > fires`], ['skipped', `${kprobe} > is updated`])).toEqual({
+      kprobe: 'passed',
+    })
+    expect(check(['passed', `${kprobe} > fires`], ['failed', `${kprobe} > is pinned`])).toEqual({
+      kprobe: 'failed',
+    })
+    expect(check(['skipped', `${kprobe} > fires`])).toEqual({ kprobe: 'skipped' })
+    expect(check(['passed', 'network-links > links > of a netkit pair > netkit, peer > fires'])).toEqual({
+      'netkit, peer': 'passed',
+    })
+  })
+
+  it('is no test of another group', () => {
+    expect(check(['passed', 'links > a link (native) > tells what it is'])).toEqual({})
   })
 })
 

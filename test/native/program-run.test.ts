@@ -1,11 +1,15 @@
 /** Programs run on demand: packets, contexts as plain objects, repetition, CPUs, live frames, and how a run is stopped. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { open, type BpfObject } from '../../lib/index.js'
+import { open, type BpfObject, type RunOptions } from '../../lib/index.js'
+import { programTypeName } from '../../lib/linux/program-types.js'
+import { TEST_RUNS } from '../../lib/linux/test-run.js'
 import { code } from '../support/errors.js'
+import type { KernelNeeds } from '../support/kernel-needs.js'
 import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
-import { describeSince, linuxIsAtLeast } from '../support/require-kernel.js'
+import { loadOnly } from '../support/programs.js'
+import { describeSince, linuxIsAtLeast, requires } from '../support/require-kernel.js'
 
 const XDP_PASS = 2
 const MOST = 0x7fffffff
@@ -141,6 +145,60 @@ describeSince('5.14')('program.run()', () => {
     const run = other.program('xdp_context').runAsync({ data: packet(), repeat: 100_000 })
     other.close()
     await expect(run).resolves.toMatchObject({ retval: XDP_PASS })
+  })
+})
+
+/** A packet of IPv4 and UDP, with the frame around it. */
+function frame(): Uint8Array {
+  const bytes = new Uint8Array(64)
+  bytes.set([0x08, 0x00, 0x45, 0, 0, 50], 12)
+  bytes.set([64, 17], 22)
+  return bytes
+}
+
+interface RunnableType {
+  /** As in lib/linux/program-types.ts. */
+  readonly type: string
+  readonly needs: KernelNeeds
+  readonly object: string
+  readonly program: string
+  readonly options: RunOptions<object>
+  readonly retval: number
+}
+
+/** Every type that Linux runs on demand. */
+const RUNNABLE: readonly RunnableType[] = [
+  { type: 'socket_filter', needs: { since: '5.8' }, object: 'network', program: 'on_socket_filter', options: { data: frame() }, retval: -1 },
+  { type: 'sched_cls', needs: { since: '5.8' }, object: 'network', program: 'on_tc', options: { data: frame() }, retval: -1 },
+  { type: 'sched_act', needs: { since: '5.8' }, object: 'network', program: 'on_action', options: { data: frame() }, retval: 0 },
+  { type: 'cgroup_skb', needs: { since: '5.8' }, object: 'cgroup', program: 'on_egress', options: { data: frame() }, retval: 1 },
+  { type: 'lwt_in', needs: { since: '5.8' }, object: 'network', program: 'on_lwt_in', options: { data: frame() }, retval: 0 },
+  { type: 'lwt_out', needs: { since: '5.8' }, object: 'network', program: 'on_lwt_out', options: { data: frame() }, retval: 0 },
+  { type: 'lwt_xmit', needs: { since: '5.8' }, object: 'network', program: 'on_lwt_xmit', options: { data: frame() }, retval: 0 },
+  { type: 'xdp', needs: { since: '5.8' }, object: 'network', program: 'on_xdp', options: { data: frame() }, retval: XDP_PASS },
+  { type: 'flow_dissector', needs: { since: '5.8' }, object: 'network', program: 'on_flow_dissector', options: { data: frame() }, retval: 0 },
+  { type: 'sk_lookup', needs: { since: '5.13' }, object: 'network', program: 'on_sk_lookup', options: { ctx: { family: 2, protocol: 6, local_port: 7 } }, retval: 1 },
+  { type: 'netfilter', needs: { since: '6.4', config: ['NETFILTER_BPF_LINK'] }, object: 'network', program: 'on_netfilter', options: { data: frame() }, retval: 1 },
+  { type: 'tracing', needs: { since: '5.8', machine: true }, object: 'tracing', program: 'on_entry', options: {}, retval: 0 },
+  { type: 'raw_tracepoint', needs: { since: '5.10' }, object: 'tracing', program: 'on_raw_tracepoint', options: { ctx: new Uint8Array(16) }, retval: 0 },
+  { type: 'syscall', needs: { since: '5.14' }, object: 'program_run', program: 'answer', options: { ctx: { number: 7, name: 'abc' } }, retval: 3 },
+  { type: 'struct_ops', needs: { since: '5.17', config: ['BPF_JIT', 'DEBUG_INFO_BTF'] }, object: 'dummy_ops', program: 'test_1', options: { ctx: new Uint8Array(8) }, retval: 42 },
+] // prettier-ignore
+
+describe('every type that Linux runs', () => {
+  for (const { type, needs, object: file, program, options, retval } of RUNNABLE) {
+    requires(needs)(type, () => {
+      it('is run', () => {
+        using runnable = loadOnly(file, program)
+        // Negative answers come as the 32 bits that they are.
+        expect(runnable.program(program).run(options).retval | 0).toBe(retval)
+      })
+    })
+  }
+
+  it('is in the table of types, and those of the table are here', () => {
+    const known = [...TEST_RUNS.keys()].map(programTypeName).toSorted()
+    expect(RUNNABLE.map(({ type }) => type).toSorted()).toEqual(known)
   })
 })
 
