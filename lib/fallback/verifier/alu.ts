@@ -18,6 +18,7 @@ import {
 import { ALU, computeScalar } from './values/scalar-alu.js'
 import { signExtend, signExtend32, swapBytes } from './values/extend.js'
 import { isConst } from './values/tnum.js'
+import { S32_MIN } from './values/wide.js'
 import type { Verification } from './verification.js'
 
 const SIGN_EXTENSIONS: ReadonlySet<number> = new Set([8, 16, 32])
@@ -50,7 +51,7 @@ function unary(env: Verification, opcode: number, operation: number): void {
   }
   const result = cloneRegister(register)
   result.id = 0
-  result.addedConst = false
+  result.addedConst = 0
   result.offset = 0
   if (neg) computeScalar(result, ALU.NEG, register, wide)
   // On little-endian machines, "to little endian" (le) swaps nothing.
@@ -104,7 +105,7 @@ function moved32(env: Verification, source: Register, number: number, offset: nu
   if (fitsBits(source, 32)) return linked(env, source, number)
   const result = cloneRegister(source)
   result.id = 0
-  result.addedConst = false
+  result.addedConst = 0
   result.offset = 0
   zeroExtend32(result)
   syncBounds(result)
@@ -124,7 +125,7 @@ function extended(
   const result = cloneRegister(from)
   if (!stays) {
     result.id = 0
-    result.addedConst = false
+    result.addedConst = 0
     result.offset = 0
   }
   if (wide) signExtend(result, bits)
@@ -179,7 +180,7 @@ function compute(
   const current = env.register(dst)
   const result = cloneRegister(current)
   computeScalar(result, operation, operand, wide)
-  linkSum(result, current, operation, operand, wide)
+  linkSum(result, current, operation, operand, wide, src === dst)
   return result
 }
 
@@ -199,7 +200,7 @@ function forkOnSign(
   const zero = cloneRegister(register)
   setConstant(zero, 0, 0)
   zero.id = 0
-  zero.addedConst = false
+  zero.addedConst = 0
   zero.offset = 0
   other.current.registers[dst] = zero
   const minusOne = cloneRegister(zero)
@@ -207,22 +208,33 @@ function forkOnSign(
   env.registers[dst] = minusOne
 }
 
-/** A number plus a constant stays linked to the number. */
+/** A number plus or minus a constant stays linked to the number. */
 function linkSum(
   result: Register,
   before: Register,
   operation: number,
   operand: Register,
   wide: boolean,
+  doubled: boolean,
 ): void {
-  const small = operand.valueHi === 0 && operand.valueLo >= 0
-  if (wide && operation === ALU.ADD && before.id !== 0 && !before.addedConst && isConst(operand) && small) {
-    result.id = before.id
-    result.addedConst = true
-    result.offset = operand.valueLo
+  const isSum = operation === ALU.ADD || operation === ALU.SUB
+  const distance = isSum && before.id !== 0 && before.addedConst === 0 && !doubled ? step(operand, wide) : NaN
+  // With 32 bits the upper half goes: it must be 0 before, or nothing is left of the link.
+  const negates = operation === ALU.SUB && distance === S32_MIN
+  if (Number.isNaN(distance) || negates || (!wide && before.umaxHi !== 0)) {
+    result.id = 0
+    result.addedConst = 0
+    result.offset = 0
     return
   }
-  result.id = 0
-  result.addedConst = false
-  result.offset = 0
+  result.id = before.id
+  result.addedConst = wide ? 64 : 32
+  result.offset = operation === ALU.SUB ? -distance : distance
+}
+
+/** A constant that fits 32 bits; else NaN. */
+function step(operand: Register, wide: boolean): number {
+  const { valueLo } = operand
+  const isKnown = wide ? isConst(operand) && operand.valueHi === valueLo >> 31 : operand.maskLo === 0
+  return isKnown ? valueLo : NaN
 }

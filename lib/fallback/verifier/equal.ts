@@ -115,8 +115,10 @@ function registersEqual(older: Register, newer: Register, compare: number, preci
   switch (kind) {
     case KIND.SCALAR:
       if (!precise && compare === COMPARE.COVERED) return true
-      if (older.addedConst !== newer.addedConst) return false
-      if (older.addedConst && older.offset !== newer.offset) return false
+      if (older.id !== 0) {
+        if (older.addedConst !== newer.addedConst) return false
+        if (older.addedConst !== 0 && older.offset !== newer.offset) return false
+      }
       return ids.matchesScalar(older.id, newer.id) && covers(older, newer)
     case KIND.MAP_VALUE:
     case KIND.MAP_KEY:
@@ -204,7 +206,7 @@ function stacksEqual(older: Frame, newer: Frame, compare: number): boolean {
   for (let i = 0; i < older.stack.length; i++) {
     const old = older.stack[i] as StackSlot
     const current = newer.stack[i]
-    if (compare === COMPARE.EXACT && old.types !== current?.types) return false
+    if (compare !== COMPARE.COVERED && old.types !== current?.types) return false
     // A slot that is the same object needs no look where its contents can't matter.
     if (old.types === 0 || old.types === ALL_MISC) {
       if (compare === COMPARE.EXACT) continue

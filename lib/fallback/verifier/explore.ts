@@ -50,7 +50,6 @@ function exploreFunction(env: Verification, subprogram: Subprogram): void {
   state.sleepable = env.sleepable
   state.firstInsn = subprogram.start
   for (const list of env.explored) list.length = 0
-  env.keptStates = 0
   env.visits.clear()
   env.state = state
   env.log?.restart()

@@ -1,6 +1,6 @@
 /** Numbers that are known to be equal, or a constant apart: what a branch tells of one, all learn. */
 import { FRAME_POINTER, isSpilledScalar, type StackSlot, StackSlot as Slot, type State } from './state.js'
-import { syncBounds } from './values/bounds.js'
+import { syncBounds, zeroExtend32 } from './values/bounds.js'
 import { cloneRegister, constantScalar, copyValue, KIND, type Register } from './values/register.js'
 import { computeScalar, ALU } from './values/scalar-alu.js'
 import { isConst } from './values/tnum.js'
@@ -45,7 +45,7 @@ function withoutId(register: Register): Register {
   const clone = cloneRegister(register)
   clone.id = 0
   clone.offset = 0
-  clone.addedConst = false
+  clone.addedConst = 0
   return clone
 }
 
@@ -71,39 +71,33 @@ export function syncLinked(state: State, known: Register, linked: readonly numbe
 
 function learn(register: Register, known: Register): Register {
   if (register.kind !== KIND.SCALAR || register.id === 0 || register.id !== known.id) return register
+  // A sum of 32 bits and one of 64 needn't be the same distance apart.
+  if (register.addedConst !== known.addedConst && register.addedConst !== 0 && known.addedConst !== 0)
+    return register
   const clone = cloneRegister(register)
-  if (
-    (register.addedConst === known.addedConst && register.offset === known.offset) ||
-    isSame(register, known)
-  ) {
-    copyValue(clone, known)
-    return clone
-  }
-  if (!register.addedConst && !known.addedConst) {
-    copyValue(clone, known)
-    return clone
-  }
-  const distance = register.offset - known.offset
   copyValue(clone, known)
+  const distance = linkedOffset(register) - linkedOffset(known)
+  if (distance === 0) return clone
   computeScalar(clone, ALU.ADD, constantScalar(distance < 0 ? -1 : 0, distance | 0), true)
+  if (register.addedConst === 32 || known.addedConst === 32) zeroExtend32(clone)
   syncBounds(clone)
   return clone
 }
 
-function isSame(a: Register, b: Register): boolean {
-  return a.addedConst === b.addedConst && a.offset === b.offset
+function linkedOffset(register: Register): number {
+  return register.addedConst === 0 ? 0 : register.offset
 }
 
 /** Gives a number an id, so that its copies can be told to be equal. @returns the register with which it is to be replaced */
 export function withScalarId(env: Verification, register: Register): Register {
   if (register.kind !== KIND.SCALAR) return register
-  const needsId = (register.id === 0 || register.addedConst) && !isConst(register)
-  if (!needsId && !register.addedConst) return register
+  const needsId = (register.id === 0 || register.addedConst !== 0) && !isConst(register)
+  if (!needsId && register.addedConst === 0) return register
   const clone = cloneRegister(register)
-  if (register.addedConst) {
+  if (register.addedConst !== 0) {
     clone.id = 0
     clone.offset = 0
-    clone.addedConst = false
+    clone.addedConst = 0
   }
   if (clone.id === 0 && !isConst(clone)) clone.id = env.newId()
   return clone

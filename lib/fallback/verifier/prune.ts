@@ -109,14 +109,20 @@ function miss(env: Verification, list: State[], index: number, counts: boolean):
   const allowed = inLoop ? MISSES_A_HIT_IN_LOOP : MISSES_A_HIT
   if (kept.misses <= kept.hits * allowed + allowed) return
   list.splice(index, 1)
-  env.keptStates--
+  kept.dropped = true
+  if (kept.branches === 0 && !hasBackEdges(env, kept)) env.heldStates--
+}
+
+/** Counts what is held at once: kept states, dropped ones that lie on paths which haven't ended, and the ends of loops. */
+function hold(env: Verification): void {
+  env.heldStates++
+  if (env.heldStates > env.peakStates) env.peakStates = env.heldStates
 }
 
 function keepState(env: Verification, list: State[]): void {
   const { state, insn } = env
   env.totalStates++
-  env.keptStates++
-  if (env.keptStates > env.peakStates) env.peakStates = env.keptStates
+  hold(env)
   env.previousJumps = env.jumpsProcessed
   env.previousInsns = env.insnsProcessed
   const kept = copyState(state)
@@ -164,7 +170,10 @@ export function endPath(env: Verification, ended: State): void {
   while (state !== undefined) {
     state.branches--
     if (state.branches > 0) return
-    if (state !== ended) leaveComponent(env, state)
+    if (state !== ended) {
+      leaveComponent(env, state)
+      if (state.dropped && !hasBackEdges(env, state)) env.heldStates--
+    }
     state = state.parent
   }
 }
@@ -198,6 +207,7 @@ function leaveComponent(env: Verification, kept: State): void {
   const { backEdges } = visit
   visit.backEdges = undefined
   if (backEdges === undefined) return
+  env.heldStates -= backEdges.length
   for (let round = 0, changed = true; changed; round++) {
     changed = false
     if (round >= MAX_ROUNDS) {
@@ -224,4 +234,5 @@ function addBackEdge(env: Verification, kept: State): void {
   state.insn = env.insn
   visit.backEdges ??= []
   visit.backEdges.push({ state, equal: kept })
+  hold(env)
 }

@@ -59,7 +59,7 @@ function isConstant({ maskHi, maskLo }: Register): boolean {
 }
 
 function identityParts({ id, addedConst, offset, refId, kind, map }: Register): readonly string[] {
-  const delta = kind === KIND.SCALAR && addedConst ? `${offset < 0 ? '' : '+'}${offset}` : ''
+  const delta = kind === KIND.SCALAR && addedConst !== 0 ? `${offset < 0 ? '' : '+'}${offset}` : ''
   return [
     ...(id === 0 ? [] : [`id=${id}${delta}`]),
     ...(refId === 0 ? [] : [`ref_obj_id=${refId}`]),

@@ -151,6 +151,8 @@ export class State {
   callbackUnrollDepth = 0
   /** Only what is alive is left in it. */
   cleaned = false
+  /** It isn't compared with any more. */
+  dropped = false
   hits = 0
   misses = 0
   /** Number of kept states before it on its path. */

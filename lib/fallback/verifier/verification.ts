@@ -7,7 +7,7 @@ import type { Code } from './code.js'
 import { type KernelTypes, NO_KERNEL_TYPES } from './kernel-types.js'
 import type { VerifierProgram } from './program.js'
 import type { VerifierLog } from './log.js'
-import { E2BIG, Rejection } from './rejection.js'
+import { EFAULT, Rejection } from './rejection.js'
 import { StackLiveness } from './stack-liveness.js'
 import type { Reference } from './state.js'
 import { copyState, type Frame, HistoryEntry, State } from './state.js'
@@ -56,7 +56,7 @@ export class Verification {
   previousInsns = 0
   previousJumps = 0
   totalStates = 0
-  keptStates = 0
+  heldStates = 0
   peakStates = 0
   /** Kept states by instruction and call site. */
   readonly explored: State[][]
@@ -124,7 +124,7 @@ export class Verification {
     if (state.parent !== undefined) state.parent.branches++
     this.pending.push({ state, insn, previous, logPosition: this.log?.position ?? 0 })
     if (this.pending.length > MAX_PENDING)
-      throw new Rejection(E2BIG, `The sequence of ${MAX_PENDING + 1} jumps is too complex.`)
+      throw new Rejection(EFAULT, `The sequence of ${MAX_PENDING + 1} jumps is too complex.`)
   }
 
   /** Goes on with the branch that was pushed last. @returns false: there is none left */

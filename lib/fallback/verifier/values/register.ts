@@ -69,8 +69,8 @@ export class Register extends Tnum {
   offset = 0
   /** Scalars with the same id are equal; pointers with the same id have the same base or are null together. */
   id = 0
-  /** Scalar: it is linked to those of its id by `offset`. */
-  addedConst = false
+  /** Scalar: it is linked to those of its id by `offset`, added with so many bits: 32 or 64. 0: it is equal to them. */
+  addedConst = 0
   /** Id of the reference that must be released; 0: none. */
   refId = 0
   /** Packet pointer: bytes that may be accessed behind it. Memory: its size. */
