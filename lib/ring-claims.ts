@@ -6,7 +6,7 @@ import type { KernelMap } from './kernel.js'
 const claims = new WeakMap<object, Set<number>>()
 
 /**
- * Claims rings for a reader: all or none. A reader in another process or worker thread is not known here.
+ * Claims rings for a reader of this thread: all or none. The native kernel knows of those in other threads, too; of other processes' nobody does.
  *
  * @returns gives them free again
  * @throws BpfError `EBUSY` if one of them has a reader, or comes twice

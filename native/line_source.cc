@@ -15,7 +15,15 @@ constexpr size_t kBufferSize = size_t{64} << 10;
 
 }  // namespace
 
-LineSource::LineSource(UniqueFd fd) : fd_(std::move(fd)), buffer_(kBufferSize) {}
+LineSource::LineSource(UniqueFd fd, std::string folder)
+    : fd_(std::move(fd)), folder_(std::move(folder)), buffer_(kBufferSize) {}
+
+void LineSource::Release() {
+  fd_.Reset();
+  // Where it can't be removed, somebody else reads from it: it is theirs now.
+  if (!folder_.empty()) rmdir(folder_.c_str());
+  folder_.clear();
+}
 
 bool LineSource::TakeLines(Batch& batch) {
   while (batch.HasRoom()) {

@@ -105,12 +105,14 @@ Napi::Value OpenLines(const Napi::CallbackInfo& info) {
   if (!fd) return {};
   const auto subject = ToText(env, info[Pump::kArguments + 1], {kCall, "subject"});
   if (!subject) return {};
+  const auto folder = ToText(env, info[Pump::kArguments + 2], {kCall, "folder"});
+  if (!folder) return {};
   UniqueFd own = UniqueFd::Duplicate(static_cast<int>(*fd));
   if (!own) {
     Throw(env, {"fcntl(F_DUPFD_CLOEXEC)", errno, *subject, {}});
     return {};
   }
-  return Pump::Create(info, *limits, std::make_unique<LineSource>(std::move(own)), *subject);
+  return Pump::Create(info, *limits, std::make_unique<LineSource>(std::move(own), *folder), *subject);
 }
 
 }  // namespace bpfnode

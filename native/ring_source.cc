@@ -48,6 +48,11 @@ std::unique_ptr<RingSource> RingSource::Open(const std::vector<int>& fds, Failed
       failed = {"fcntl(F_DUPFD_CLOEXEC)", errno, {}};
       return nullptr;
     }
+    const int busy = ring->claim.Take(fd);
+    if (busy != 0) {
+      failed = {"ring_buffer__new", busy, {}};
+      return nullptr;
+    }
     LogCapture capture;
     ring->ring.reset(ring_buffer__new(ring->map_fd.get(), OnRecord, ring.get(), nullptr));
     if (!ring->ring) {
@@ -74,6 +79,10 @@ std::unique_ptr<RingSource> RingSource::Open(const std::vector<int>& fds, Failed
     }
   }
   return source;
+}
+
+void RingSource::Release() {
+  for (const auto& ring : rings_) ring->claim.Release();
 }
 
 Extras RingSource::extras() const {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "handles.h"
+#include "ring_claim.h"
 #include "source.h"
 #include "unique_fd.h"
 
@@ -36,6 +37,8 @@ class RingSource : public Source {
   [[nodiscard]] bool tells_once() const override { return false; }
   TakeResult Take(Batch& batch) override;
   std::optional<uint64_t> Available() override;
+  // The rings may have another reader from now on; memory and descriptors go later.
+  void Release() override;
 
  private:
   // Read-only views of the two pages with the positions.
@@ -62,6 +65,7 @@ class RingSource : public Source {
     Batch* batch = nullptr;
     uint32_t origin = 0;
     UniqueFd map_fd;
+    RingClaim claim;
     UniqueRingBuffer ring;
     Positions positions;
   };

@@ -13,7 +13,10 @@ export interface Addon extends AddonIntrospection, AddonProbes, AddonScratchCall
   possibleCpus(): number
   /** Creates and closes a tiny array map: 0, or the errno with which the kernel refused. */
   probe(): number
-  /** @param fd a file of lines that can be polled and doesn't block; it is duplicated */
+  /**
+   * @param fd a file of lines that can be polled and doesn't block; it is duplicated
+   * @param folder is removed when the reader is closed, or its environment ends: a worker that is terminated. Empty: none
+   */
   openLines(
     deliver: BatchDelivery,
     batchBytes: number,
@@ -23,6 +26,7 @@ export interface Addon extends AddonIntrospection, AddonProbes, AddonScratchCall
     floodPeriodMs: number,
     fd: number,
     subject: string,
+    folder: string,
   ): AddonReader
   /** @param subject what failures are about: `object 'execsnoop'` */
   openObject(image: Uint8Array, settings: AddonOpenSettings, subject: string): AddonObject

@@ -181,7 +181,10 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'bpf(BPF_ITER_CREATE)': { EINVAL: 'It is no link of an iterator' },
   'bpf(BPF_MAP_GET_NEXT_KEY)': { EOPNOTSUPP: 'Maps of this type have no keys to walk over' },
-  ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_RINGBUF have a ring' },
+  ring_buffer__new: {
+    EINVAL: 'Only maps of type BPF_MAP_TYPE_RINGBUF have a ring',
+    EBUSY: 'It has a reader in another thread of this process, and a record goes to one reader: close() that one first',
+  },
   perf_buffer__new_raw: PERF_HINTS,
   perf_event_open: PERF_HINTS,
   user_ring_buffer__new: { EINVAL: 'Only maps of type BPF_MAP_TYPE_USER_RINGBUF (Linux 6.1) are written to from user space' },

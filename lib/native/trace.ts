@@ -19,36 +19,31 @@ export function openTrace(addon: Addon, sink: RecordSink, options: TraceOptions)
   removeAbandoned(tracefs)
   const folder = `${tracefs}/instances/${instance}`
   const ours = make(folder)
-  const remove = (): void => {
-    if (ours) rmdirSync(folder)
-  }
   try {
     // Wakes the reader for the first line, not for half a buffer of them (5.0; before that, always).
     if (existsSync(`${folder}/buffer_percent`)) writeFileSync(`${folder}/buffer_percent`, '0')
     writeFileSync(`${folder}/${PRINTK_EVENT}`, '1')
     const fd = openSync(`${folder}/trace_pipe`, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
-      const reader = addon.openLines(...pumpArguments(sink, options), fd, `trace_pipe of instance '${instance}'`)
-      return new TraceReader(reader, remove)
+      const subject = `trace_pipe of instance '${instance}'`
+      return new TraceReader(addon.openLines(...pumpArguments(sink, options), fd, subject, ours ? folder : ''))
     } finally {
       closeSync(fd)
     }
   } catch (error) {
-    remove()
+    if (ours && existsSync(folder)) rmdirSync(folder)
     throw error instanceof BpfError ? error : fileFailure(error, folder)
   }
 }
 
-/** Also removes the instance when the process ends without `close()`. */
+/** Closes the reader, which removes the instance, also when the process ends without `close()`. */
 class TraceReader implements KernelReader {
   readonly #reader: KernelReader
-  readonly #remove: () => void
   readonly #forgetEnd: () => void
   #closed = false
 
-  constructor(reader: KernelReader, remove: () => void) {
+  constructor(reader: KernelReader) {
     this.#reader = reader
-    this.#remove = remove
     this.#forgetEnd = beforeEnd(() => this.close())
   }
 
@@ -81,7 +76,6 @@ class TraceReader implements KernelReader {
     this.#closed = true
     this.#forgetEnd()
     this.#reader.close()
-    this.#remove()
   }
 }
 

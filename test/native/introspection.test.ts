@@ -10,12 +10,13 @@ import { TestNetwork } from '../support/network.js'
 import { probeTarget } from '../support/probe-target.js'
 import { loadOnly } from '../support/programs.js'
 import { describeSince, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
+import { plainEnvironment } from '../support/plain-environment.js'
 
 const kernel = introspect()
-const hasBpftool = spawnSync('bpftool', ['version']).status === 0
+const hasBpftool = spawnSync('bpftool', ['version'], { env: plainEnvironment() }).status === 0
 
 function bpftool(...args: readonly string[]): unknown {
-  return JSON.parse(execFileSync('bpftool', ['-j', ...args], { encoding: 'utf8' }))
+  return JSON.parse(execFileSync('bpftool', ['-j', ...args], { encoding: 'utf8', env: plainEnvironment() }))
 }
 
 /** `bytesXlated` as bpftool spells it. */

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { plainEnvironment } from './plain-environment.js'
 
 export interface KernelIds {
   readonly maps: readonly number[]
@@ -18,12 +19,15 @@ export class KernelCensus implements Disposable {
 
   constructor() {
     const source = fileURLToPath(new URL('kernel-ids.c', import.meta.url))
-    execFileSync('cc', ['-Wall', '-o', this.#program, source, '-lbpf'])
+    execFileSync('cc', ['-Wall', '-o', this.#program, source, '-lbpf'], { env: plainEnvironment() })
   }
 
   /** Those of `ids` that are still there. */
   remaining({ maps, programs, links }: KernelIds): KernelIds {
-    const [allMaps, allPrograms, allLinks] = execFileSync(this.#program, { encoding: 'utf8' })
+    const [allMaps, allPrograms, allLinks] = execFileSync(this.#program, {
+      encoding: 'utf8',
+      env: plainEnvironment(),
+    })
       .split('\n')
       .map((line) => new Set(line.trim().split(' ').map(Number)))
     const alive = (some: readonly number[], all: ReadonlySet<number> | undefined): readonly number[] =>

@@ -5,6 +5,7 @@
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { plainEnvironment } from './plain-environment.js'
 
 /** A network namespace of its own, with nothing but a loopback interface, which is up. */
 export class TestNamespace implements Disposable {
@@ -37,6 +38,7 @@ export class TestNamespace implements Disposable {
   run(command: string, ...args: readonly string[]): string {
     return execFileSync('nsenter', [`--net=${this.path}`, '--', command, ...args], {
       encoding: 'utf8',
+      env: plainEnvironment(),
       stdio: 'pipe',
     })
   }

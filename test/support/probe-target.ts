@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { plainEnvironment } from './plain-environment.js'
 
 let compiled: string | undefined
 
@@ -15,7 +16,7 @@ export function probeTarget(): string {
   const folder = mkdtempSync(join(tmpdir(), 'probe-target-'))
   const path = join(folder, 'probe-target')
   const source = fileURLToPath(new URL('../native/probe-target.c', import.meta.url))
-  execFileSync(process.env['CC'] ?? 'cc', ['-O1', '-o', path, source])
+  execFileSync(process.env['CC'] ?? 'cc', ['-O1', '-o', path, source], { env: plainEnvironment() })
   return (compiled = path)
 }
 
@@ -34,7 +35,7 @@ export interface TargetProcess extends AsyncDisposable {
 }
 
 export async function startTarget(): Promise<TargetProcess> {
-  const child = spawn(probeTarget(), { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(probeTarget(), { stdio: ['pipe', 'pipe', 'inherit'], env: plainEnvironment() })
   const lines = createInterface(child.stdout)
   await once(child, 'spawn')
   const { pid } = child
