@@ -18,8 +18,9 @@ export function proofOf(
   const provesAll = instructions.every(
     (instruction, slot) => proven[slot] === 1 || !needsProof(instruction, instructions[slot - 1]),
   )
-  const terminates = verdict.terminates && verdict.insnsProcessed <= fuel
-  return { isProven: (slot) => proven[slot] === 1, provesAll, terminates }
+  const loopsEnd = verdict.insnsProcessed <= fuel
+  const terminates = verdict.terminates && loopsEnd
+  return { isProven: (slot) => proven[slot] === 1, provesAll, terminates, loopsEnd }
 }
 
 /** Loads, stores, and helpers: look-ups that are compiled in read their keys. */

@@ -96,7 +96,16 @@ export function createArray(
       return 0
     },
     delete: () => EINVAL,
-    layout: { kind: 'array', keySize: 4, base, stride, maxEntries, perCpuStride: perCpu ? plane : 0 },
+    layout: {
+      kind: 'array',
+      keySize: 4,
+      base,
+      stride,
+      maxEntries,
+      perCpuStride: perCpu ? plane : 0,
+      valueSize,
+      access: valueAccess(flags),
+    },
     batches: { removable: false },
     nextKey(key, next) {
       const index = key === null ? NO_INDEX : u32(key, 0)

@@ -10,13 +10,14 @@ import { BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
 import { Access, type Memory } from '../memory.js'
 import { copy } from './array.js'
 import { hashOf, NEXT_OFFSET, type MapLayout } from './layout.js'
+import { LRU_LINK_BYTES, LruList } from './lru-list.js'
 import { E2BIG, EEXIST, EINVAL, ENOENT } from '../errors.js'
 import { roundUp8, valueAccess, type CpuState, type MapAttributes, type MapStorage } from './types.js'
 
 /** Elements are allocated in blocks of about this size, when they are needed. */
 const SLAB_BYTES = 1 << 14
 const MAX_BUCKETS = 1 << 20
-/** Inaccessible bytes in front of each element, so that a step outside is caught. The address of the next element in the chain is there. */
+/** Inaccessible bytes in front of each element, so that a step outside is caught. The address of the next element in the chain is there; links of LRU maps too. */
 const GUARD = 8
 const NEXT_WORD = NEXT_OFFSET >> 2
 /** Longer keys are compared by JavaScript. */
@@ -44,8 +45,10 @@ class HashMap implements MapStorage {
   readonly #memory: Memory
   readonly #cpus: CpuState
   readonly layout: MapLayout | undefined
-  /** Elements of an LRU map, the least recently used one first. Undefined: it is none. */
-  readonly #recent: Set<number> | undefined
+  /** Elements of an LRU map by their last use. Undefined: it is none. */
+  readonly #recent: LruList | undefined
+  /** Bytes in front of an element. */
+  readonly #guard: number
   readonly #perCpu: boolean
   readonly #keySize: number
   readonly #valueSize: number
@@ -77,21 +80,20 @@ class HashMap implements MapStorage {
     this.#memory = memory
     this.#cpus = cpus
     this.#perCpu = traits.perCpu
-    this.#recent = traits.lru ? new Set() : undefined
+    this.#recent = traits.lru ? new LruList(memory, `uses of map '${attributes.name}'`) : undefined
+    this.#guard = traits.lru ? LRU_LINK_BYTES : GUARD
     this.#keySize = keySize
     this.#valueSize = valueSize
     this.#stride = roundUp8(valueSize)
     this.bufferSize = traits.perCpu ? this.#stride * cpus.possible : valueSize
     this.#valueOffset = roundUp8(keySize)
-    this.#elementSize = GUARD + this.#valueOffset + roundUp8(this.bufferSize)
+    this.#elementSize = this.#guard + this.#valueOffset + roundUp8(this.bufferSize)
     this.#valueAccess = valueAccess(flags)
     this.#perSlab = Math.max(1, Math.min(maxEntries + 1, Math.floor(SLAB_BYTES / this.#elementSize)))
     this.#taken = this.#perSlab
     this.#buckets = Math.min(MAX_BUCKETS, 2 ** Math.ceil(Math.log2(maxEntries)))
     this.#heads = memory.alloc(4 * this.#buckets, Access.none, 16, `buckets of map '${attributes.name}'`)
-    // A look-up in an LRU map changes it.
-    const isPlain = !traits.lru && keySize <= LONGEST_COMPILED_KEY
-    this.layout = isPlain ? this.#layout() : undefined
+    this.layout = keySize <= LONGEST_COMPILED_KEY ? this.#layout() : undefined
   }
 
   #layout(): MapLayout {
@@ -102,13 +104,16 @@ class HashMap implements MapStorage {
       mask: this.#buckets - 1,
       valueOffset: this.#valueOffset,
       perCpuStride: this.#perCpu ? this.#stride : 0,
+      recent: this.#recent?.ends ?? 0,
+      valueSize: this.#valueSize,
+      access: this.#valueAccess,
     }
   }
 
   lookup(bytes: Uint8Array, at: number): number {
     const element = this.#find(bytes, at)
     if (element === 0) return 0
-    this.#touch(element)
+    this.#recent?.touch(element)
     return this.#valueOf(element) + (this.#perCpu ? this.#cpus.current * this.#stride : 0)
   }
 
@@ -122,7 +127,7 @@ class HashMap implements MapStorage {
     const error = this.#refusal(old, flags)
     if (error !== 0) return error
     if (old !== 0 && this.#perCpu) {
-      this.#touch(old)
+      this.#recent?.touch(old)
       copy(
         this.#memory,
         this.#valueOf(old) + this.#cpus.current * this.#stride,
@@ -215,6 +220,7 @@ class HashMap implements MapStorage {
     for (const slab of this.#slabs) this.#memory.free(slab)
     this.#slabs.length = 0
     this.#memory.free(this.#heads)
+    this.#recent?.free()
   }
 
   #refusal(old: number, flags: number): number {
@@ -222,7 +228,7 @@ class HashMap implements MapStorage {
     if (old !== 0) return flags === BPF_UPDATE_FLAGS.BPF_NOEXIST ? EEXIST : 0
     if (flags === BPF_UPDATE_FLAGS.BPF_EXIST) return ENOENT
     if (this.#count < this.attributes.maxEntries) return 0
-    const [oldest] = this.#recent ?? []
+    const oldest = this.#recent?.oldest
     if (oldest === undefined) return E2BIG
     this.#remove(oldest)
     return 0
@@ -232,13 +238,6 @@ class HashMap implements MapStorage {
     this.#unlink(element)
     this.#free.push(element)
     this.#count--
-  }
-
-  /** Makes it the most recently used one. */
-  #touch(element: number): void {
-    if (this.#recent === undefined) return
-    this.#recent.delete(element)
-    this.#recent.add(element)
   }
 
   /** An element to write to: a new one, or one in the place of `old`, which is taken out. */
@@ -259,7 +258,7 @@ class HashMap implements MapStorage {
       this.#slabs.push(this.#memory.alloc(this.#perSlab * this.#elementSize, Access.none, 16, label))
       this.#taken = 0
     }
-    const address = (this.#slabs.at(-1) ?? 0) + this.#taken++ * this.#elementSize + GUARD
+    const address = (this.#slabs.at(-1) ?? 0) + this.#taken++ * this.#elementSize + this.#guard
     this.#memory.protect(address, this.#keySize, Access.read)
     const value = address + this.#valueOffset
     if (this.#perCpu) {
@@ -275,11 +274,11 @@ class HashMap implements MapStorage {
     const bucket = this.#bucketOf(bytes, at)
     this.#link(element, this.#head(bucket))
     this.#memory.i32[(this.#heads >>> 2) + bucket] = element
-    this.#touch(element)
+    this.#recent?.add(element)
   }
 
   #unlink(element: number): void {
-    this.#recent?.delete(element)
+    this.#recent?.remove(element)
     const bucket = this.#bucketOf(this.#memory.u8, element)
     const behind = this.#next(element)
     let previous = this.#head(bucket)

@@ -1,6 +1,13 @@
 /** Where the elements of a map lie in the kernel's memory: what compiled programs need to find them without a call. */
+import type { Access } from '../memory.js'
 
-export interface ArrayLayout {
+interface Values {
+  /** Bytes of a value, and what programs may do with them. */
+  readonly valueSize: number
+  readonly access: Access
+}
+
+export interface ArrayLayout extends Values {
   readonly kind: 'array'
   readonly keySize: 4
   /** Address of the first value, and bytes from one to the next. */
@@ -15,7 +22,7 @@ export interface ArrayLayout {
  * A hash with chains. The element of a key is found through a table of i32 addresses, by the low bits of the key's hash; an element is its
  * key, at a fixed distance behind its start its value, and NEXT_OFFSET before it the address of the next one in its chain. 0 ends a chain.
  */
-export interface HashLayout {
+export interface HashLayout extends Values {
   readonly kind: 'hash'
   readonly keySize: number
   /** Address of the table. */
@@ -24,6 +31,8 @@ export interface HashLayout {
   readonly mask: number
   readonly valueOffset: number
   readonly perCpuStride: number
+  /** Of an LRU map, the list of its elements: see lru-list.ts. 0: it keeps none. */
+  readonly recent: number
 }
 
 export type MapLayout = ArrayLayout | HashLayout

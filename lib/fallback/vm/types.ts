@@ -59,6 +59,8 @@ export interface Proof {
   readonly provesAll: boolean
   /** It ends, and needs no more frames than there are: neither instructions nor calls are counted. */
   readonly terminates: boolean
+  /** What isn't counted of a program that may not end: loops inside its functions, other than by may_goto. Only what is called again and again is. */
+  readonly loopsEnd?: boolean
 }
 
 export interface EngineEnvironment {

@@ -97,6 +97,16 @@ export class Checks {
     if (facts.wasChecked(base, offset, size, access) && rights === access) return false
     if (facts.isInRegion(base, offset, size, access) && rights === access) return false
     const out = this.#out
+    if (rights === access && facts.isInValue(base, offset, size, access)) {
+      out.i32(slot)
+      out.get(this.#locals.registers[base] ?? 0)
+      out.op(WASM.I64_EQZ)
+      out.opIndex(WASM.BR_IF, this.level)
+      out.op(WASM.DROP)
+      this.#goesOn = true
+      facts.foundValue(base)
+      return false
+    }
     const region = facts.guessedRegion(base, access)
     const seemsKnown =
       rights === access && (region !== undefined ? region.size >= size : facts.seemsInStack(base))
@@ -142,9 +152,12 @@ export class Checks {
   #compareWithRegion(base: number, offset: number, size: number, region: Region): void {
     const out = this.#out
     const distance = offset - region.address
-    out.get(this.#locals.registers[base] ?? 0)
-    out.i64Halves(distance | 0, Math.floor(distance / TWO_32) - KERNEL_HI)
-    out.op(WASM.I64_ADD)
+    if (this.#isIndexed(base, false)) this.#indexPlus(base, this.#facts.indexedBase(base) + distance)
+    else {
+      out.get(this.#locals.registers[base] ?? 0)
+      out.i64Halves(distance | 0, Math.floor(distance / TWO_32) - KERNEL_HI)
+      out.op(WASM.I64_ADD)
+    }
     out.i64Halves(region.size - size, 0)
     out.op(WASM.I64_LE_U)
   }
@@ -153,13 +166,30 @@ export class Checks {
   #compareWithStack(base: number, offset: number, size: number): void {
     const out = this.#out
     const { registers } = this.#locals
-    out.get(registers[base] ?? 0)
-    out.get(registers[FRAME_POINTER] ?? 0)
-    out.op(WASM.I64_SUB)
-    out.i64(offset + STACK_SIZE)
-    out.op(WASM.I64_ADD)
+    if (this.#isIndexed(base, true))
+      this.#indexPlus(base, this.#facts.indexedBase(base) + offset + STACK_SIZE)
+    else {
+      out.get(registers[base] ?? 0)
+      out.get(registers[FRAME_POINTER] ?? 0)
+      out.op(WASM.I64_SUB)
+      out.i64(offset + STACK_SIZE)
+      out.op(WASM.I64_ADD)
+    }
     out.i64(STACK_SIZE - size)
     out.op(WASM.I64_LE_U)
+  }
+
+  #isIndexed(register: number, inStack: boolean): boolean {
+    return this.#facts.isIndexed(register) && this.#facts.isIndexedInStack(register) === inStack
+  }
+
+  /** Leaves an index and a distance, added. */
+  #indexPlus(base: number, distance: number): void {
+    const out = this.#out
+    out.get(this.#locals.indices + this.#facts.indexLocal(base))
+    if (distance === 0) return
+    out.i64Halves(distance | 0, Math.floor(distance / TWO_32))
+    out.op(WASM.I64_ADD)
   }
 
   /** Leaves the block around if the shadow lets the access pass. */

@@ -12,6 +12,7 @@ import { Facts } from './facts.js'
 import type { KnownFacts } from './facts.js'
 import { HANDOVER } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
+import { accessesMemory } from './functions.js'
 import type { ProgramFunction } from './functions.js'
 import type { HashLookups } from './hash-lookup.js'
 import { IMPORT } from './imports.js'
@@ -26,6 +27,7 @@ import { MemoryAccess } from './select-memory.js'
 import { FLOW, isCall, isPacketLoad } from './slots.js'
 import type { Slots } from './slots.js'
 import type { Part } from './split.js'
+import { stackSlots } from './stack-slots.js'
 import { GLOBALS, STATE } from './state.js'
 import { emitStructured } from './structure.js'
 import type { BlockEmitter } from './structure.js'
@@ -117,12 +119,14 @@ class FunctionCompiler implements BlockEmitter {
   /** What a straight function takes, its caller has paid. */
   readonly #countsFuel: boolean
   readonly #isPart: boolean
+  /** Whether some access of the function is checked. */
+  readonly #usesShadow: boolean
   /** By block, at its end. */
   readonly #known: KnownFacts[] = []
 
   constructor(context: CompileContext, fn: ProgramFunction, part: Part | undefined) {
     this.#isPart = part !== undefined
-    const { slots, out, state, isUnbounded, usesShadow } = context
+    const { slots, out, state, isUnbounded } = context
     this.#context = context
     this.#fn = fn
     this.#reducible = dispatched(part?.graph ?? fn.graph)
@@ -130,13 +134,20 @@ class FunctionCompiler implements BlockEmitter {
     this.#slots = slots
     this.#out = out
     const dispatchers = this.#graph.dispatchers.size
-    this.#locals = this.#isPart ? Locals.ofPart(dispatchers) : new Locals(fn.parameters, dispatchers)
+    const usesShadow = context.usesShadow && this.#hasUnproven()
+    this.#usesShadow = usesShadow
+    // Where the interpreter may have to go on, what is in the stack must be there.
+    const places = fn.usesFrame && !this.#isPart && !usesShadow ? stackSlots(slots, this.#graph) : new Map()
+    this.#locals = this.#isPart
+      ? Locals.ofPart(dispatchers)
+      : new Locals(fn.parameters, dispatchers, places.size)
     this.#facts = new Facts(slots, !fn.writesFramePointer, (address) => context.intrinsics?.regionAt(address))
     const { checkFunctions, isProven, badLoadsReadZero } = context
     this.#checks = new Checks(out, this.#locals, this.#facts, checkFunctions, isProven, badLoadsReadZero)
     this.#arithmetic = new Arithmetic(slots, out, this.#locals)
     this.#memory = new MemoryAccess(slots, out, this.#locals, this.#checks, this.#facts, {
       badAtomic: IMPORT.BAD_ATOMIC,
+      places,
     })
     const intrinsics = new Intrinsics(
       out,
@@ -164,7 +175,7 @@ class FunctionCompiler implements BlockEmitter {
     const body = this.#out.openSized()
     this.#locals.declare(this.#out)
     this.#enter()
-    const { usesShadow } = this.#context
+    const usesShadow = this.#usesShadow
     if (usesShadow) this.#out.open(WASM.BLOCK, TYPE.I32)
     emitStructured(this.#reducible, this.#out, this)
     if (usesShadow) {
@@ -182,7 +193,7 @@ class FunctionCompiler implements BlockEmitter {
     const behind = end[block] ?? 0
     this.#facts.start(this.#inherited(block))
     this.#checks.level = level
-    if (this.#countsFuel) this.#takeFuel(first, behind - first, isLoopHead)
+    if (this.#countsFuel && !this.#fn.endsByItself) this.#takeFuel(first, behind - first, isLoopHead)
     const chosen = this.#graph.choices.get(block)
     if (chosen !== undefined) {
       this.#out.i32(chosen.choice)
@@ -194,6 +205,17 @@ class FunctionCompiler implements BlockEmitter {
     for (let slot = first; slot < last; slot += this.#slots.length(slot)) this.#select(slot)
     this.#context.traps.mark(this.#out.position, Math.max(first, behind - 1))
     this.#known[block] = this.#facts.end()
+  }
+
+  #hasUnproven(): boolean {
+    const { isProven } = this.#context
+    const { count, start, end } = this.#graph
+    for (let b = 0; b < count; b++)
+      for (let slot = start[b] ?? 0; slot < (end[b] ?? 0); slot += this.#slots.length(slot)) {
+        const opcode = this.#slots.opcode(slot)
+        if ((accessesMemory(opcode) || opcode === OP.CALL) && !isProven(slot)) return true
+      }
+    return false
   }
 
   /** What the only block that leads to one knows at its end. */
@@ -273,7 +295,8 @@ class FunctionCompiler implements BlockEmitter {
       out.set(loops)
     }
     if (this.#countsFuel) this.#calls.loadFuel()
-    if (this.#context.usesShadow) this.#checks.loadShadow()
+    if (this.#countsFuel && this.#fn.endsByItself) this.#calls.takeFuel(this.#fn.length)
+    if (this.#usesShadow) this.#checks.loadShadow()
   }
 
   /** Each block pays for its instructions; every loop passes its head. */
@@ -289,6 +312,7 @@ class FunctionCompiler implements BlockEmitter {
     switch (opcode & 7) {
       case CLASS.ALU:
       case CLASS.ALU64:
+        this.#keepIndex(slot)
         this.#arithmetic.select(slot)
         break
       case CLASS.LDX:
@@ -307,6 +331,21 @@ class FunctionCompiler implements BlockEmitter {
         else if (opcode === OP.LDDW) this.#loadWide(slot)
     }
     this.#facts.follow(slot)
+  }
+
+  /** Before a sum of an address that is known and an index: accesses take them from where they are kept apart. */
+  #keepIndex(slot: number): void {
+    const index = this.#facts.indexOfSum(slot)
+    if (index < 0) return
+    const out = this.#out
+    const { indices, registers } = this.#locals
+    const dst = this.#slots.dst(slot)
+    out.get(registers[index] ?? 0)
+    if (this.#facts.isIndexed(dst)) {
+      out.get(indices + this.#facts.indexLocal(dst))
+      out.op(WASM.I64_ADD)
+    }
+    out.set(indices + dst)
   }
 
   #loadWide(slot: number): void {

@@ -51,6 +51,7 @@ export function createWasmEngine(
       isProven: (slot) => known?.isProven(slot) === true,
       usesShadow: known?.provesAll !== true,
       isUnbounded: known?.terminates !== true,
+      loopsEnd: known?.loopsEnd === true,
     })
   const frames = new Frames(memory, program.name)
   const state = memory.alloc(STATE_SIZE, Access.none, 16, `state of program '${program.name}'`)

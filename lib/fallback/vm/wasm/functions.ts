@@ -21,8 +21,10 @@ export interface ProgramFunction {
   readonly usesMayGoto: boolean
   /** Some instruction names r10. */
   readonly usesFrame: boolean
-  /** It has no loop and calls nothing: it runs no more than `length` instructions. */
+  /** It calls nothing, and has no loop but such as are known to end: it counts as `length` instructions. */
   readonly isStraight: boolean
+  /** Its loops are known to end: only what it calls may go on. */
+  readonly endsByItself: boolean
   /** It may call JavaScript, itself or through the functions that it calls: for a helper, or for an access that is not as it seemed. */
   callsOut: boolean
   /** Frames that it and what it calls may need; Infinity: there is a recursion. */
@@ -41,11 +43,15 @@ export interface ProgramShape {
 /** Code that several functions share is compiled for each; beyond this many times the program's length it is too much. */
 export const MOST_COPIES = 8
 
-/** @returns undefined if functions share so much code that compiling it for each would not end well */
+/**
+ * @param loopsEnd a verifier has walked all loops to their ends
+ * @returns undefined if functions share so much code that compiling it for each would not end well
+ */
 export function shapeOf(
   slots: Slots,
   known: readonly number[],
   arityOf: (helper: number) => number,
+  loopsEnd: boolean,
 ): ProgramShape | undefined {
   const graphs = new FlowGraphs(slots)
   const functions: ProgramFunction[] = []
@@ -63,7 +69,7 @@ export function shapeOf(
   // `starts` grows as calls are found.
   for (let i = 0; i < starts.length; i++) {
     const start = starts[i] ?? 0
-    const found = inspect(slots, start, graphs.build(start), add, helpers, arityOf)
+    const found = inspect(slots, start, graphs.build(start), add, helpers, arityOf, loopsEnd)
     copied += found.length
     if (copied > MOST_COPIES * slots.count + 64) return undefined
     functions.push(found)
@@ -79,18 +85,20 @@ function inspect(
   add: (start: number) => void,
   helpers: Set<number>,
   arityOf: (helper: number) => number,
+  loopsEnd: boolean,
 ): ProgramFunction {
   let parameters = 0
   let length = 0
   let writesFramePointer = false
   let usesMayGoto = false
   let usesFrame = false
-  let isStraight = true
+  let loops = false
+  let calls = false
   let callsOut = false
   for (let b = 0; b < graph.count; b++) {
     const end = graph.end[b] ?? 0
     let written = 0
-    if (isRetreating(graph.next[b] ?? 0, b) || isRetreating(graph.target[b] ?? 0, b)) isStraight = false
+    if (isRetreating(graph.next[b] ?? 0, b) || isRetreating(graph.target[b] ?? 0, b)) loops = true
     for (let slot = graph.start[b] ?? 0; slot < end; slot += slots.length(slot)) {
       length += slots.length(slot)
       if (graph.flow[b] === FLOW.TRAP && slot === end - 1) break
@@ -99,7 +107,7 @@ function inspect(
       const dst = slots.dst(slot)
       if (dst === 10 || slots.src(slot) === 10) usesFrame = true
       if (isCall(opcode) || isPacketLoad(opcode)) {
-        isStraight = false
+        calls = true
         if (opcode !== OP.CALL || slots.src(slot) !== PSEUDO_CALL.LOCAL) callsOut = true
       }
       if (slots.writesDestination(slot)) {
@@ -121,6 +129,7 @@ function inspect(
       else if (opcode === OP.CALL && slots.imm(slot) !== TAIL_CALL_HELPER) helpers.add(slots.imm(slot))
     }
   }
+  const endsByItself = loopsEnd && !usesMayGoto
   return {
     start,
     graph,
@@ -129,13 +138,15 @@ function inspect(
     writesFramePointer,
     usesMayGoto,
     usesFrame,
-    isStraight,
+    isStraight: !calls && (!loops || endsByItself),
+    endsByItself,
     callsOut,
     frames: 1,
   }
 }
 
-function accessesMemory(opcode: number): boolean {
+/** Whether an instruction loads or stores. */
+export function accessesMemory(opcode: number): boolean {
   const klass = opcode & 7
   return klass === CLASS.LDX || klass === CLASS.ST || klass === CLASS.STX
 }

@@ -1,6 +1,7 @@
 /** Functions of the module that look a key up in a hash: one for each map that is looked into. */
 import { HASH, NEXT_OFFSET } from '../../maps/layout.js'
 import type { HashLayout } from '../../maps/layout.js'
+import { LRU_LINK } from '../../maps/lru-list.js'
 import type { CodeBuffer } from './code-buffer.js'
 import { TYPE, WASM } from './opcodes.js'
 
@@ -31,11 +32,11 @@ export class HashLookups {
   }
 }
 
-function emitLookup(out: CodeBuffer, { keySize, heads, mask, valueOffset }: HashLayout): void {
-  const [key, hash, element] = [0, 1, 2]
+function emitLookup(out: CodeBuffer, { keySize, heads, mask, valueOffset, recent }: HashLayout): void {
+  const [key, hash, element, link] = [0, 1, 2, 3]
   const body = out.openSized()
   out.unsigned(1)
-  out.unsigned(2)
+  out.unsigned(recent === 0 ? 2 : 3)
   out.byte(TYPE.I32)
   const mix = (shift: number): void => {
     out.get(hash)
@@ -89,6 +90,7 @@ function emitLookup(out: CodeBuffer, { keySize, heads, mask, valueOffset }: Hash
     out.opIndex(WASM.BR_IF, 0)
     i += size
   }
+  if (recent !== 0) emitTouch(out, recent, element, link)
   out.get(element)
   out.i32(valueOffset)
   out.op(WASM.I32_ADD)
@@ -104,4 +106,42 @@ function emitLookup(out: CodeBuffer, { keySize, heads, mask, valueOffset }: Hash
   out.op(WASM.UNREACHABLE)
   out.op(WASM.END)
   out.closeSized(body)
+}
+
+/** What LruList.touch() does. @param ends address of the list; @param element, link locals */
+function emitTouch(out: CodeBuffer, ends: number, element: number, link: number): void {
+  /** Leaves the address of a link of the element whose address `push` leaves. */
+  const linkOf = (push: () => void, offset: number): void => {
+    push()
+    out.i32(offset)
+    out.op(WASM.I32_ADD)
+  }
+  const load = (push: () => void, offset: number): void => {
+    linkOf(push, offset)
+    out.memory(WASM.I32_LOAD, 2, 0)
+  }
+  const store = (push: () => void, offset: number, value: () => void): void => {
+    linkOf(push, offset)
+    value()
+    out.memory(WASM.I32_STORE, 2, 0)
+  }
+  const self = (): void => out.get(element)
+  const other = (): void => out.get(link)
+  const none = (): void => out.i32(ends)
+  const { BEFORE, AFTER } = LRU_LINK
+  out.open(WASM.BLOCK, TYPE.EMPTY)
+  load(self, AFTER)
+  out.tee(link)
+  none()
+  out.op(WASM.I32_EQ)
+  out.opIndex(WASM.BR_IF, 0)
+  store(other, BEFORE, () => load(self, BEFORE))
+  store(() => load(self, BEFORE), AFTER, other)
+  load(none, BEFORE)
+  out.set(link)
+  store(other, AFTER, self)
+  store(self, BEFORE, other)
+  store(self, AFTER, none)
+  store(none, BEFORE, self)
+  out.op(WASM.END)
 }

@@ -112,6 +112,7 @@ export class Intrinsics {
     this.#checks.check(slot, 2, 0, keySize, Access.read, false)
     if (layout.kind === 'array') this.#arrayLookup(layout)
     else this.#hashLookup(layout)
+    this.#facts.pointToValue(0, layout.valueSize, layout.access)
     return true
   }
 

@@ -16,6 +16,8 @@ export class Locals {
   readonly wide2: number
   /** i64: instructions left. */
   readonly fuel: number
+  /** i64 each, by register: what was added to an address that is known. */
+  readonly indices: number
   /** i64: granules of the memory. */
   readonly granules: number
   /** i32: address of the stack's first byte. */
@@ -31,6 +33,9 @@ export class Locals {
   readonly count: number
   /** i32 each: where dispatchers lead, from the first one on. */
   readonly choices: number
+  /** i64 each: places of the stack, see stack-slots.ts. */
+  readonly places: number
+  readonly #placeCount: number
   readonly #narrowCount: number
   readonly #wideCount: number
 
@@ -39,11 +44,11 @@ export class Locals {
 
   /** @param isPart of a function that was split: it is passed where to start, and no registers */
   static ofPart(dispatchers: number): Locals {
-    return new Locals(0, dispatchers, true)
+    return new Locals(0, dispatchers, 0, true)
   }
 
-  /** @param parameters mask of the registers that are passed, in ascending order; @param dispatchers how many the function has */
-  constructor(parameters: number, dispatchers: number, isPart = false) {
+  /** @param parameters mask of the registers that are passed, in ascending order; @param dispatchers, places how many the function has */
+  constructor(parameters: number, dispatchers: number, places = 0, isPart = false) {
     const registers: number[] = []
     let next = isPart ? 1 : 0
     this.entry = 0
@@ -56,6 +61,8 @@ export class Locals {
     this.wide2 = next++
     this.fuel = next++
     this.granules = next++
+    this.indices = next
+    next += REGISTERS
     this.#wideCount = next - first
     this.stack = next++
     this.shadow = next++
@@ -65,14 +72,19 @@ export class Locals {
     this.count = next++
     this.choices = next
     this.#narrowCount = next - this.stack + dispatchers
+    this.places = next + dispatchers
+    this.#placeCount = places
   }
 
   declare(out: CodeBuffer): void {
-    out.unsigned(2)
+    out.unsigned(this.#placeCount > 0 ? 3 : 2)
     out.unsigned(this.#wideCount)
     out.byte(TYPE.I64)
     out.unsigned(this.#narrowCount)
     out.byte(TYPE.I32)
+    if (this.#placeCount === 0) return
+    out.unsigned(this.#placeCount)
+    out.byte(TYPE.I64)
   }
 }
 

@@ -34,6 +34,8 @@ export interface CompileOptions {
   readonly isProven: (slot: number) => boolean
   readonly usesShadow: boolean
   readonly isUnbounded: boolean
+  /** Loops inside functions were walked to their ends. */
+  readonly loopsEnd: boolean
 }
 
 export interface CompiledProgram {
@@ -91,6 +93,7 @@ export function compileProgram(
     slots,
     program.functions.map(({ start }) => start),
     options.arityOf,
+    options.loopsEnd,
   )
   if (shape === undefined) return undefined
   const { functions } = shape

@@ -292,14 +292,24 @@ export class Arithmetic {
     else {
       out.get(dst)
       out.op(WASM.I32_WRAP_I64)
-      this.#swap32()
-      if (bits === 16) {
-        out.i32(16)
-        out.op(WASM.I32_SHR_U)
-      }
+      if (bits === 16) this.#swap16()
+      else this.#swap32()
       out.op(WASM.I64_EXTEND_I32_U)
     }
     out.set(dst)
+  }
+
+  /** Swaps the lower two bytes of the i32 on the stack, and drops the others: the bytes in the middle of the number twice in a row. */
+  #swap16(): void {
+    const out = this.#out
+    out.i32(0xffff)
+    out.op(WASM.I32_AND)
+    out.i32(0x10001)
+    out.op(WASM.I32_MUL)
+    out.i32(8)
+    out.op(WASM.I32_SHR_U)
+    out.i32(0xffff)
+    out.op(WASM.I32_AND)
   }
 
   /** Swaps the bytes of the i32 on the stack. */

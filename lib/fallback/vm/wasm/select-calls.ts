@@ -76,11 +76,13 @@ export class Calls {
   /** An instruction of CALL, or a call by register. */
   select(slot: number): void {
     const slots = this.#slots
-    if (slots.opcode(slot) === CALL_REGISTER_OPCODE) this.#callById(slot)
-    else if (slots.src(slot) === PSEUDO_CALL.LOCAL) this.#callLocal(slot)
-    else if (slots.imm(slot) === TAIL_CALL_HELPER) return this.#tailCall(slot)
-    else this.#callHelper(slot, slots.imm(slot))
+    const calls = slots.opcode(slot) !== CALL_REGISTER_OPCODE
+    if (calls && slots.src(slot) !== PSEUDO_CALL.LOCAL && slots.imm(slot) === TAIL_CALL_HELPER)
+      return this.#tailCall(slot)
     this.#facts.forget(0)
+    if (!calls) this.#callById(slot)
+    else if (slots.src(slot) === PSEUDO_CALL.LOCAL) this.#callLocal(slot)
+    else this.#callHelper(slot, slots.imm(slot))
   }
 
   /** LD_ABS and LD_IND. */

@@ -1,6 +1,7 @@
 /** Loads, stores and atomic operations: RFC 9669 section 5. */
 import { ATOMIC } from '../../../isa/opcodes.js'
 import { Access } from '../../memory.js'
+import { STACK_SIZE } from '../frames.js'
 import { MUST_BE_ALIGNED } from './checks.js'
 import type { Checks } from './checks.js'
 import type { CodeBuffer } from './code-buffer.js'
@@ -8,6 +9,7 @@ import type { Facts } from './facts.js'
 import type { Locals } from './locals.js'
 import { WASM } from './opcodes.js'
 import type { Slots } from './slots.js'
+import type { StackSlots } from './stack-slots.js'
 
 /** By the size bits of an opcode: 32, 16, 8 and 64 bits. */
 const BYTES = [4, 2, 1, 8] as const
@@ -15,6 +17,9 @@ const ALIGNMENT = [2, 1, 0, 3] as const
 const LOADS = [WASM.I64_LOAD32_U, WASM.I64_LOAD16_U, WASM.I64_LOAD8_U, WASM.I64_LOAD] as const
 const SIGNED_LOADS = [WASM.I64_LOAD32_S, WASM.I64_LOAD16_S, WASM.I64_LOAD8_S, WASM.I64_LOAD] as const
 const STORES = [WASM.I64_STORE32, WASM.I64_STORE16, WASM.I64_STORE8, WASM.I64_STORE] as const
+const TWO_32 = 4294967296
+const SIGN_EXTENSIONS = [WASM.I64_EXTEND32_S, WASM.I64_EXTEND16_S, WASM.I64_EXTEND8_S] as const
+const FRAME_POINTER = 10
 const SIGNED_MODE = 0x80
 const MODE = 0xe0
 const WORD = 0
@@ -30,6 +35,8 @@ const ATOMIC_OPERATIONS: ReadonlyMap<number, number> = new Map<number, number>([
 export interface MemoryFunctions {
   /** The import that refuses an atomic operation: (slot, size). */
   readonly badAtomic: number
+  /** Places of the stack that are locals. */
+  readonly places: StackSlots
 }
 
 export class MemoryAccess {
@@ -63,6 +70,12 @@ export class MemoryAccess {
     const size = (opcode >> 3) & 3
     const base = slots.src(slot)
     const offset = slots.offset(slot)
+    const place = this.#place(base, offset)
+    if (place !== undefined) {
+      out.get(place)
+      if ((opcode & MODE) === SIGNED_MODE) out.op(SIGN_EXTENSIONS[size] ?? 0)
+      return out.set(this.#register(slots.dst(slot)))
+    }
     const readsZero = this.#checks.check(slot, base, offset, BYTES[size] ?? 8, Access.read)
     const opcodes = (opcode & MODE) === SIGNED_MODE ? SIGNED_LOADS : LOADS
     out.memory(opcodes[size] ?? 0, ALIGNMENT[size] ?? 0, this.#address(base, offset))
@@ -77,10 +90,21 @@ export class MemoryAccess {
     const size = (slots.opcode(slot) >> 3) & 3
     const base = slots.dst(slot)
     const offset = slots.offset(slot)
+    const value = (): void =>
+      isImmediate ? out.i64(slots.imm(slot)) : out.get(this.#register(slots.src(slot)))
+    const place = this.#place(base, offset)
+    if (place !== undefined) {
+      value()
+      if (size === WORD) this.#zeroExtend()
+      else if (size !== DOUBLE_WORD) {
+        out.i64(size === 1 ? 0xffff : 0xff)
+        out.op(WASM.I64_AND)
+      }
+      return out.set(place)
+    }
     this.#checks.check(slot, base, offset, BYTES[size] ?? 8, Access.write)
     const at = this.#address(base, offset)
-    if (isImmediate) out.i64(slots.imm(slot))
-    else out.get(this.#register(slots.src(slot)))
+    value()
     out.memory(STORES[size] ?? 0, ALIGNMENT[size] ?? 0, at)
   }
 
@@ -154,6 +178,13 @@ export class MemoryAccess {
     out.set(source)
   }
 
+  /** The local that is a place of the stack. */
+  #place(base: number, offset: number): number | undefined {
+    if (base !== FRAME_POINTER) return undefined
+    const place = this.#functions.places.get(offset)
+    return place === undefined ? undefined : this.#locals.places + place
+  }
+
   #zeroExtend(): void {
     this.#out.op(WASM.I32_WRAP_I64)
     this.#out.op(WASM.I64_EXTEND_I32_U)
@@ -167,10 +198,35 @@ export class MemoryAccess {
       out.get(this.#locals.stack)
       return inStack
     }
+    if (this.#facts.isIndexed(base)) return this.#indexed(base, offset)
     out.get(this.#register(base))
     out.op(WASM.I32_WRAP_I64)
     if (offset >= 0) return offset
     out.i32(offset)
+    out.op(WASM.I32_ADD)
+    return 0
+  }
+
+  /** A sum of what is known and an index: it takes no 64-bit constants, and where it can't overflow, no addition. */
+  #indexed(base: number, offset: number): number {
+    const facts = this.#facts
+    const out = this.#out
+    out.get(this.#locals.indices + facts.indexLocal(base))
+    out.op(WASM.I32_WRAP_I64)
+    const known = facts.indexedBase(base)
+    let rest = offset
+    if (facts.isIndexedInStack(base)) {
+      out.get(this.#locals.stack)
+      out.op(WASM.I32_ADD)
+      rest += known + STACK_SIZE
+    } else {
+      if (facts.hasNarrowIndex(base) && known + offset >= 0 && known + offset < TWO_32) return known + offset
+      // The same sum for all accesses through the register: engines compute it once.
+      out.i32(known | 0)
+      out.op(WASM.I32_ADD)
+    }
+    if (rest >= 0) return rest
+    out.i32(rest)
     out.op(WASM.I32_ADD)
     return 0
   }
