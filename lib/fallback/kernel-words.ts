@@ -13,4 +13,11 @@ export const KERNEL_WORD = {
   CPU: 32,
   /** i32: state of the random numbers. */
   RANDOM: 36,
+  /** i32: how many of the records below there are. */
+  RESERVED: 40,
+  /** Records of ring buffers that are reserved: i32 address of the record, i32 address of the ring's block; MOST_RESERVED of them, the newest last. */
+  RECORDS: 64,
 } as const
+
+/** Records that have room in the null page. */
+export const MOST_RESERVED = 4096

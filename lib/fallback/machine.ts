@@ -72,7 +72,7 @@ export class Machine {
   /** The objects as the running program's BTF lays them out; none runs: an empty space. */
   objects: ObjectSpace
   /** Records that programs have to commit before they end. */
-  readonly reservations = new Reservations()
+  readonly reservations: Reservations
   /** Tail calls of the run that is going on. */
   tailCalls = 0
   /** Programs that run now, one inside the other: a listener may fire a tracepoint. */
@@ -86,6 +86,7 @@ export class Machine {
     this.cpus = new Cpus(options.cpus, this.memory)
     this.clock = new Clock(options.clock, this.memory)
     this.random = new Random(options.seed, this.memory)
+    this.reservations = new Reservations(this.memory, this.maps)
     this.fuel = options.fuel
     this.objects = new ObjectSpace(this.memory, undefined, undefined)
     this.tasks = new Tasks({

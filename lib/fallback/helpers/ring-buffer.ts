@@ -49,7 +49,8 @@ export const ringBufferHelpers: HelperFamily = (machine) => {
     },
     [RESERVE](registers, engine) {
       const ring = ringIn(machine, registers, engine, RESERVE)
-      const fits = registers.hi[2] === 0 && flagsIn(registers, 3) === 0
+      const { isFull } = machine.reservations
+      const fits = !isFull && registers.hi[2] === 0 && flagsIn(registers, 3) === 0
       const record = fits ? ring.reserve(unsigned(registers, 2)) : 0
       if (record !== 0) machine.reservations.add(ring, record)
       givePointer(registers, record)

@@ -35,7 +35,13 @@ export interface HashLayout extends Values {
   readonly recent: number
 }
 
-export type MapLayout = ArrayLayout | HashLayout
+export interface RingLayout {
+  readonly kind: 'ring'
+  /** Address of its block of words: see ring-control.ts. */
+  readonly control: number
+}
+
+export type MapLayout = ArrayLayout | HashLayout | RingLayout
 
 /** From an element of a hash to the address of the next one. */
 export const NEXT_OFFSET = -8

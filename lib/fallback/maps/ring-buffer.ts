@@ -6,12 +6,15 @@
  */
 import { Access, type Memory } from '../memory.js'
 import { EINVAL, ENOTSUPP } from '../errors.js'
+import type { MapLayout } from './layout.js'
+import { RING_BUSY, RING_CONTROL, RING_DISCARD, RING_HEADER, RING_LENGTH } from './ring-control.js'
 import type { MapAttributes, MapStorage } from './types.js'
 
-const HEADER = 8
-const BUSY = 0x80000000
-const DISCARD = 0x40000000
-const LENGTH = 0x3fffffff
+const HEADER = RING_HEADER
+const BUSY = RING_BUSY
+const DISCARD = RING_DISCARD
+const LENGTH = RING_LENGTH
+const TWO_32 = 4294967296
 /** UINT_MAX / 4: what a length in the header can say. */
 const MAX_RECORD = 0x3fffffff
 
@@ -26,10 +29,9 @@ export class RingBufferMap implements MapStorage {
   readonly #memory: Memory
   readonly #size: number
   readonly #data: number
-  #consumer = 0
-  #producer = 0
-  /** The oldest record that isn't committed lies here or behind. */
-  #pending = 0
+  /** Address of the block that ring-control.ts describes. */
+  readonly control: number
+  readonly layout: MapLayout
   readonly #waiters = new Set<() => void>()
 
   constructor(
@@ -40,6 +42,10 @@ export class RingBufferMap implements MapStorage {
     this.#size = attributes.maxEntries
     const label = `ring buffer '${attributes.name}'`
     this.#data = memory.alloc(2 * this.#size, Access.none, 16, label)
+    this.control = memory.alloc(RING_CONTROL.BYTES, Access.none, 16, `positions of ${label}`)
+    this.layout = { kind: 'ring', control: this.control }
+    this.#set(RING_CONTROL.MASK, this.#size - 1)
+    this.#set(RING_CONTROL.DATA, this.#data)
   }
 
   // User space reads a ring buffer through its pages alone: the system calls for elements answer ENOTSUPP.
@@ -112,8 +118,13 @@ export class RingBufferMap implements MapStorage {
 
   /** `wake` is called at each wake-up of the consumer. @returns a function that ends that */
   subscribe(wake: () => void): () => void {
+    const count = (): void => this.#set(RING_CONTROL.WAITERS, this.#waiters.size)
     this.#waiters.add(wake)
-    return () => this.#waiters.delete(wake)
+    count()
+    return () => {
+      this.#waiters.delete(wake)
+      count()
+    }
   }
 
   /** Length of the record that is the consumer's next, or -1: none is committed. Discarded records before it are given back. */
@@ -136,6 +147,48 @@ export class RingBufferMap implements MapStorage {
 
   destroy(): void {
     this.#memory.free(this.#data)
+    this.#memory.free(this.control)
+  }
+
+  get #consumer(): number {
+    return this.#position(RING_CONTROL.CONSUMER)
+  }
+
+  set #consumer(position: number) {
+    this.#setPosition(RING_CONTROL.CONSUMER, position)
+  }
+
+  get #producer(): number {
+    return this.#position(RING_CONTROL.PRODUCER)
+  }
+
+  set #producer(position: number) {
+    this.#setPosition(RING_CONTROL.PRODUCER, position)
+  }
+
+  get #pending(): number {
+    return this.#position(RING_CONTROL.PENDING)
+  }
+
+  set #pending(position: number) {
+    this.#setPosition(RING_CONTROL.PENDING, position)
+  }
+
+  #position(offset: number): number {
+    const { i32 } = this.#memory
+    const at = (this.control + offset) >>> 2
+    return ((i32[at] ?? 0) >>> 0) + (i32[at + 1] ?? 0) * TWO_32
+  }
+
+  #setPosition(offset: number, position: number): void {
+    const { i32 } = this.#memory
+    const at = (this.control + offset) >>> 2
+    i32[at] = position
+    i32[at + 1] = Math.floor(position / TWO_32)
+  }
+
+  #set(offset: number, word: number): void {
+    this.#memory.i32[(this.control + offset) >>> 2] = word
   }
 
   #skipCommitted(): void {

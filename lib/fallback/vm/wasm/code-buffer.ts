@@ -2,6 +2,8 @@
 import { WASM } from './opcodes.js'
 
 /** Bytes of the largest single item: an opcode with two LEB128 numbers. */
+/** Number of memory.copy among what is done in bulk. */
+const MEMORY_COPY = 10
 const SLACK = 32
 /** A size that is filled in later takes this many bytes, whatever it is. */
 const PADDED = 5
@@ -120,6 +122,14 @@ export class CodeBuffer {
     this.op(opcode)
     this.#bytes[this.#at++] = alignment
     this.unsigned(offset)
+  }
+
+  /** Copies as many bytes as the i32 on top says: memory.copy, inside one memory. */
+  copyBytes(): void {
+    this.op(WASM.BULK)
+    this.unsigned(MEMORY_COPY)
+    this.byte(0)
+    this.byte(0)
   }
 
   /** A call, a branch, or another opcode with one number. */

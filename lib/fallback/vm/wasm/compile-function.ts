@@ -14,9 +14,8 @@ import { HANDOVER } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
 import { accessesMemory } from './functions.js'
 import type { ProgramFunction } from './functions.js'
-import type { HashLookups } from './hash-lookup.js'
 import { IMPORT } from './imports.js'
-import { Intrinsics } from './intrinsics.js'
+import { Intrinsics, MAP_LOOKUP } from './intrinsics.js'
 import type { IntrinsicTables } from './intrinsic-tables.js'
 import { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
@@ -25,6 +24,7 @@ import { Calls } from './select-calls.js'
 import type { CallTargets } from './select-calls.js'
 import { MemoryAccess } from './select-memory.js'
 import { FLOW, isCall, isPacketLoad } from './slots.js'
+import type { Routines } from './routines.js'
 import type { Slots } from './slots.js'
 import type { Part } from './split.js'
 import { stackSlots } from './stack-slots.js'
@@ -40,7 +40,7 @@ export interface CompileContext {
   readonly state: number
   readonly targets: CallTargets
   readonly checkFunctions: CheckFunctions
-  readonly hashes: HashLookups
+  readonly routines: Routines
   readonly intrinsics: IntrinsicTables | undefined
   readonly traps: TrapMap
   /** Accesses that need no check. */
@@ -155,7 +155,7 @@ class FunctionCompiler implements BlockEmitter {
       this.#checks,
       this.#facts,
       context.intrinsics,
-      context.hashes,
+      context.routines,
     )
     this.#countsFuel = isUnbounded && !fn.isStraight
     const setup = { state, countsFuel: this.#countsFuel, isPart: this.#isPart, usesShadow }
@@ -213,7 +213,11 @@ class FunctionCompiler implements BlockEmitter {
     for (let b = 0; b < count; b++)
       for (let slot = start[b] ?? 0; slot < (end[b] ?? 0); slot += this.#slots.length(slot)) {
         const opcode = this.#slots.opcode(slot)
-        if ((accessesMemory(opcode) || opcode === OP.CALL) && !isProven(slot)) return true
+        if (
+          (accessesMemory(opcode) || (this.#slots.imm(slot) === MAP_LOOKUP && opcode === OP.CALL)) &&
+          !isProven(slot)
+        )
+          return true
       }
     return false
   }

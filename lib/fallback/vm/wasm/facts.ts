@@ -24,6 +24,7 @@ const GUESS_NONE = -1
 const GUESS_STACK = -2
 const REGISTERS = 11
 const TABLES = 10
+const MOV32_IMM = 0xb4
 const FULL = { ADD: 0x0f, ADD_IMM: 0x07, SUB_IMM: 0x17, SUB: 0x1f } as const
 const FRAME_POINTER = 10
 const TWO_32 = 4294967296
@@ -137,6 +138,7 @@ export class Facts {
       this.#low[dst] = slots.callee(slot)
     } else if (opcode === OP.LDDW) this.#constant(dst, imm, slots.imm(slot + 1))
     else if (opcode === OP.MOV64_IMM) this.#constant(dst, imm, imm >> 31)
+    else if (opcode === MOV32_IMM) this.#constant(dst, imm, 0)
     else if (klass === CLASS.LD) this.forget(0)
   }
 
@@ -311,6 +313,13 @@ export class Facts {
   /** Whether a register surely holds an address of the kernel's memory. */
   isKernelPointer(register: number): boolean {
     return this.#kind[register] === KIND.STACK || this.kernelAddress(register) >= 0
+  }
+
+  /** The number below 2^31 that is surely in a register; else -1. */
+  number(register: number): number {
+    return this.#kind[register] === KIND.CONSTANT && this.#high[register] === 0
+      ? (this.#low[register] ?? -1)
+      : -1
   }
 
   /** Start slot of the function whose address is surely in a register; else -1. */

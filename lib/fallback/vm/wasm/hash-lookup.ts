@@ -4,32 +4,13 @@ import type { HashLayout } from '../../maps/layout.js'
 import { LRU_LINK } from '../../maps/lru-list.js'
 import type { CodeBuffer } from './code-buffer.js'
 import { TYPE, WASM } from './opcodes.js'
+import type { Routines } from './routines.js'
 
 const WORD = 4
 
-export class HashLookups {
-  readonly #first: number
-  readonly #layouts: HashLayout[] = []
-
-  /** @param first index of the first such function in the module */
-  constructor(first: number) {
-    this.#first = first
-  }
-
-  /** How many functions there are: (key's address i32) -> value's address i32, or 0. */
-  get count(): number {
-    return this.#layouts.length
-  }
-
-  indexFor(layout: HashLayout): number {
-    let at = this.#layouts.findIndex((known) => known.heads === layout.heads)
-    if (at < 0) at = this.#layouts.push(layout) - 1
-    return this.#first + at
-  }
-
-  emit(out: CodeBuffer): void {
-    for (const layout of this.#layouts) emitLookup(out, layout)
-  }
+/** Index of (key's address) -> value's address, or 0. */
+export function lookupRoutine(routines: Routines, layout: HashLayout): number {
+  return routines.indexFor(`look-up ${layout.heads}`, 1, (out) => emitLookup(out, layout))
 }
 
 function emitLookup(out: CodeBuffer, { keySize, heads, mask, valueOffset, recent }: HashLayout): void {

@@ -5,16 +5,24 @@ import type { ArrayLayout, HashLayout } from '../../maps/layout.js'
 import type { Checks } from './checks.js'
 import type { CodeBuffer } from './code-buffer.js'
 import type { Facts } from './facts.js'
-import type { HashLookups } from './hash-lookup.js'
+import { lookupRoutine } from './hash-lookup.js'
 import type { IntrinsicTables } from './intrinsic-tables.js'
 import type { Locals } from './locals.js'
-import { WASM } from './opcodes.js'
+import { TYPE, WASM } from './opcodes.js'
+import { ASK_JAVASCRIPT, COMMIT_BITS, commitRoutine, reserveRoutine, wakesRoutine } from './ring-routines.js'
+import type { Routines } from './routines.js'
 
-const MAP_LOOKUP = 1
+export const MAP_LOOKUP = 1
 const KTIME_GET_NS = 5
 const GET_PRANDOM = 7
 const GET_PROCESSOR = 8
 const KTIME_GET_BOOT_NS = 125
+const RING_OUTPUT = 130
+const RING_RESERVE = 131
+const RING_SUBMIT = 132
+const RING_DISCARD = 133
+/** RB_NO_WAKEUP and RB_FORCE_WAKEUP. */
+const WAKEUP_FLAGS = 3
 
 export class Intrinsics {
   readonly #out: CodeBuffer
@@ -22,7 +30,7 @@ export class Intrinsics {
   readonly #checks: Checks
   readonly #facts: Facts
   readonly #tables: IntrinsicTables | undefined
-  readonly #hashes: HashLookups
+  readonly #routines: Routines
 
   constructor(
     out: CodeBuffer,
@@ -30,14 +38,14 @@ export class Intrinsics {
     checks: Checks,
     facts: Facts,
     tables: IntrinsicTables | undefined,
-    hashes: HashLookups,
+    routines: Routines,
   ) {
     this.#out = out
     this.#locals = locals
     this.#checks = checks
     this.#facts = facts
     this.#tables = tables
-    this.#hashes = hashes
+    this.#routines = routines
   }
 
   /** Whether helper ids are Linux's: tests may have helpers of their own. */
@@ -45,8 +53,8 @@ export class Intrinsics {
     return this.#tables !== undefined
   }
 
-  /** Writes what a helper does. @returns false where it takes a call */
-  select(slot: number, helper: number): boolean {
+  /** Writes what a helper does. @param call writes the call of it in JavaScript @returns false where it takes a call alone */
+  select(slot: number, helper: number, call: () => void): boolean {
     if (this.#tables === undefined) return false
     const { keepsWords, keepsClock } = this.#tables
     switch (helper) {
@@ -59,6 +67,14 @@ export class Intrinsics {
         return keepsWords && this.#word(WASM.I64_LOAD32_U, 2, KERNEL_WORD.CPU)
       case GET_PRANDOM:
         return keepsWords && this.#random()
+      case RING_RESERVE:
+        return keepsWords && this.#reserve(call)
+      case RING_SUBMIT:
+        return keepsWords && this.#commit(COMMIT_BITS.SUBMIT, call)
+      case RING_DISCARD:
+        return keepsWords && this.#commit(COMMIT_BITS.DISCARD, call)
+      case RING_OUTPUT:
+        return keepsWords && this.#output(call)
       default:
         return false
     }
@@ -105,7 +121,7 @@ export class Intrinsics {
   #lookup(slot: number): boolean {
     const map = this.#facts.kernelAddress(1)
     const layout = map < 0 ? undefined : this.#tables?.mapAt(map)
-    if (layout === undefined) return false
+    if (layout === undefined || layout.kind === 'ring') return false
     const { keySize } = layout
     const isKnown = this.#facts.isInStack(2, 0, keySize)
     if (!isKnown && keySize !== 4 && keySize !== 8) return false
@@ -156,7 +172,7 @@ export class Intrinsics {
       out.i32(offset)
       out.op(WASM.I32_ADD)
     }
-    out.opIndex(WASM.CALL, this.#hashes.indexFor(layout))
+    out.opIndex(WASM.CALL, lookupRoutine(this.#routines, layout))
     out.tee(address)
     this.#addCpu(layout.perCpuStride)
     this.#tag()
@@ -181,5 +197,132 @@ export class Intrinsics {
     out.i32(stride)
     out.op(WASM.I32_MUL)
     out.op(WASM.I32_ADD)
+  }
+
+  /** Address of the words of the ring buffer that is surely in r1; -1: there is none, or it isn't known. */
+  get #ring(): number {
+    const map = this.#facts.kernelAddress(1)
+    const layout = map < 0 ? undefined : this.#tables?.mapAt(map)
+    return layout?.kind === 'ring' ? layout.control : -1
+  }
+
+  #reserve(call: () => void): boolean {
+    const out = this.#out
+    const ring = this.#ring
+    if (ring < 0) return false
+    const { address } = this.#locals
+    out.open(WASM.BLOCK, TYPE.EMPTY)
+    // A size beyond 32 bits, or flags: there is no record.
+    out.get(this.#argument(2))
+    out.i64(32)
+    out.op(WASM.I64_SHR_U)
+    out.get(this.#argument(3))
+    out.op(WASM.I64_OR)
+    out.op(WASM.I64_EQZ)
+    out.open(WASM.IF, TYPE.I32)
+    out.i32(ring)
+    this.#narrow(2)
+    out.opIndex(WASM.CALL, reserveRoutine(this.#routines))
+    out.op(WASM.ELSE)
+    out.i32(0)
+    out.op(WASM.END)
+    out.tee(address)
+    out.i32(ASK_JAVASCRIPT)
+    out.op(WASM.I32_EQ)
+    out.open(WASM.IF, TYPE.EMPTY)
+    call()
+    out.opIndex(WASM.BR, 1)
+    out.op(WASM.END)
+    out.get(address)
+    this.#tag()
+    out.i64(0)
+    out.get(address)
+    out.op(WASM.SELECT)
+    out.set(this.#result)
+    out.op(WASM.END)
+    return true
+  }
+
+  #commit(bits: number, call: () => void): boolean {
+    const out = this.#out
+    out.open(WASM.BLOCK, TYPE.EMPTY)
+    out.get(this.#argument(1))
+    out.i64(32)
+    out.op(WASM.I64_SHR_U)
+    out.op(WASM.I32_WRAP_I64)
+    out.i32(KERNEL_HI)
+    out.op(WASM.I32_EQ)
+    out.open(WASM.IF, TYPE.EMPTY)
+    this.#narrow(1)
+    this.#narrow(2)
+    out.i32(bits)
+    out.opIndex(WASM.CALL, commitRoutine(this.#routines))
+    out.open(WASM.IF, TYPE.EMPTY)
+    out.i64(0)
+    out.set(this.#result)
+    out.opIndex(WASM.BR, 2)
+    out.op(WASM.END)
+    out.op(WASM.END)
+    call()
+    out.op(WASM.END)
+    this.#facts.forgetRights()
+    return true
+  }
+
+  /** Of bytes that surely lie in the stack: reserves, copies and commits. */
+  #output(call: () => void): boolean {
+    const out = this.#out
+    const ring = this.#ring
+    const size = this.#facts.number(3)
+    if (ring < 0 || size < 1 || !this.#facts.isInStack(2, 0, size)) return false
+    const { address, stack } = this.#locals
+    out.open(WASM.BLOCK, TYPE.EMPTY)
+    out.get(this.#argument(4))
+    out.i64(WAKEUP_FLAGS)
+    out.op(WASM.I64_LE_U)
+    out.open(WASM.IF, TYPE.EMPTY)
+    out.i32(ring)
+    this.#narrow(4)
+    out.opIndex(WASM.CALL, wakesRoutine(this.#routines))
+    out.op(WASM.I32_EQZ)
+    out.open(WASM.IF, TYPE.EMPTY)
+    out.i32(ring)
+    out.i32(size)
+    out.opIndex(WASM.CALL, reserveRoutine(this.#routines))
+    out.tee(address)
+    out.i32(ASK_JAVASCRIPT)
+    out.op(WASM.I32_GT_U)
+    out.open(WASM.IF, TYPE.EMPTY)
+    out.get(address)
+    out.get(stack)
+    out.i32(this.#facts.stackOffset(2, 0))
+    out.op(WASM.I32_ADD)
+    out.i32(size)
+    out.copyBytes()
+    out.get(address)
+    this.#narrow(4)
+    out.i32(COMMIT_BITS.SUBMIT)
+    out.opIndex(WASM.CALL, commitRoutine(this.#routines))
+    out.op(WASM.DROP)
+    out.i64(0)
+    out.set(this.#result)
+    out.opIndex(WASM.BR, 3)
+    out.op(WASM.END)
+    out.op(WASM.END)
+    out.op(WASM.END)
+    // Also where there is no room: JavaScript finds that again.
+    call()
+    out.op(WASM.END)
+    return true
+  }
+
+  /** Leaves the low half of an argument. */
+  #narrow(argument: number): void {
+    this.#out.get(this.#argument(argument))
+    this.#out.op(WASM.I32_WRAP_I64)
+  }
+
+  #argument(register: number): number {
+    return this.#locals.registers[register] ?? 0
   }
 }

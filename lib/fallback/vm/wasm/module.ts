@@ -8,11 +8,11 @@ import { CodeBuffer } from './code-buffer.js'
 import { compileFunction, compileSplitFunction } from './compile-function.js'
 import { MOST_COPIES, shapeOf } from './functions.js'
 import type { ProgramFunction } from './functions.js'
-import { HashLookups } from './hash-lookup.js'
 import { IMPORT, importTypesOf } from './imports.js'
 import type { IntrinsicTables } from './intrinsic-tables.js'
 import { countOf } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
+import { Routines } from './routines.js'
 import { Slots } from './slots.js'
 import { split, SLOTS_OF_PART } from './split.js'
 import { GLOBALS, STATE } from './state.js'
@@ -108,7 +108,7 @@ export function compileProgram(
   const partCount = parts.reduce((sum, list) => sum + (list?.length ?? 0), 0)
   const firstPart = firstFunction + functions.length
   const firstEntry = firstPart + partCount
-  const hashes = new HashLookups(firstEntry + functions.length)
+  const routines = new Routines(firstEntry + functions.length)
   const out = new CodeBuffer(1024 + BYTES_PER_SLOT * slots.count)
   const traps = new TrapMap()
   const context = {
@@ -121,7 +121,7 @@ export function compileProgram(
       functions: new Map(functions.map((fn, i) => [fn.start, { index: firstFunction + i, fn }])),
     },
     checkFunctions: { slowCheck },
-    hashes,
+    routines,
     intrinsics: options.intrinsics,
     traps,
     isProven: options.isProven,
@@ -146,14 +146,14 @@ export function compileProgram(
   for (const [i, fn] of functions.entries())
     for (const part of parts[i] ?? []) if (!fits(() => compileFunction(context, fn, part))) return undefined
   functions.forEach((fn, i) => emitEntry(out, fn, firstFunction + i, options.state))
-  hashes.emit(out)
+  routines.emit(out)
 
   const defined = [
     types.of([TYPE.I64, TYPE.I32, TYPE.I32, TYPE.I32], TYPE.I32),
     ...functions.map((fn) => types.of([...repeat(TYPE.I64, countOf(fn.parameters)), TYPE.I32], TYPE.I64)),
     ...repeat(0, partCount).map(() => types.of([TYPE.I32, TYPE.I32], TYPE.I32)),
     ...functions.map(() => types.of(repeat(TYPE.I32, ENTRY_PARAMETERS), undefined)),
-    ...repeat(0, hashes.count).map(() => types.of([TYPE.I32], TYPE.I32)),
+    ...routines.parameters.map((count) => types.of(repeat(TYPE.I32, count), TYPE.I32)),
   ]
   const imported = [
     ...importTypes.map(([parameters, result]) =>

@@ -33,6 +33,7 @@ export const WASM = {
   I64_LOAD32_U: 0x35,
   I32_STORE: 0x36,
   I64_STORE: 0x37,
+  I32_STORE8: 0x3a,
   I64_STORE8: 0x3c,
   I64_STORE16: 0x3d,
   I64_STORE32: 0x3e,
@@ -98,4 +99,6 @@ export const WASM = {
   I64_EXTEND8_S: 0xc2,
   I64_EXTEND16_S: 0xc3,
   I64_EXTEND32_S: 0xc4,
+  /** Followed by what is done in bulk. */
+  BULK: 0xfc,
 } as const

@@ -181,8 +181,13 @@ export class Calls {
   }
 
   #callHelper(slot: number, id: number): void {
+    const call = (): void => this.#callJavaScript(slot, id)
+    if (this.#intrinsics.select(slot, id, call) || (id === LOOP_HELPER && this.#loop(slot))) return
+    call()
+  }
+
+  #callJavaScript(slot: number, id: number): void {
     const out = this.#out
-    if (this.#intrinsics.select(slot, id) || (id === LOOP_HELPER && this.#loop(slot))) return
     const index = this.#targets.helpers.get(id)
     if (index === undefined) {
       out.i32(slot)
