@@ -1,4 +1,5 @@
 /** Calls between functions of the program: frames, global functions, callbacks, returns. */
+import { maySleep } from './critical-sections.js'
 import { markPrecise } from './precision.js'
 import { previousTurn, widen } from './loops.js'
 import { forgetPackets } from './packet.js'
@@ -39,7 +40,7 @@ export function callFunction(env: Verification): number {
     if (state.activeLocks > 0)
       invalid('use static function instead', 'global function calls are not allowed while holding a lock,')
     checkGlobalArguments(env, subprogram)
-    if (subprogram.mightSleep && !state.sleepable)
+    if (subprogram.mightSleep && !maySleep(env))
       invalid(
         'a non-sleepable BPF program context',
         'global functions that may sleep are not allowed in non-sleepable context,',

@@ -72,7 +72,11 @@ function visit(code: Code, slot: number, marks: FlowMarks, pending: number[]): v
     mark(prunePoint, slot)
     mark(jumpPoint, slot)
   }
-  const isCall = code.isLocalCall(slot) || code.isHelperCall(slot)
+  if (code.isIteratorNext(slot)) {
+    mark(forceCheckpoint, slot)
+    mark(prunePoint, slot)
+  }
+  const isCall = code.isLocalCall(slot) || code.isHelperCall(slot) || code.isKfuncCall(slot)
   const entersFunction = code.isLocalCall(slot) || code.isFunctionAddress(slot)
   push(next, false)
   if (isCall || entersFunction) {

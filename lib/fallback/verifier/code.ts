@@ -1,5 +1,6 @@
 /** A program's instructions as columns, and what follows from an instruction's form alone. */
 import type { Instruction } from '../../isa/instruction.js'
+import { iteratorPart, type Kfunc, kfuncNamed } from '../../linux/kfuncs.js'
 import { CLASS, OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
 
 /** Helpers by the callbacks that they run: at once, maybe several times, or later on their own. */
@@ -25,7 +26,15 @@ export class Code {
   readonly offset: Int16Array
   readonly imm: Int32Array
 
-  constructor(readonly instructions: readonly Instruction[]) {
+  /** Functions of the kernel that are called, by slot. */
+  private readonly kfuncs: readonly (Kfunc | undefined)[]
+  private readonly iteratorNext: Uint8Array
+
+  /** @param kfuncs names of the kernel's functions that are called, by slot */
+  constructor(
+    readonly instructions: readonly Instruction[],
+    kfuncs: ReadonlyMap<number, string> = new Map(),
+  ) {
     const { length } = instructions
     this.length = length
     this.opcode = new Uint8Array(length)
@@ -40,6 +49,13 @@ export class Code {
       this.offset[slot] = instruction.offset
       this.imm[slot] = instruction.imm
     })
+    const known: (Kfunc | undefined)[] = []
+    this.kfuncs = known
+    this.iteratorNext = new Uint8Array(length)
+    for (const [slot, name] of kfuncs) {
+      known[slot] = kfuncNamed(name)
+      if (iteratorPart(name)?.part === 'next') this.iteratorNext[slot] = 1
+    }
   }
 
   /** Fields of an instruction that exists. */
@@ -78,6 +94,15 @@ export class Code {
 
   isKfuncCall(slot: number): boolean {
     return this.opcode[slot] === OP.CALL && this.src[slot] === PSEUDO_CALL.KFUNC
+  }
+
+  /** The kernel's function that is called; undefined: none, or one that isn't known. */
+  kfuncAt(slot: number): Kfunc | undefined {
+    return this.kfuncs[slot]
+  }
+
+  isIteratorNext(slot: number): boolean {
+    return this.iteratorNext[slot] === 1
   }
 
   /** Loads the address of a function: a callback's. */

@@ -5,7 +5,7 @@ import { cloneRegister, KIND, NOT_INIT, type Register, UNKNOWN } from './values/
 import type { Verification } from './verification.js'
 
 /** What dynptrs are made of. Slices of those of `ringbuf` die with their record. */
-export type DynptrType = 'local' | 'ringbuf'
+export type DynptrType = 'local' | 'ringbuf' | 'skb' | 'xdp' | 'skb_meta'
 
 /**
  * Puts a dynptr into slots `index` (its start, at the lower address) and the one above.
@@ -57,11 +57,13 @@ export function destroyDynptr(env: Verification, frame: Frame, index: number): v
   dropSlices(env, spilled.id)
 }
 
+function isSlice({ kind, type }: Register): boolean {
+  return kind === KIND.MEM && (type === 'dynptr' || type === 'packet_dynptr')
+}
+
 /** Pointers that were taken from a dynptr are numbers now. */
 export function dropSlices(env: Verification, id: number): void {
-  mapRegisters(env.state, (register) =>
-    register.kind === KIND.MEM && register.frame === id && register.type === 'dynptr' ? UNKNOWN : register,
-  )
+  mapRegisters(env.state, (register) => (isSlice(register) && register.frame === id ? UNKNOWN : register))
 }
 
 /** Takes away a dynptr that was released. */

@@ -247,6 +247,23 @@ function slotsEqual(
     if (type !== byteType(newer.types, i)) return false
     if (i < 7) continue
     if (type === BYTE.SPILL) return registersEqual(older.spilled, newer.spilled, compare, precise)
+    if (type === BYTE.ITER) {
+      // In which turn it is doesn't count: that is how loops converge.
+      const { spilled: a } = older
+      const { spilled: b } = newer
+      return (
+        a.type === b.type &&
+        a.first === b.first &&
+        a.range === b.range &&
+        a.flags === b.flags &&
+        ids.matches(a.refId, b.refId)
+      )
+    }
+    if (type === BYTE.IRQ) {
+      const { spilled: a } = older
+      const { spilled: b } = newer
+      return a.type === b.type && ids.matches(a.refId, b.refId)
+    }
     if (type === BYTE.DYNPTR) {
       const { spilled: a } = older
       const { spilled: b } = newer

@@ -7,6 +7,7 @@ import { callFunction, clearArguments, freshFrame, leaveEarly, subprogramAt } fr
 import { simulateExit } from './exits.js'
 import { globalEntry } from './global-functions.js'
 import { callHelper } from './helper-call.js'
+import { callKfunc } from './kfunc-call.js'
 import { simulateJump } from './jumps.js'
 import { accessMemory, checkNoOffset } from './memory-access.js'
 import { checkWritable, readRegister } from './operands.js'
@@ -236,8 +237,11 @@ function flow(env: Verification, opcode: number): number {
   env.jumpsProcessed++
   const reserved = code.dst[insn] !== 0
   if (opcode === OP.CALL) {
-    if (reserved || code.offset[insn] !== 0 || code.srcAt(insn) > 2) invalid('BPF_CALL uses reserved fields')
+    const isKfunc = code.isKfuncCall(insn)
+    if (reserved || (!isKfunc && code.offset[insn] !== 0) || code.srcAt(insn) > 2)
+      invalid('BPF_CALL uses reserved fields')
     if (code.isLocalCall(insn)) return callFunction(env)
+    if (isKfunc) return callKfunc(env)
     return callHelper(env)
   }
   if (opcode === OP.EXIT) {

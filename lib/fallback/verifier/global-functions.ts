@@ -58,7 +58,7 @@ function declared(env: Verification, argument: FunctionArgument, i: number, name
   if (unknown !== undefined) throw new Unmodelled(`argument tag arg:${unknown}`)
   if (kind === 'scalar') return { kind: 'number' }
   if (kind !== 'pointer') invalid(`Arg#${i} type ${type} in ${name}() is not supported yet.`)
-  if (tags.includes('ctx') || isContext(env, type)) return { kind: 'context' }
+  if (tags.includes('ctx') || isContextType(env.program.type, type)) return { kind: 'context' }
   if (type === 'bpf_dynptr') return { kind: 'dynptr' }
   if (pointee === 'void' || pointee === 'fwd' || size <= 0)
     invalid(
@@ -68,8 +68,9 @@ function declared(env: Verification, argument: FunctionArgument, i: number, name
   return { kind: 'memory', size, mayBeNull: !tags.includes('nonnull') }
 }
 
-function isContext(env: Verification, type: string): boolean {
-  return CONTEXT_TYPES[env.program.type]?.includes(type) === true
+/** Whether pointers to a struct are contexts of programs of a type. */
+export function isContextType(programType: number, type: string): boolean {
+  return CONTEXT_TYPES[programType]?.includes(type) === true
 }
 
 /** At a call: whether the registers are what is declared. */

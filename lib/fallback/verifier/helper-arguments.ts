@@ -359,7 +359,7 @@ function constantKey(env: Verification, register: Register, size: number): numbe
   return umaxNumber(slot.spilled)
 }
 
-function checkString(number: number, register: Register): void {
+export function checkString(number: number, register: Register): void {
   const map = register.map as VerifierMap
   const readOnly =
     map.type === M.ARRAY && (map.flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) !== 0 && map.constants !== undefined
@@ -376,6 +376,14 @@ export function checkDynptr(env: Verification, number: number, register: Registe
   if (register.kind !== KIND.STACK && register.kind !== KIND.DYNPTR)
     denied(`R${number} type=${typeName(register)} expected=fp, dynptr_ptr`)
   takeDynptr(env, number, register, '', new CallFacts())
+}
+
+/** The dynptr that a register points to. */
+export function dynptrArgument(env: Verification, number: number, register: Register): Register {
+  const facts = new CallFacts()
+  takeDynptr(env, number, register, '', facts)
+  // It throws where there is none.
+  return facts.dynptr as Register
 }
 
 function takeDynptr(
@@ -408,7 +416,7 @@ function checkDynptrPlace(register: Register): void {
     invalid(`cannot pass in dynptr at an offset=${register.offset + constantNumber(register)}`)
 }
 
-function checkFreeForDynptr(env: Verification, number: number, register: Register): void {
+export function checkFreeForDynptr(env: Verification, number: number, register: Register): void {
   if (register.kind === KIND.DYNPTR) invalid('Dynptr has to be an uninitialized dynptr')
   checkDynptrPlace(register)
   const offset = register.offset + constantNumber(register)

@@ -10,6 +10,7 @@ import { callCallback, clearArguments, leaveEarly } from './calls.js'
 import { placeDynptr } from './dynptr-slots.js'
 import { CallFacts, checkArgument } from './helper-arguments.js'
 import { objectPointer } from './kernel-pointers.js'
+import { isOfPacket } from './kfunc-results.js'
 import type { VerifierMap, VerifierProgram } from './program.js'
 import { markPrecise } from './precision.js'
 import { denied, ENOTSUPP, invalid, Rejection, Unmodelled } from './rejection.js'
@@ -55,6 +56,7 @@ const ID = {
   LOOP: 181,
   DYNPTR_FROM_MEM: 197,
   RINGBUF_RESERVE_DYNPTR: 198,
+  DYNPTR_WRITE: 202,
   DYNPTR_DATA: 203,
   USER_RINGBUF_DRAIN: 209,
 } as const
@@ -127,8 +129,12 @@ function permitted(env: Verification, id: number): HelperPrototype {
   if (known.gplOnly && !env.gpl)
     invalid('cannot call GPL-restricted function from non-GPL compatible program')
   if (id === ID.D_PATH && !mayFormatPaths(program)) invalid('helper call is not allowed in probe')
-  if (SLEEPING_HELPERS.has(id) && !env.state.sleepable)
-    invalid('helper call might sleep in a non-sleepable prog')
+  if (SLEEPING_HELPERS.has(id)) {
+    const name = `bpf_${known.name}#${id}`
+    if (!env.state.sleepable) invalid('helper call might sleep in a non-sleepable prog')
+    if (env.state.rcuLocks > 0) invalid(`sleepable helper ${name} in rcu_read_lock region`)
+    if (env.state.preemptLocks > 0) invalid(`sleepable helper ${name} in non-preemptible region`)
+  }
   return prototype
 }
 
@@ -188,6 +194,9 @@ function effects(env: Verification, id: number, facts: CallFacts): void {
       callback(env, facts, 'user_ringbuf_drain', 1, [dynptr, env.register(3)])
       break
     }
+    case ID.DYNPTR_WRITE:
+      if (isOfPacket(facts.dynptr?.type)) forgetPackets(env)
+      break
     case ID.DYNPTR_FROM_MEM: {
       const memory = env.register(1)
       if (memory.kind !== KIND.MAP_VALUE)

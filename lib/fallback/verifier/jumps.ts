@@ -2,6 +2,7 @@
 import { CLASS } from '../../isa/opcodes.js'
 import { collectLinked, syncLinked } from './linked.js'
 import { previousTurn, widen } from './loops.js'
+import { notNull } from './nulls.js'
 import { readRegister } from './operands.js'
 import { markPrecise } from './precision.js'
 import { invalid } from './rejection.js'
@@ -197,13 +198,6 @@ function comparePointers(left: Register, right: Register, equal: State, dst: num
   equal.current.registers[leftMaybe ? dst : src] = notNull(leftMaybe ? left : right)
 }
 
-function notNull(register: Register): Register {
-  const known = cloneRegister(register)
-  known.flags &= ~FLAG.MAYBE_NULL
-  if (known.kind === KIND.MAP_VALUE) notNullValue(known)
-  return known
-}
-
 /** Decides for all copies of a pointer whether it is null. */
 export function markNull(state: State, register: Register, isNull: boolean): void {
   const { id, refId } = register
@@ -216,24 +210,6 @@ export function markNull(state: State, register: Register, isNull: boolean): voi
     return known
   })
 }
-
-/** A value of a map of maps is a map; sockets of socket maps are sockets; values with a lock keep their id. */
-function notNullValue(register: Register): void {
-  const { map } = register
-  if (map?.inner !== undefined) {
-    register.kind = KIND.MAP_PTR
-    register.map = map.inner
-    // Timers and the like need to be told apart by the look-up that found their map.
-    if (map.inner.specialFields.some(({ kind }) => kind === 'bpf_timer')) register.mapUid = register.id
-    return
-  }
-  if (map?.type === XSKMAP) register.kind = KIND.XDP_SOCK
-  else if (map?.type === SOCKMAP || map?.type === SOCKHASH) register.kind = KIND.SOCKET
-}
-
-const XSKMAP = 17
-const SOCKMAP = 15
-const SOCKHASH = 18
 
 /** Values with a lock: which one is locked, the id tells. */
 function keepsId(register: Register): boolean {

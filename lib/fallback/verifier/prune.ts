@@ -6,6 +6,7 @@
  */
 import { COMPARE, statesEqual } from './equal.js'
 import { inheritPrecision, markAllPrecise } from './precision.js'
+import { isActive, turnsDiffer } from './iterators.js'
 import { EINVAL, Rejection } from './rejection.js'
 import { copyState, EMPTY_SLOT, FRAME_POINTER, frameInsn, type State } from './state.js'
 import { NOT_INIT } from './values/register.js'
@@ -76,12 +77,15 @@ function compareWithLoop(env: Verification, kept: State): number {
   if (code.isMayGoto(insn)) {
     if (kept.mayGotoDepth !== state.mayGotoDepth && statesEqual(env, kept, state, COMPARE.WITHIN)) return HIT
   }
+  if (code.isIteratorNext(insn))
+    return statesEqual(env, kept, state, COMPARE.WITHIN) && isActive(env) ? HIT : MISS
   if (code.callsCallback(insn)) return statesEqual(env, kept, state, COMPARE.WITHIN) ? HIT : MISS
   if (
     mayBeLooping(kept, state) &&
     kept.mayGotoDepth === state.mayGotoDepth &&
     kept.callbackUnrollDepth === state.callbackUnrollDepth &&
-    statesEqual(env, kept, state, COMPARE.EXACT)
+    statesEqual(env, kept, state, COMPARE.EXACT) &&
+    !turnsDiffer(kept, state)
   )
     throw new Rejection(EINVAL, `infinite loop detected at insn ${insn}`)
   return MISS

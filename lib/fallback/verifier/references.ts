@@ -1,4 +1,5 @@
 /** What was acquired must be released, on every path. */
+import { checkSectionsEnd } from './critical-sections.js'
 import { invalid } from './rejection.js'
 import { mapRegisters } from './state.js'
 import { removeDynptr } from './dynptr-slots.js'
@@ -16,7 +17,9 @@ export function checkNoLeak(env: Verification, what: string, locksToo: boolean):
         ...leaked.map(({ id, insn }) => `Unreleased reference id=${id} alloc_insn=${insn}`),
       )
   }
-  if (locksToo && state.activeLocks > 0) invalid(`${what} cannot be used inside bpf_spin_lock-ed region`)
+  if (!locksToo) return
+  if (state.activeLocks > 0) invalid(`${what} cannot be used inside bpf_spin_lock-ed region`)
+  checkSectionsEnd(env, what)
 }
 
 /** Releases a reference: its pointers are numbers from here on. @returns false: there is no such reference */

@@ -76,5 +76,6 @@ function effects(code: Code, slot: number, programType: number): number {
 
 function argumentsOf(code: Code, slot: number, programType: number): number {
   const prototype = code.isHelperCall(slot) ? helperPrototype(code.immAt(slot), programType) : undefined
-  return prototype === undefined ? ARGUMENTS : ((1 << (prototype.args.length + 1)) - 1) & ARGUMENTS
+  const count = prototype?.args.length ?? code.kfuncAt(slot)?.params.length
+  return count === undefined ? ARGUMENTS : ((1 << (count + 1)) - 1) & ARGUMENTS
 }

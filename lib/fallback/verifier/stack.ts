@@ -7,6 +7,7 @@ import {
   byteType,
   EMPTY_SLOT,
   type Frame,
+  isSpecialSlot,
   isSpilled,
   isSpilledScalar,
   STACK_SIZE,
@@ -269,7 +270,7 @@ function storeBytes(
 ): void {
   const index = slotOf(offset)
   let { types } = slotAt(frame, index)
-  if (types >>> 28 === BYTE.SPILL || types >>> 28 === BYTE.DYNPTR) types = scrubbed(types)
+  if (types >>> 28 === BYTE.SPILL || types >>> 28 >= BYTE.DYNPTR) types = scrubbed(types)
   let type: number = BYTE.MISC
   if ((register !== undefined && isKnownZero(register)) || constant === 0) {
     if (number >= 0) markPrecise(env, number)
@@ -315,7 +316,7 @@ function storeVariable(env: Verification, frame: Frame, start: number, end: numb
     }
     const stays = zero && type === BYTE.ZERO
     if (stays) zeroCounts = true
-    const types = isSpilled(slot) ? scrubbed(slot.types) : slot.types
+    const types = isSpilled(slot) || isSpecialSlot(slot) ? scrubbed(slot.types) : slot.types
     setSlot(
       frame,
       byte >> 3,

@@ -1,7 +1,7 @@
 /** What is known of registers and stack, in the words of the verifier log: `R1=map_value(map=counters,ks=4,vs=8,off=4)`. */
-import { BYTE, byteType, isSpilled, STACK_SIZE, type Frame, type StackSlot } from './state.js'
+import { BYTE, byteType, isIteratorSlot, isSpilled, STACK_SIZE, type Frame, type StackSlot } from './state.js'
 import { typeName } from './type-names.js'
-import { isPacketPointer, KIND, type Register } from './values/register.js'
+import { FLAG, isPacketPointer, ITERATION, KIND, type Register } from './values/register.js'
 
 const S64_MIN = -(1n << 63n)
 const S64_MAX = (1n << 63n) - 1n
@@ -91,10 +91,18 @@ const BYTE_LETTERS: Readonly<Record<number, string>> = {
   [BYTE.MISC]: 'm',
   [BYTE.ZERO]: '0',
   [BYTE.DYNPTR]: 'd',
+  [BYTE.ITER]: 'i',
+  [BYTE.IRQ]: 'f',
 }
 
 function slotText(slot: StackSlot): string {
   if (isSpilled(slot)) return registerText(slot.spilled)
+  if (isIteratorSlot(slot) && slot.spilled.first) {
+    const { type = '', refId, range, frame, flags } = slot.spilled
+    const trust = (flags & FLAG.RCU) !== 0 ? 'rcu_' : (flags & FLAG.UNTRUSTED) !== 0 ? 'untrusted_' : ''
+    const state = range === ITERATION.ACTIVE ? 'active' : 'drained'
+    return `iter_${type}(${trust}ref_id=${refId},state=${state},depth=${frame})`
+  }
   let text = ''
   for (let i = 0; i < 8; i++) text += BYTE_LETTERS[byteType(slot.types, i)] ?? '?'
   return text

@@ -15,7 +15,7 @@ export const STACK_SIZE = 512
 export const SLOTS = STACK_SIZE / 8
 
 /** What is known of a byte of the stack. */
-export const BYTE = { INVALID: 0, SPILL: 1, MISC: 2, ZERO: 3, DYNPTR: 4 } as const
+export const BYTE = { INVALID: 0, SPILL: 1, MISC: 2, ZERO: 3, DYNPTR: 4, ITER: 5, IRQ: 6 } as const
 
 /** Eight bytes of stack. */
 export class StackSlot {
@@ -32,6 +32,8 @@ export const ALL_SPILL = ALL * BYTE.SPILL
 export const ALL_MISC = ALL * BYTE.MISC
 export const ALL_ZERO = ALL * BYTE.ZERO
 export const ALL_DYNPTR = ALL * BYTE.DYNPTR
+export const ALL_ITER = ALL * BYTE.ITER
+export const ALL_IRQ = ALL * BYTE.IRQ
 
 export const EMPTY_SLOT = new StackSlot(0, NOT_INIT)
 export const MISC_SLOT = new StackSlot(ALL_MISC, NOT_INIT)
@@ -57,6 +59,15 @@ export function isSpilledScalar(slot: StackSlot): boolean {
 
 export function isDynptrSlot(slot: StackSlot): boolean {
   return slot.types >>> 28 === BYTE.DYNPTR
+}
+
+/** What isn't bytes of the program: a dynptr, an iterator, saved flags. */
+export function isSpecialSlot(slot: StackSlot): boolean {
+  return slot.types >>> 28 >= BYTE.DYNPTR
+}
+
+export function isIteratorSlot(slot: StackSlot): boolean {
+  return slot.types >>> 28 === BYTE.ITER
 }
 
 /** How a frame was called by a helper. */

@@ -1,6 +1,7 @@
 /** The functions of a program: where they start, what they contain, and that jumps stay within. */
 import { CLASS, OP } from '../../isa/opcodes.js'
 import { SLEEPING_HELPERS } from '../../linux/helper-maps.js'
+import { isGplCompatible } from '../../linux/license.js'
 import { helperPrototype } from '../../linux/helper-prototypes.js'
 import type { Code } from './code.js'
 import type { FunctionInfo, VerifierProgram } from './program.js'
@@ -79,6 +80,9 @@ function findEffects(code: Code, subprograms: readonly Subprogram[]): void {
           changesPacket ||= helperPrototype(id, 0)?.changesPacket === true
           mightSleep ||= SLEEPING_HELPERS.has(id)
         }
+        const kfunc = code.kfuncAt(slot)
+        mightSleep ||= kfunc?.flags.sleepable === true
+        changesPacket ||= kfunc?.name === 'bpf_xdp_pull_data'
         if (!code.isLocalCall(slot) && !code.isFunctionAddress(slot)) continue
         const callee = byStart.get(slot + 1 + id)
         changesPacket ||= callee?.changesPacket === true
@@ -100,15 +104,22 @@ export function isPacketLoad(opcode: number): boolean {
 function functionStarts(code: Code, program: VerifierProgram): number[] {
   const starts = new Set([0])
   for (let slot = 0; slot < code.length; slot++) {
-    if (code.isKfuncCall(slot)) {
-      throw new Unmodelled(`kfunc ${program.kfuncs.get(slot) ?? `#${code.immAt(slot)}`}`)
-    }
+    if (code.isKfuncCall(slot)) checkKfunc(code, slot, program)
     if (!code.isLocalCall(slot) && !code.isFunctionAddress(slot)) continue
     const target = slot + 1 + code.immAt(slot)
     if (target < 0 || target >= code.length) invalid('call to invalid destination')
     starts.add(target)
   }
   return [...starts].sort((a, b) => a - b)
+}
+
+/** What was found out about a function of the kernel before a path reaches it. Calls that loaders couldn't resolve are 0: fine where nothing reaches them. */
+function checkKfunc(code: Code, slot: number, { kfuncs, license }: VerifierProgram): void {
+  const name = kfuncs.get(slot)
+  if (name?.startsWith('bpf_xdp_metadata_') === true) invalid('metadata kfuncs require device-bound program')
+  if (!isGplCompatible(license)) invalid('cannot call kernel function from non-GPL compatible program')
+  if (code.immAt(slot) === 0 && code.offset[slot] === 0) return
+  if (code.kfuncAt(slot) === undefined) throw new Unmodelled(`kfunc ${name ?? `#${code.immAt(slot)}`}`)
 }
 
 function checkJumps(code: Code, start: number, end: number): void {

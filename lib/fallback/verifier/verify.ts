@@ -147,7 +147,7 @@ function verify(
   if (count > MAX_INSTRUCTIONS)
     throw new Rejection(E2BIG, `the program has ${count} instructions, more than ${MAX_INSTRUCTIONS}`)
   checkSleepable(program)
-  const code = new Code(program.instructions)
+  const code = new Code(program.instructions, program.kfuncs)
   const subprograms = findSubprograms(code, program)
   checkFunctionInfo(subprograms)
   checkEncodings(code, program)

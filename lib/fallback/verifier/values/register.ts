@@ -32,7 +32,13 @@ export const KIND = {
   BUF: 18,
   FUNC: 19,
   DYNPTR: 20,
+  /** In stack slots alone. */
+  ITERATOR: 21,
+  IRQ_FLAG: 22,
 } as const
+
+/** Whether an iterator has elements left: its `range`. Its turn is `frame`. */
+export const ITERATION = { ACTIVE: 0, DRAINED: 1 } as const
 
 /** A set of {@link KIND}: a bit for each. */
 export function kindMask(kinds: readonly number[]): number {
