@@ -9,7 +9,7 @@ const lib = join(dirname(fileURLToPath(import.meta.url)), '../lib')
 
 /** Lower may not import higher. Rooms that share a floor don't import one another, save on the ground floor. */
 const floors: readonly (readonly string[])[] = [
-  ['linux', 'errors.ts', 'nearest.ts'],
+  ['linux', 'errors.ts', 'nearest.ts', 'verifier-log.ts'],
   ['elf', 'btf', 'isa', 'cbpf'],
   ['object-file', 'codec', 'attach-request.ts', 'link-info.ts', 'kernel-introspection.ts'],
   ['kernel.ts'],
@@ -23,6 +23,7 @@ const portable = new Set([
   'linux',
   'errors.ts',
   'nearest.ts',
+  'verifier-log.ts',
   'elf',
   'btf',
   'isa',

@@ -1,16 +1,6 @@
-/**
- * What the kernel's verifier said, out of what libbpf printed.
- *
- * libbpf prints the log of a refused program between two marker lines. In it, instructions are `12: (85) call …`; since
- * 6.10 the source is `; text @ file.c:42`, before that only `; text`.
- */
+/** What the kernel's verifier said of a refused program, out of what libbpf printed: it prints the log between two marker lines. */
 import type { SourcePosition, VerifierReport } from '../errors.js'
-
-/** The kernel's statistics, which follow the deciding line. */
-const STATISTICS =
-  /^(processed \d+ insns|verification time|stack depth|insns processed|max_states|total_states|peak_states|mark_read)/
-const INSTRUCTION = /^(\d+): \([0-9a-f]{2}\) /
-const SOURCE = /^; (.*) @ (.+):(\d+)$/
+import { parseVerifierLog, type LogSource } from '../verifier-log.js'
 
 /**
  * The report on a refused program.
@@ -22,29 +12,19 @@ export function parseVerifierReport(printed: string): VerifierReport | undefined
   const found = /prog '([^']*)': -- BEGIN PROG LOAD LOG --\n([\s\S]*?)-- END PROG LOAD LOG --/.exec(printed)
   if (found === null) return undefined
   const [, program, log = ''] = found
-  const lines = log.split('\n').filter((line) => line.trim() !== '')
-  const decided = lines.findLastIndex((line) => !STATISTICS.test(line))
-  const before = lines.slice(0, decided + 1)
-  const insn = lastMatch(before, INSTRUCTION)?.[1]
-  const source = lastMatch(before, SOURCE)
+  const { reason, steps } = parseVerifierLog(log)
+  const last = steps.at(-1)
+  const source = steps.findLast((step) => step.source?.line !== undefined)?.source
   return {
-    summary: (lines[decided] ?? 'the kernel gave no reason').trim(),
+    summary: reason ?? 'the kernel gave no reason',
     log,
     ...(program === undefined ? {} : { program }),
-    ...(insn === undefined ? {} : { insn: Number(insn) }),
+    ...(last === undefined ? {} : { insn: last.insn }),
     ...(source === undefined ? {} : { source: position(source) }),
   }
 }
 
 /** The kernel tells no column: 0. */
-function position([, text = '', file = '', line = '0']: RegExpExecArray): SourcePosition {
-  return { file, line: Number(line), column: 0, text: text.trim() }
-}
-
-function lastMatch(lines: readonly string[], pattern: RegExp): RegExpExecArray | undefined {
-  for (let i = lines.length - 1; i >= 0; i--) {
-    const found = pattern.exec(lines[i] ?? '')
-    if (found !== null) return found
-  }
-  return undefined
+function position({ text, file = '', line = 0 }: LogSource): SourcePosition {
+  return { file, line, column: 0, text }
 }

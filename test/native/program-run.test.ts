@@ -1,6 +1,8 @@
 /** Programs run on demand: packets, contexts as plain objects, repetition, CPUs, live frames, and how a run is stopped. */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { open, type BpfObject, type RunOptions } from '../../lib/index.js'
 import { programTypeName } from '../../lib/linux/program-types.js'
 import { TEST_RUNS } from '../../lib/linux/test-run.js'
@@ -8,6 +10,7 @@ import { code } from '../support/errors.js'
 import type { KernelNeeds } from '../support/kernel-needs.js'
 import { objectPath } from '../support/kernels.js'
 import { thrownBy } from '../support/native.js'
+import { patience } from '../support/patience.js'
 import { loadOnly } from '../support/programs.js'
 import { describeSince, linuxIsAtLeast, requires } from '../support/require-kernel.js'
 
@@ -156,6 +159,30 @@ function frame(): Uint8Array {
   return bytes
 }
 
+const LOOPBACK = 1
+
+/** A frame with a datagram from this machine to itself. IPv6: what says to come from 127.0.0.1 is taken for forged. */
+function datagram(port: number, text: string): Uint8Array {
+  const length = 8 + text.length
+  const bytes = new Uint8Array(14 + 40 + length)
+  const view = new DataView(bytes.buffer)
+  bytes.set([0x86, 0xdd, 0x60], 12)
+  view.setUint16(18, length)
+  bytes.set([17, 64], 20)
+  bytes[14 + 23] = 1
+  bytes[14 + 39] = 1
+  view.setUint16(54, 9)
+  view.setUint16(56, port)
+  view.setUint16(58, length)
+  bytes.set(new TextEncoder().encode(text), 62)
+  // Of the addresses, the protocol, the length, and all of the datagram.
+  let sum = 17 + length
+  for (let at = 22; at < bytes.length; at += 2) sum += view.getUint16(at)
+  sum = (sum & 0xffff) + (sum >> 16)
+  view.setUint16(60, ~(sum + (sum >> 16)) & 0xffff)
+  return bytes
+}
+
 interface RunnableType {
   /** As in lib/linux/program-types.ts. */
   readonly type: string
@@ -215,6 +242,21 @@ describe('live frames', () => {
       })
       expect(object.bss['runs']).toBe(100)
       expect({ retval, data }).toEqual({ retval: 0, data: undefined })
+    })
+
+    it('travel on where the program passes them: to a socket', async () => {
+      const COPIES = 5
+      using passing = loadOnly('network', 'on_xdp')
+      const socket = createSocket('udp6')
+      socket.bind(0, '::1')
+      await once(socket, 'listening')
+      let received = 0
+      socket.on('message', (message) => (received += Number(String(message) === 'living')))
+      const data = datagram(socket.address().port, 'living')
+      const flags = ['BPF_F_TEST_XDP_LIVE_FRAMES'] as const
+      passing.program('on_xdp').run({ data, ctx: { ingress_ifindex: LOOPBACK }, repeat: COPIES, flags })
+      await vi.waitFor(() => expect(received).toBe(COPIES), { timeout: patience(5000) })
+      socket.close()
     })
 
     it('come in batches of 256 at most', () => {

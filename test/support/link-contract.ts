@@ -9,6 +9,7 @@ import { linkById, linkFromFd, openPinnedLink } from '../../lib/open-link.js'
 import { code } from './errors.js'
 import { requires } from './require-kernel.js'
 import type { KernelNeeds } from './kernel-needs.js'
+import { isVirtual } from './this-machine.js'
 
 /** One kind of attachment. */
 export interface LinkSubject {
@@ -42,8 +43,8 @@ export interface LinkUpdate {
 }
 
 const NATIVE = { kernel: 'native' } as const
-/** Attachments are made so often to see whether one leaves something behind. */
-const CYCLES = 6
+/** Attachments are made so often to see whether one leaves something behind: an emulated processor needs a second for some. */
+const CYCLES = isVirtual ? 2 : 6
 
 let pins = 0
 
