@@ -7,10 +7,11 @@ import { code } from '../support/errors.js'
 import { objectPath } from '../support/kernels.js'
 import { u32 } from '../support/native.js'
 import { TestNetwork } from '../support/network.js'
+import { addNetkit } from '../support/network-attachments.js'
 import { probeTarget } from '../support/probe-target.js'
 import { loadOnly } from '../support/programs.js'
-import { describeSince, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 import { plainEnvironment } from '../support/plain-environment.js'
+import { describeSince, requires, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 
 const kernel = introspect()
 const hasBpftool = spawnSync('bpftool', ['version'], { env: plainEnvironment() }).status === 0
@@ -194,6 +195,24 @@ describeSince('5.14')('introspection of attachments', () => {
         { attachType: 'sk_lookup', id: programs.program('on_sk_lookup').id },
       ])
       expect(code(() => kernel.network({ netns: '/proc/0/ns/net' }))).toBe('ENOENT')
+    })
+
+    requires({ since: '6.7', config: ['NETKIT'] })('of netkit', () => {
+      it('shows the programs of both ends', () => {
+        const netns = network.near.path
+        addNetkit(network)
+        try {
+          using programs = loadOnly('network', 'on_netkit', 'on_netkit_peer')
+          using primary = programs.program('on_netkit').attachTc('kit', { netns, direction: 'primary' })
+          using peer = programs.program('on_netkit_peer').attachTc('kit', { netns, direction: 'peer' })
+          expect(kernel.network({ netns }).tc).toEqual([
+            expect.objectContaining({ kind: 'netkit/primary', devname: 'kit', id: programs.program('on_netkit').id, linkId: primary.id }),
+            expect.objectContaining({ kind: 'netkit/peer', devname: 'kit', id: programs.program('on_netkit_peer').id, linkId: peer.id }),
+          ])
+        } finally {
+          network.near.ip('link del kit')
+        }
+      })
     })
 
     it('shows XDP, tcx and clsact programs by interface', () => {
