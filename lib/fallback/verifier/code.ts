@@ -2,6 +2,7 @@
 import type { Instruction } from '../../isa/instruction.js'
 import { iteratorPart, type Kfunc, kfuncNamed } from '../../linux/kfuncs.js'
 import { CLASS, OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import { type Edges, edgesOf } from './edges.js'
 
 /** Helpers by the callbacks that they run: at once, maybe several times, or later on their own. */
 const HELPER = {
@@ -25,6 +26,7 @@ export class Code {
   readonly src: Uint8Array
   readonly offset: Int16Array
   readonly imm: Int32Array
+  private knownEdges: Edges | undefined = undefined
 
   /** Functions of the kernel that are called, by slot. */
   private readonly kfuncs: readonly (Kfunc | undefined)[]
@@ -42,13 +44,14 @@ export class Code {
     this.src = new Uint8Array(length)
     this.offset = new Int16Array(length)
     this.imm = new Int32Array(length)
-    instructions.forEach((instruction, slot) => {
-      this.opcode[slot] = instruction.opcode
-      this.dst[slot] = instruction.dst
-      this.src[slot] = instruction.src
-      this.offset[slot] = instruction.offset
-      this.imm[slot] = instruction.imm
-    })
+    for (let slot = 0; slot < length; slot++) {
+      const { opcode, dst, src, offset, imm } = instructions[slot] as Instruction
+      this.opcode[slot] = opcode
+      this.dst[slot] = dst
+      this.src[slot] = src
+      this.offset[slot] = offset
+      this.imm[slot] = imm
+    }
     const known: (Kfunc | undefined)[] = []
     this.kfuncs = known
     this.iteratorNext = new Uint8Array(length)
@@ -61,6 +64,10 @@ export class Code {
   /** Fields of an instruction that exists. */
   opcodeAt(slot: number): number {
     return this.opcode[slot] as number
+  }
+
+  offsetAt(slot: number): number {
+    return this.offset[slot] as number
   }
 
   immAt(slot: number): number {
@@ -139,11 +146,25 @@ export class Code {
     return this.opcode[slot] === OP.EXIT
   }
 
-  /** Calls `visit` with the slots that may come next within the function. */
-  successors(slot: number, visit: (next: number) => void): void {
-    if (this.isExit(slot)) return
-    if (this.isGoto(slot)) return visit(slot + 1 + this.jumpOffset(slot))
-    visit(slot + (this.isWide(slot) ? 2 : 1))
-    if (this.isJump(slot)) visit(slot + 1 + this.jumpOffset(slot))
+  get edges(): Edges {
+    return (this.knownEdges ??= edgesOf(this))
+  }
+
+  /** Whether it jumps to itself or an instruction before it: without any, there is no loop. */
+  jumpsBack(slot: number): boolean {
+    return this.isJump(slot) && this.jumpOffset(slot) < 0
+  }
+
+  /** The slot that comes next within the function, or to which an unconditional jump leads; -1: none. */
+  nextOf(slot: number): number {
+    const opcode = this.opcodeAt(slot)
+    if (opcode === OP.EXIT) return -1
+    if (opcode === OP.JA || opcode === OP.JA32) return slot + 1 + this.jumpOffset(slot)
+    return slot + (opcode === OP.LDDW ? 2 : 1)
+  }
+
+  /** The slot to which a conditional jump leads; -1: it is none. */
+  branchOf(slot: number): number {
+    return this.isJump(slot) && !this.isGoto(slot) ? slot + 1 + this.offsetAt(slot) : -1
   }
 }

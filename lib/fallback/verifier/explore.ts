@@ -50,7 +50,7 @@ function exploreFunction(env: Verification, subprogram: Subprogram): void {
   state.branches = 1
   state.sleepable = env.sleepable
   state.firstInsn = subprogram.start
-  for (const list of env.explored) list.length = 0
+  env.explored.fill(undefined)
   env.visits.clear()
   env.state = state
   env.log?.restart()

@@ -6,7 +6,7 @@ import type { Verification } from './verification.js'
 
 /** The state of the turn before, at an instruction where one is always kept. */
 export function previousTurn(env: Verification, state: State, insn: number): State | undefined {
-  const list = env.explored[((insn ^ state.current.callSite) >>> 0) % env.code.length] ?? []
+  const list = env.explored[env.placeOf(state, insn)] ?? []
   for (let i = list.length - 1; i >= 0; i--) {
     const kept = list[i]
     if (kept === undefined || kept.insn !== insn || kept.branches === 0) continue

@@ -34,7 +34,12 @@ export function isCovered(env: Verification): boolean {
   const instructions = env.insnsProcessed - env.previousInsns
   const inLoop = !force && jumps < LOOP_JUMPS_APART && instructions < LOOP_INSTRUCTIONS_APART
   let keep = force || (jumps >= JUMPS_APART && instructions >= INSTRUCTIONS_APART)
-  const list = env.explored[((insn ^ state.current.callSite) >>> 0) % env.code.length] as State[]
+  const place = env.placeOf(state, insn)
+  const list = env.explored[place]
+  if (list === undefined) {
+    if (keep) keepState(env, (env.explored[place] = []))
+    return false
+  }
   cleanStates(env, list)
   for (let i = list.length - 1; i >= 0; i--) {
     const kept = list[i] as State

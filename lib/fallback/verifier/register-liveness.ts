@@ -15,25 +15,30 @@ export function liveRegisters(code: Code, programType: number): Uint16Array {
   const live = new Uint16Array(length)
   const reads = new Uint16Array(length)
   const writes = new Uint16Array(length)
-  for (let slot = 0; slot < length; slot++) {
+  const update = (slot: number): boolean => {
+    const next = code.nextOf(slot)
+    const branch = code.branchOf(slot)
+    const after = (next < 0 ? 0 : (live[next] ?? 0)) | (branch < 0 ? 0 : (live[branch] ?? 0))
+    const before = ((after & ~(writes[slot] as number)) | (reads[slot] as number)) & ALL
+    if (before === live[slot]) return false
+    live[slot] = before
+    return true
+  }
+  /** Where what comes later isn't known yet: at jumps backwards. */
+  const pending: number[] = []
+  for (let slot = length - 1; slot >= 0; slot--) {
+    if (slot > 0 && code.isWide(slot - 1)) continue
     const effect = effects(code, slot, programType)
     reads[slot] = effect & ALL
     writes[slot] = effect >>> 16
-    if (code.isWide(slot)) slot++
+    update(slot)
+    if (code.jumpsBack(slot)) pending.push(slot)
   }
-  for (let changed = true; changed;) {
-    changed = false
-    for (let slot = length - 1; slot >= 0; slot--) {
-      if (slot > 0 && code.isWide(slot - 1)) continue
-      let after = 0
-      code.successors(slot, (next) => {
-        after |= live[next] ?? 0
-      })
-      const before = ((after & ~(writes[slot] as number)) | (reads[slot] as number)) & ALL
-      if (before === live[slot]) continue
-      live[slot] = before
-      changed = true
-    }
+  for (let slot = pending.pop(); slot !== undefined; slot = pending.pop()) {
+    if (!update(slot)) continue
+    const { before, origins } = code.edges
+    for (let i = before[slot] as number; i < (before[slot + 1] as number); i++)
+      pending.push(origins[i] as number)
   }
   return live
 }

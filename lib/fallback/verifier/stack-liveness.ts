@@ -59,47 +59,18 @@ class Instance {
   }
 }
 
-/** Where each instruction may be come to from: those of instruction i are origins[before[i]] … origins[before[i + 1] - 1]. */
-interface Edges {
-  readonly before: Int32Array
-  readonly origins: Int32Array
-}
-
-function edgesOf(code: Code): Edges {
-  const before = new Int32Array(code.length + 2)
-  const each = (visit: (from: number, to: number) => void): void => {
-    for (let slot = 0; slot < code.length; slot++) {
-      code.successors(slot, (next) => visit(slot, next))
-      if (code.isWide(slot)) slot++
-    }
-  }
-  each((_from, to) => {
-    before[to + 1] = (before[to + 1] as number) + 1
-  })
-  for (let i = 0; i <= code.length; i++) before[i + 1] = (before[i + 1] as number) + (before[i] as number)
-  const next = before.slice()
-  const origins = new Int32Array(before[code.length + 1] as number)
-  each((from, to) => {
-    origins[next[to] as number] = from
-    next[to] = (next[to] as number) + 1
-  })
-  return { before, origins }
-}
-
 export class StackLiveness {
-  private readonly edges: Edges
   private readonly roots = new Map<number, Instance>()
   private dirty: Instance[] = []
   private current: Instance | undefined
   /** What the instruction at hand has written so far: two words a frame. */
   private readonly written = new Int32Array(16)
+  private hasWritten = false
 
   constructor(
     private readonly code: Code,
     private readonly subprograms: readonly Subprogram[],
-  ) {
-    this.edges = edgesOf(code)
-  }
+  ) {}
 
   /** Another function is verified: other chains of calls. */
   clear(): void {
@@ -115,7 +86,9 @@ export class StackLiveness {
 
   /** Before an instruction. */
   begin(): void {
+    if (!this.hasWritten) return
     this.written.fill(0)
+    this.hasWritten = false
   }
 
   /** An instruction read a slot of a frame. */
@@ -127,6 +100,7 @@ export class StackLiveness {
   /** The instruction at hand has written all of a slot. */
   write(frame: number, slot: number): void {
     const at = 2 * frame + (slot < 32 ? 0 : 1)
+    this.hasWritten = true
     this.written[at] = (this.written[at] as number) | (1 << (slot & 31))
   }
 
@@ -138,6 +112,11 @@ export class StackLiveness {
   private commitTo(instance: Instance, insn: number): void {
     const at = insn - instance.subprogram.start
     const first = instance.visited[at] === 0
+    // Of a function that touches no stack, nothing is kept.
+    if (!this.hasWritten && instance.frames.length === 0) {
+      instance.visited[at] = 1
+      return
+    }
     for (let frame = 0; frame <= instance.depth; frame++) {
       const low = this.written[2 * frame] as number
       const high = this.written[2 * frame + 1] as number
@@ -213,7 +192,7 @@ export class StackLiveness {
   private flow(instance: Instance): void {
     const { changed, queued, subprogram } = instance
     const { start } = subprogram
-    const { before } = this.edges
+    const { before, origins } = this.code.edges
     for (let insn = changed.pop(); insn !== undefined; insn = changed.pop()) {
       queued[insn - start] = 0
       let grew = false
@@ -221,7 +200,7 @@ export class StackLiveness {
         if (masks !== undefined && this.update(masks, insn, start)) grew = true
       if (!grew) continue
       for (let i = before[insn] as number; i < (before[insn + 1] as number); i++)
-        instance.queue(this.edges.origins[i] as number)
+        instance.queue(origins[i] as number)
     }
   }
 
@@ -267,6 +246,8 @@ export class StackLiveness {
   /** A call reads and writes of its callers' frames what the function does. */
   private tellCaller(instance: Instance, caller: Instance): void {
     const saved = this.written.slice()
+    const hadWritten = this.hasWritten
+    this.hasWritten = true
     this.written.fill(0)
     for (let frame = 0; frame < instance.depth; frame++) {
       const masks = instance.frames[frame]
@@ -279,6 +260,7 @@ export class StackLiveness {
     }
     this.commitTo(caller, instance.callSite)
     this.written.set(saved)
+    this.hasWritten = hadWritten
   }
 
   /** Answers whether slots of a state may still be read. */

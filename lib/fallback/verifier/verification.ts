@@ -58,8 +58,8 @@ export class Verification {
   totalStates = 0
   heldStates = 0
   peakStates = 0
-  /** Kept states by instruction and call site. */
-  readonly explored: State[][]
+  /** Kept states by instruction and call site: see `placeOf()`. Most instructions have none. */
+  readonly explored: (State[] | undefined)[] = []
   private readonly pending: Pending[] = []
   private lastId = 0
   /** What kinds of pointers each memory instruction used, as a mask: some may not be mixed. */
@@ -91,7 +91,7 @@ export class Verification {
     this.kernel = program.kernel ?? NO_KERNEL_TYPES
     this.target = attachTarget(program, this.kernel)
     this.stackLiveness = new StackLiveness(code, subprograms)
-    this.explored = Array.from({ length: code.length }, () => [])
+    this.explored.length = code.length
     this.pointerKinds = new Int32Array(code.length)
   }
 
@@ -105,6 +105,11 @@ export class Verification {
 
   register(number: number): Register {
     return this.state.current.registers[number] as Register
+  }
+
+  /** Where states at an instruction are kept, as Linux hashes them. */
+  placeOf(state: State, insn: number): number {
+    return ((insn ^ state.current.callSite) >>> 0) % this.code.length
   }
 
   newId(): number {

@@ -94,7 +94,7 @@ function logText(
 ): string {
   if (options === undefined || options.level === 0) return ''
   const { insnsProcessed = 0, totalStates = 0, peakStates = 0, explored = [] } = env ?? {}
-  const statesAtInsn = explored.reduce((most, { length }) => Math.max(most, length), 0)
+  const statesAtInsn = explored.reduce((most, list) => Math.max(most, list?.length ?? 0), 0)
   const tail = [
     ...(rejection === undefined ? [] : [...rejection.details, rejection.reason]),
     ...((options.level & LOG_LEVEL.STATS) === 0

@@ -86,6 +86,8 @@ const total = new Tnum()
 
 /** Long multiplication: each bit of `a` adds a shifted `b`, or doesn't, or may. */
 export function tnumMul(out: Tnum, a: Tnum, b: Tnum): void {
+  if (isConst(b) && isAnyMultiple(a))
+    return multiples(out, zeros(a.maskHi, a.maskLo) + zeros(b.valueHi, b.valueLo))
   let { valueHi, valueLo, maskHi, maskLo } = a
   setTnum(term, b.valueHi, b.valueLo, b.maskHi, b.maskLo)
   setTnum(total, 0, 0, 0, 0)
@@ -103,6 +105,24 @@ export function tnumMul(out: Tnum, a: Tnum, b: Tnum): void {
     tnumShl(term, term, 1)
   }
   setTnum(out, total.valueHi, total.valueLo, total.maskHi, total.maskLo)
+}
+
+/** Whether all bits from some one on upwards are unknown, and those below it 0. */
+function isAnyMultiple({ valueHi, valueLo, maskHi, maskLo }: Tnum): boolean {
+  if ((valueHi | valueLo) !== 0) return false
+  return maskLo === 0 ? maskHi === -(maskHi & -maskHi) : maskHi === -1 && maskLo === -(maskLo & -maskLo)
+}
+
+/** Zeros below the lowest bit that is set; 64: none is. */
+function zeros(hi: number, lo: number): number {
+  if (lo !== 0) return 31 - Math.clz32(lo & -lo)
+  return hi === 0 ? 64 : 63 - Math.clz32(hi & -hi)
+}
+
+/** All multiples of a power of two, and only 0 from 64 on. */
+function multiples(out: Tnum, power: number): void {
+  if (power >= 64) setTnum(out, 0, 0, 0, 0)
+  else setTnum(out, 0, 0, shlHi(-1, -1, power), shlLo(-1, power))
 }
 
 export function tnumNeg(out: Tnum, a: Tnum): void {
