@@ -4,8 +4,8 @@
  *   node scripts/test-vm.mjs [--kernel NAME]… [--renew] [--timeout MINUTES] [vitest arguments …]
  *   node scripts/test-vm.mjs --table
  *
- *   --kernel NAME      5.10, 6.1, 6.12 or newest, or host: this machine's own, without a virtual one; may be repeated.
- *                      By default all that are virtual
+ *   --kernel NAME      5.10, 6.1, 6.12, 6.18 or newest, or host: this machine's own, without a virtual one; may be
+ *                      repeated. By default all that are virtual but 6.18
  *   --renew            looks for newer packages of kernels that have been downloaded before
  *   --timeout MINUTES  for each kernel; 40 by default
  *   --table            runs nothing: writes the tables in docs/kernels.md anew, from what the last runs on each kernel found

@@ -39,9 +39,18 @@ export function assemble(text: string): Instruction[] {
   return new Assembler().run(text)
 }
 
+/** The same, and the slots of labels: where functions start, for who has more to say of them. @internal */
+export function assembleWithLabels(text: string): {
+  readonly instructions: readonly Instruction[]
+  readonly labels: ReadonlyMap<string, number>
+} {
+  const assembler = new Assembler()
+  return { instructions: assembler.run(text), labels: assembler.labels }
+}
+
 class Assembler {
   readonly #code: Instruction[] = []
-  readonly #labels = new Map<string, number>()
+  readonly labels = new Map<string, number>()
   readonly #uses: LabelUse[] = []
 
   run(text: string): Instruction[] {
@@ -66,13 +75,13 @@ class Assembler {
   }
 
   #define(label: string, line: string, number: number): void {
-    if (this.#labels.has(label))
+    if (this.labels.has(label))
       new Scanner(line, number).fail(`a label other than '${label}', which is there already`)
-    this.#labels.set(label, this.#code.length)
+    this.labels.set(label, this.#code.length)
   }
 
   #resolve({ slot, field, label, scanner, at }: LabelUse): void {
-    const target = this.#labels.get(label)
+    const target = this.labels.get(label)
     const insn = this.#code[slot]
     if (target === undefined || insn === undefined)
       return scanner.fail("a distance such as 'pc+3', or a label that is defined", at)

@@ -1,7 +1,7 @@
 /** The Linux kernels on which the tests are run: Debian's cloud kernels, unpacked aside. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DebianError, debianMirror } from '../setup/debian.mjs'
+import { DebianError, debianMirror, read } from '../setup/debian.mjs'
 import { openSuites, packageFields, readManifest, say, unpackOnce, vmFolder } from './cache.mjs'
 
 /** Depends on the image of the suite's current kernel, whose own name changes with every update. */
@@ -9,12 +9,14 @@ const META_PACKAGE = 'linux-image-cloud-amd64'
 
 /**
  * Where each kernel comes from, by the name that `--kernel` takes; oldest first. `newest` is whatever sid has, the others are
- * the long-term kernels of Debian's releases.
+ * the long-term kernels of Debian's releases. One `onDemand` is run only where it is named: 6.18 is the version whose verifier the fallback
+ * kernel follows to the letter, so it judges programs that no machine's own kernel should see.
  */
 export const kernelSuites = new Map([
   ['5.10', { suite: 'bullseye-security', isSecurity: true }],
   ['6.1', { suite: 'bookworm', isSecurity: false }],
   ['6.12', { suite: 'bookworm-backports', isSecurity: false }],
+  ['6.18', { suite: 'trixie-backports', isSecurity: false, series: '6.18', onDemand: true }],
   ['newest', { suite: 'sid', isSecurity: false }],
 ])
 
@@ -45,13 +47,16 @@ export function provideKernel(name, { renew = false } = {}) {
 
 /** What to download for a kernel today. */
 function resolve(name) {
-  const { suite, isSecurity } = kernelSuites.get(name)
+  const { suite, isSecurity, series } = kernelSuites.get(name)
   const mirror = debianMirror()
   const uri = isSecurity ? mirror.securityUri : mirror.uri
   if (uri === undefined)
     throw new DebianError(`apt knows no security archive here, and ${suite} is in none other`)
   const apt = openSuites(suite, [{ uri, suite }])
-  const image = dependencies(apt, META_PACKAGE).find((entry) => /^linux-image-\d/.test(entry))
+  const image =
+    series === undefined
+      ? dependencies(apt, META_PACKAGE).find((entry) => /^linux-image-\d/.test(entry))
+      : newestOf(apt, series)
   if (image === undefined) throw new DebianError(`${suite} has no ${META_PACKAGE}: it may have been archived`)
   const fields = packageFields(apt, image)
   if (fields === undefined)
@@ -64,13 +69,23 @@ function resolve(name) {
   }
 }
 
+/** Backports keep what they had before: the youngest cloud kernel of a series among them. */
+function newestOf(apt, series) {
+  const names = read('apt-cache', [...apt, 'pkgnames', `linux-image-${series}.`]).split('\n')
+  const point = (name) => Number(/^linux-image-\d+\.\d+\.(\d+)\+\w+-cloud-amd64$/.exec(name)?.[1] ?? -1)
+  return names
+    .filter((name) => point(name) >= 0)
+    .sort((a, b) => point(a) - point(b))
+    .at(-1)
+}
+
 /** A kernel's image was one package until Linux 7; since then its parts are packages that it depends on. */
 function parts(apt, image) {
   const release = image.slice('linux-image-'.length)
-  return [
-    image,
-    ...dependencies(apt, image).filter((name) => name.startsWith('linux-') && name.endsWith(release)),
-  ]
+  // Of alternatives only one has to be there.
+  const isPart = (name) =>
+    name.startsWith('linux-') && name.endsWith(release) && packageFields(apt, name)?.Version !== undefined
+  return [image, ...dependencies(apt, image).filter(isPart)]
 }
 
 /** Names of the packages that one depends on, first alternatives only. */

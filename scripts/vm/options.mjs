@@ -20,7 +20,8 @@ const OPTIONS = {
 export function parseOptions(args) {
   const { values, tokens } = parseArgs({ args, options: OPTIONS, strict: false, tokens: true })
   const known = [...kernelSuites.keys(), HOST]
-  const names = values.kernel ?? [...kernelSuites.keys()]
+  const names =
+    values.kernel ?? [...kernelSuites].filter(([, { onDemand }]) => onDemand !== true).map(([name]) => name)
   const unknown = names.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new DebianError(`no kernel '${unknown}': there are ${known.join(', ')}`)
   const minutes = Number(values.timeout)
