@@ -2,7 +2,7 @@
  * Arithmetic on numbers of which tnum and ranges are known.
  *
  * An operation computes 32- and 64-bit ranges and the tnum apart; `syncBounds()` then lets them learn of each other. Results of division and
- * modulo are unknown, as in Linux 6.18.
+ * modulo, and of shifts by what isn't known, are unknown in both halves, as in Linux 6.18.
  */
 import { boundsFromTnum, boundsFromTnum32, syncBounds, zeroExtend32 } from './bounds.js'
 import {
@@ -70,11 +70,8 @@ export const ALU = {
  */
 export function computeScalar(register: Register, operation: number, operand: Register, wide: boolean): void {
   if (!isComputed(operation, operand, wide)) {
+    // Also of lower halves: that the upper one is empty isn't noticed.
     setUnknown(register)
-    if (!wide) {
-      zeroExtend32(register)
-      syncBounds(register)
-    }
     return
   }
   switch (operation) {
