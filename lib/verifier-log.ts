@@ -50,8 +50,9 @@ const STATE_LINE = /^(?:\d+|from \d+ to (\d+)[^:]*):((?: frame\d+:)? *(?:R\d+|fp
 const BRANCH = /^from (\d+) to \d+[^:]*:/
 const FRAME_LINE = /^ ?(?:frame\d+: )?(?:R\d+|fp-\d+)(?:_[A-Za-z]+)?=/
 const SOURCE_WITH_PLACE = /^; (.*) @ (.+):(\d+)$/
+/** Linux forgets the end of some lines, so this may come behind a reason. */
 const STATISTICS =
-  /^processed (\d+) insns \(limit \d+\) max_states_per_insn (\d+) total_states (\d+) peak_states (\d+)/
+  /processed (\d+) insns \(limit \d+\) max_states_per_insn (\d+) total_states (\d+) peak_states (\d+)/
 const ENTRY = /(R\d+|fp-\d+)(?:_[A-Za-z]+)?=/y
 
 /** What is neither a step nor a reason. */
@@ -96,7 +97,7 @@ class LogReader {
         .slice(1)
         .map(Number)
       this.#statistics = { insnsProcessed, maxStatesPerInsn, totalStates, peakStates }
-      return
+      return this.read(line.slice(0, statistics.index).trimEnd())
     }
     if (line.startsWith('; ')) return this.#readSource(line)
     const branch = BRANCH.exec(line)

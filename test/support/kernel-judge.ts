@@ -4,6 +4,7 @@ import { parseBtf } from '../../lib/btf/parse.js'
 import { encode } from '../../lib/isa/instruction.js'
 import type { Instruction } from '../../lib/isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../lib/isa/opcodes.js'
+import { BPF_MAP_TYPE } from '../../lib/linux/map-types.js'
 import { parseVerifierLog } from '../../lib/verifier-log.js'
 import type { CaseProgram, ProgramMap } from '../verifier/case-program.js'
 import { BPF, RemoteBpf, type RemoteAnswer, type RemoteBuffer } from './remote-bpf.js'
@@ -88,7 +89,10 @@ export class KernelJudge implements AsyncDisposable {
     const { btf, type, attachType, flags, license, target, functions } = program
     const types = btf === undefined ? undefined : await this.#typesOf(btf.bytes)
     const descriptors: number[] = []
-    for (const map of program.maps) descriptors.push(await this.#mapOf(map, types))
+    // The first program that uses one says which others may.
+    const owner = [type, attachType, flags]
+    for (const map of program.maps)
+      descriptors.push(await this.#mapOf(map, types, map.type === BPF_MAP_TYPE.PROG_ARRAY ? owner : []))
     const withFunctions = functions.length > 0
     return await this.#bpf.call(
       {
@@ -131,7 +135,11 @@ export class KernelJudge implements AsyncDisposable {
     )
   }
 
-  async #mapOf(map: ProgramMap, types: number | undefined): Promise<number> {
+  async #mapOf(
+    map: ProgramMap,
+    types: number | undefined,
+    owner: readonly number[] = [],
+  ): Promise<number> {
     const inner = map.inner === undefined ? undefined : await this.#mapOf(map.inner, types)
     const { type, keySize, valueSize, maxEntries, flags, valueType, keyType, constants, name } = map
     const key = JSON.stringify([
@@ -145,6 +153,7 @@ export class KernelJudge implements AsyncDisposable {
       name,
       constants === undefined ? '' : Buffer.from(constants).toString('hex'),
       valueType === undefined ? 0 : types,
+      owner,
     ])
     return await once(this.#maps, key, async () => {
       const descriptor = await this.#must(`MAP_CREATE ${name}`, {

@@ -13,6 +13,9 @@ describe.each(topics())('%s', (topic) => {
       if (difference !== undefined) {
         // Whatever the difference, it is never that something is accepted.
         expect(accepted).toBe(false)
+        expect(expectationText({ accepted, insn, reason }), 'it differs no more').not.toBe(
+          expectationText(one.expected),
+        )
         return
       }
       expect(expectationText({ accepted, insn, reason })).toBe(expectationText(one.expected))

@@ -197,6 +197,7 @@ function loadWide(env: Verification): void {
   }
   if (src === PSEUDO_LDDW.FUNC) {
     const subprogram = subprogramAt(env, insn + 1 + code.immAt(insn))
+    if (program.functions.length === 0) invalid('missing btf func_info')
     if (subprogram.global) invalid('callback function not static')
     const address = pointer(KIND.FUNC)
     address.frame = subprogram.index
