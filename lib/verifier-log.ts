@@ -62,6 +62,7 @@ const REMARKS: readonly RegExp[] = [
   /^(?:verification time|stack depth|processed|mark_precise:|func#|Live regs before|caller:|callee:)/,
   /^(?:returning from callee:|to caller at|parent |last_idx|regs=|propagating|Func#|Validating )/,
   /^\(\d+\) (?:frame|live)/,
+  /^(?:cur|old) state:/,
   /^\s+\d+: [0-9.]{11} /,
   /^-- (?:BEGIN|END) PROG LOAD LOG --$/,
 ]

@@ -21,7 +21,7 @@ export interface KernelVerdict {
 }
 
 export interface JudgeOptions {
-  /** Bits of BPF_LOG_*: 1, the path to a refusal. */
+  /** Bits of BPF_LOG_*: 1, the path to a refusal; 2, all paths. */
   readonly logLevel?: number
   /** Seconds after which a verification is given up: EAGAIN. */
   readonly patience?: number
@@ -35,6 +35,7 @@ export interface KernelRun {
 
 const LOG_BYTES = 16 << 20
 const FUNC_INFO_BYTES = 8
+const ENOSPC = 28
 /** Offsets in `union bpf_attr`, by command. */
 const MAP = { TYPE: 0, KEY: 4, VALUE: 8, ENTRIES: 12, FLAGS: 16, INNER: 20, NAME: 28, BTF: 48, KEY_TYPE: 52, VALUE_TYPE: 56 } as const // prettier-ignore
 const PROG = { TYPE: 0, COUNT: 4, CODE: 8, LICENSE: 16, LOG_LEVEL: 24, LOG_SIZE: 28, LOG: 32, FLAGS: 44, ATTACH: 68, BTF: 72, FUNC_SIZE: 76, FUNC: 80, FUNC_COUNT: 88, TARGET: 108 } as const // prettier-ignore
@@ -47,8 +48,10 @@ export class KernelJudge implements AsyncDisposable {
   readonly #types = new Map<string, Promise<number>>()
   #kernelTypes: ReadonlyMap<string, number> | undefined
 
-  async judge(program: CaseProgram, { logLevel = 1, patience }: JudgeOptions = {}): Promise<KernelVerdict> {
+  /** With all paths in its log, if they fit: only so it tells where a program is refused for what its paths come to. */
+  async judge(program: CaseProgram, { logLevel = 2, patience }: JudgeOptions = {}): Promise<KernelVerdict> {
     const answer = await this.#load(program, logLevel, patience)
+    if (answer.errno === ENOSPC && logLevel === 2) return await this.judge(program, { logLevel: 1 })
     if (answer.result >= 0) await this.#bpf.close(answer.result)
     return verdictOf(answer)
   }

@@ -179,7 +179,7 @@ function functionsOf(
   const sorted = [...starts].sort((a, b) => a - b)
   return sorted.map((start) => {
     const text =
-      declared.get(start) ?? (start === 0 ? 'global int main(void *ctx)' : `static int sub${start}(void)`)
+      declared.get(start) ?? (start === 0 ? 'static int main(void)' : `static int sub${start}(void)`)
     const { type }: DeclaredFunction = types.function(text)
     return { start, type }
   })

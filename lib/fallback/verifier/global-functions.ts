@@ -58,7 +58,8 @@ function declared(env: Verification, argument: FunctionArgument, i: number, name
   if (unknown !== undefined) throw new Unmodelled(`argument tag arg:${unknown}`)
   if (kind === 'scalar') return { kind: 'number' }
   if (kind !== 'pointer') invalid(`Arg#${i} type ${type} in ${name}() is not supported yet.`)
-  if (tags.includes('ctx') || isContextType(env.program.type, type)) return { kind: 'context' }
+  if (tags.includes('ctx') || (pointee !== 'fwd' && isContextType(env.program.type, type)))
+    return { kind: 'context' }
   if (type === 'bpf_dynptr') return { kind: 'dynptr' }
   if (pointee === 'void' || pointee === 'fwd' || size <= 0)
     invalid(

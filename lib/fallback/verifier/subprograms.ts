@@ -136,9 +136,15 @@ function checkJumps(code: Code, start: number, end: number): void {
 }
 
 /** Tail calls and LD_ABS leave a function with an error: it must return a number. */
-export function checkFunctionInfo(subprograms: readonly Subprogram[]): void {
+export function checkFunctionInfo(subprograms: readonly Subprogram[], hasTypes: boolean): void {
   for (const { index, info, hasTailCall, hasPacketLoad } of subprograms) {
-    if (index === 0 || info === undefined || info.returns === 'int') continue
+    if (index === 0) continue
+    if (!hasTypes) {
+      if (hasPacketLoad) invalid('LD_ABS is not allowed in subprogs without BTF')
+      if (hasTailCall) invalid('tail_call is not allowed in subprogs without BTF')
+      continue
+    }
+    if (info === undefined || info.returns === 'int') continue
     if (hasPacketLoad) invalid("LD_ABS is only allowed in functions that return 'int'.")
     if (hasTailCall) invalid("tail_call is only allowed in functions that return 'int'.")
   }

@@ -149,7 +149,7 @@ function verify(
   checkSleepable(program)
   const code = new Code(program.instructions, program.kfuncs)
   const subprograms = findSubprograms(code, program)
-  checkFunctionInfo(subprograms)
+  checkFunctionInfo(subprograms, program.functions.length > 0)
   checkEncodings(code, program)
   const marks = checkControlFlow(code, subprograms)
   const limits = { instructions: MAX_INSTRUCTIONS, milliseconds: options.timeout }
