@@ -45,7 +45,8 @@ export interface VerifierLogReport {
   readonly statistics: LogStatistics | undefined
 }
 
-const INSTRUCTION = /^(\d+): \([0-9a-f]{2}\) (.*)$/
+/** `BUG_db`: an opcode that Linux can't write down. */
+const INSTRUCTION = /^(\d+): (?:\([0-9a-f]{2}\) |(?=BUG_))(.*)$/
 const STATE_LINE = /^(?:\d+|from \d+ to (\d+)[^:]*):((?: frame\d+:)? *(?:R\d+|fp-\d+).*)$/
 const BRANCH = /^from (\d+) to \d+[^:]*:/
 const FRAME_LINE = /^ ?(?:frame\d+: )?(?:R\d+|fp-\d+)(?:_[A-Za-z]+)?=/

@@ -28,6 +28,7 @@ function loadAcquire(env: Verification, size: number): void {
     offset: code.offset[insn] as number,
     size,
     write: false,
+    atomic: true,
   })
   checkKind(src, base, 'loads from')
   registers[code.dstAt(insn)] = loaded
@@ -45,6 +46,7 @@ function storeRelease(env: Verification, size: number): void {
     size,
     write: true,
     stored: { register: src },
+    atomic: true,
   })
   checkKind(dst, base, 'stores into')
 }
@@ -77,7 +79,7 @@ function exchange(env: Verification, size: number, imm: number, fetch: boolean):
   const offset = code.offset[insn] as number
   const taken = compares ? 0 : src
   if (fetch) checkWritable(taken)
-  const loaded = accessMemory(env, { number: dst, offset, size, write: false })
-  accessMemory(env, { number: dst, offset, size, write: true, stored: undefined })
+  const loaded = accessMemory(env, { number: dst, offset, size, write: false, atomic: true })
+  accessMemory(env, { number: dst, offset, size, write: true, stored: undefined, atomic: true })
   if (fetch) registers[taken] = loaded
 }

@@ -1,7 +1,7 @@
 /** Arguments of helpers: types of registers, memory and its size, locks, dynptrs. */
 import type { ArgumentType, HelperPrototype } from '../../linux/helper-prototypes.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
-import { dynptrAt } from './dynptr-slots.js'
+import { destroyDynptr, dynptrAt } from './dynptr-slots.js'
 import { checkField, lock, unlock } from './locks.js'
 import { checkNoOffset, mayAccessPacket } from './memory-access.js'
 import { checkMemory, checkSizedMemory } from './memory-argument.js'
@@ -19,6 +19,8 @@ import { isConst } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
 const SPIN_LOCK = 93
+/** Two slots of the stack. */
+const DYNPTR_BYTES = 16
 
 /** What the arguments tell of the call. */
 export class CallFacts {
@@ -397,9 +399,13 @@ function takeDynptr(
     facts.dynptr = register
     return
   }
-  checkDynptrPlace(register)
-  const start = dynptrStart(env, register)
-  if (start === undefined) invalid(`Expected an initialized dynptr as arg #${number - 1}`)
+  const problem = dynptrPlaceProblem(register)
+  const start = problem === undefined ? dynptrStart(env, register) : undefined
+  if (start === undefined)
+    invalid(
+      `Expected an initialized dynptr as arg #${number - 1}`,
+      ...(problem === undefined ? [] : [problem]),
+    )
   if (detail !== '' && start.type !== detail)
     invalid(`Expected a dynptr of type ${detail === 'ringbuf' ? 'ringbuf' : 'local'} as arg #${number - 1}`)
   const frame = env.state.frames[register.frame] as Frame
@@ -410,22 +416,23 @@ function takeDynptr(
   facts.dynptr = start
 }
 
-function checkDynptrPlace(register: Register): void {
-  if (!isConst(register)) invalid('dynptr has to be at a constant offset')
-  if ((register.offset + constantNumber(register)) % 8 !== 0)
-    invalid(`cannot pass in dynptr at an offset=${register.offset + constantNumber(register)}`)
+/** Why no dynptr can lie there. */
+function dynptrPlaceProblem(register: Register): string | undefined {
+  if (!isConst(register)) return 'dynptr has to be at a constant offset'
+  const offset = register.offset + constantNumber(register)
+  return offset % 8 !== 0 || offset > -DYNPTR_BYTES ? `cannot pass in dynptr at an offset=${offset}` : undefined
 }
 
+const UNINITIALIZED = 'Dynptr has to be an uninitialized dynptr'
+
+/** What lay there is lost, also a dynptr, unless that must be released. */
 export function checkFreeForDynptr(env: Verification, number: number, register: Register): void {
-  if (register.kind === KIND.DYNPTR) invalid('Dynptr has to be an uninitialized dynptr')
-  checkDynptrPlace(register)
-  const offset = register.offset + constantNumber(register)
-  const index = slotOf(offset)
+  if (register.kind === KIND.DYNPTR) invalid(UNINITIALIZED)
+  const problem = dynptrPlaceProblem(register)
+  if (problem !== undefined) invalid(UNINITIALIZED, problem)
   const frame = env.state.frames[register.frame] as Frame
-  if (offset < -512 || offset > -16) invalid(`cannot pass in dynptr at an offset=${offset}`)
-  for (const slot of [index, index - 1]) {
-    if (byteType(slotAt(frame, slot).types, 7) === BYTE.DYNPTR)
-      invalid('Dynptr has to be an uninitialized dynptr')
+  for (const offset of [register.offset, register.offset + 8]) {
+    destroyDynptr(env, frame, slotOf(offset + constantNumber(register)))
+    checkStackRange(env, number, register, offset, 8, true)
   }
-  checkStackRange(env, number, register, register.offset, 16, true)
 }

@@ -39,6 +39,8 @@ export interface Access {
   readonly size: number
   readonly write: boolean
   readonly signExtends?: boolean
+  /** Aligned wherever it goes. */
+  readonly atomic?: true
   /** What a store stores. */
   readonly stored?: Stored
 }
@@ -48,7 +50,7 @@ const { BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG } = BPF_MAP_FLAGS
 /** Checks an access. @returns what a load loads */
 export function accessMemory(env: Verification, access: Access): Register {
   const base = env.register(access.number)
-  checkAlignment(env, base, access.offset, access.size)
+  checkAlignment(base, access, env.strictAlignment || access.atomic === true)
   const loaded = dispatch(env, base, access)
   noteKind(env, base)
   if (access.write || loaded.kind !== KIND.SCALAR || access.size === 8) return loaded
@@ -164,10 +166,10 @@ const ALIGNED: Readonly<Record<number, string>> = {
 /** Ethernet headers have 14 bytes, so that packets start at 2 modulo 4. */
 const NET_IP_ALIGN = 2
 
-function checkAlignment(env: Verification, base: Register, offset: number, size: number): void {
+function checkAlignment(base: Register, { offset, size }: Access, isStrict: boolean): void {
   if (size === 1) return
   const { kind } = base
-  if (!env.strictAlignment && kind !== KIND.STACK) return
+  if (!isStrict && kind !== KIND.STACK) return
   const isPacket = kind === KIND.PACKET || kind === KIND.PACKET_META
   const fixed = base.offset + offset + (isPacket ? NET_IP_ALIGN : 0)
   const low = (base.valueLo + fixed) | 0

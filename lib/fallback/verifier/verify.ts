@@ -132,7 +132,9 @@ const SLEEPABLE_TRACING: ReadonlySet<number> = new Set([
 ])
 
 function checkSleepable({ type, attachType, flags }: VerifierProgram): void {
-  if ((flags & BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE) === 0 || SLEEPABLE_TYPES.has(type)) return
+  const isSleepable = (flags & BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE) !== 0
+  if (type === P.SYSCALL && !isSleepable) invalid('Syscall programs can only be sleepable')
+  if (!isSleepable || SLEEPABLE_TYPES.has(type)) return
   if (type === P.TRACING && SLEEPABLE_TRACING.has(attachType)) return
   invalid('Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable')
 }
