@@ -84,11 +84,7 @@ export class KernelJudge implements AsyncDisposable {
     }
   }
 
-  async #load(
-    program: CaseProgram,
-    logLevel: number,
-    patience: number | undefined,
-  ): Promise<RemoteAnswer> {
+  async #load(program: CaseProgram, logLevel: number, patience: number | undefined): Promise<RemoteAnswer> {
     const { btf, type, attachType, flags, license, target, functions } = program
     const types = btf === undefined ? undefined : await this.#typesOf(btf.bytes)
     const descriptors: number[] = []
@@ -138,11 +134,7 @@ export class KernelJudge implements AsyncDisposable {
     )
   }
 
-  async #mapOf(
-    map: ProgramMap,
-    types: number | undefined,
-    owner: readonly number[] = [],
-  ): Promise<number> {
+  async #mapOf(map: ProgramMap, types: number | undefined, owner: readonly number[] = []): Promise<number> {
     const inner = map.inner === undefined ? undefined : await this.#mapOf(map.inner, types)
     const { type, keySize, valueSize, maxEntries, flags, valueType, keyType, constants, name } = map
     const key = JSON.stringify([

@@ -44,16 +44,7 @@ const FOLDER = join(import.meta.dirname, 'cases')
 const EXTENSION = '.cases'
 const PRELUDE = 'prelude'
 /** Names of settings: lines that start with one of them are no code. */
-const SETTINGS = [
-  'type',
-  'attach',
-  'license',
-  'flags',
-  'since',
-  'only',
-  'target',
-  'capabilities',
-] as const
+const SETTINGS = ['type', 'attach', 'license', 'flags', 'since', 'only', 'target', 'capabilities'] as const
 const EXPECTATION = /^(accepted|rejected)\b:?(?:[ \t]+(?!=>)(.*?))?(?:[ \t]*=>[ \t]*(?:(\d+|-): )?(.*))?$/
 const HOLE = '$'
 
@@ -88,7 +79,13 @@ export function parseCases(topic: string, text: string, prelude = ''): readonly 
   return starts.flatMap((start, i) => {
     const rule = (lines[start] ?? '').slice(3).trim()
     try {
-      return casesOfRule({ topic, rule, scope, lines: lines.slice(start + 1, starts[i + 1]), first: start + 2 })
+      return casesOfRule({
+        topic,
+        rule,
+        scope,
+        lines: lines.slice(start + 1, starts[i + 1]),
+        first: start + 2,
+      })
     } catch (error) {
       throw new Error(`${topic}: ${rule}: ${(error as Error).message}`, { cause: error })
     }
@@ -114,7 +111,8 @@ function readScope(lines: readonly string[], scope: Scope): void {
   }
 }
 
-const isComment = (line: string): boolean => line.trim() === '' || line.startsWith('//') || line.startsWith('# ')
+const isComment = (line: string): boolean =>
+  line.trim() === '' || line.startsWith('//') || line.startsWith('# ')
 
 /** @returns whether it is one */
 function readDeclaration(line: string, { maps, structures }: Pick<Scope, 'maps' | 'structures'>): void {
@@ -172,9 +170,7 @@ function casesOfRule({ topic, rule, scope, lines, first }: RuleText): readonly C
 /** Statements of a filling are parted by `;`. Offsets may be negative: `(r1 +-4)`. */
 function fill(line: string, filling: string): string {
   if (!line.includes(HOLE)) return line
-  return line
-    .replaceAll(HOLE, () => filling.replaceAll(/;\s*/g, '\n '))
-    .replaceAll(/\+\s*-/g, '-')
+  return line.replaceAll(HOLE, () => filling.replaceAll(/;\s*/g, '\n ')).replaceAll(/\+\s*-/g, '-')
 }
 
 function readBody(

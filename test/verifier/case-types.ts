@@ -125,12 +125,7 @@ export class CaseTypes {
     if (structure === undefined) throw new Error(`no type '${trimmed}'`)
     const [size, align] = KERNEL_STRUCTURES[structure] ?? [0, 1]
     if (size === 0)
-      return this.#remember(
-        trimmed,
-        this.#builder.add({ kind: 'fwd', name: structure, union: false }),
-        0,
-        1,
-      )
+      return this.#remember(trimmed, this.#builder.add({ kind: 'fwd', name: structure, union: false }), 0, 1)
     return this.#remember(trimmed, this.#builder.struct(structure, this.#filler(size), size), size, align)
   }
 

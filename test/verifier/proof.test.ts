@@ -110,3 +110,25 @@ describe('the loader', () => {
     expect(proofs('test/pointers', 'checked', false)).toEqual([undefined])
   })
 })
+
+describe('facts for engines', () => {
+  const hash = map()
+  const lookUp: CaseCode = [
+    store(64, 10, -8, 0),
+    loadMap(1, hash),
+    bpf.mov64r(2, 10),
+    bpf.alu64('add', 2, -8),
+    bpf.call(1),
+  ]
+
+  it('name the accesses that were proven', () => {
+    const verdict = verify([...lookUp, jump('jeq', 0, 0, 1), load(64, 0, 0, 8), exit()])
+    const slots = Array.from({ length: 9 }, (_unused, i) => i).filter((slot) => verdict.proven(slot))
+    expect(slots).toEqual([0, 7])
+  })
+
+  it('name none in what is refused', () => {
+    const verdict = verify([store(64, 10, -8, 0), exit()])
+    expect([verdict.accepted, verdict.proven(0)]).toEqual([false, false])
+  })
+})

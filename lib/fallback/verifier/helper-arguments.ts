@@ -420,7 +420,9 @@ function takeDynptr(
 function dynptrPlaceProblem(register: Register): string | undefined {
   if (!isConst(register)) return 'dynptr has to be at a constant offset'
   const offset = register.offset + constantNumber(register)
-  return offset % 8 !== 0 || offset > -DYNPTR_BYTES ? `cannot pass in dynptr at an offset=${offset}` : undefined
+  return offset % 8 !== 0 || offset > -DYNPTR_BYTES
+    ? `cannot pass in dynptr at an offset=${offset}`
+    : undefined
 }
 
 const UNINITIALIZED = 'Dynptr has to be an uninitialized dynptr'
