@@ -5,12 +5,15 @@ import { casesOf, expectationText, titleOf, topics, type Case } from './case-fil
 import { programOf, verifierProgram } from './case-program.js'
 import { DIFFERENCES_HERE, differenceIn } from './differences.js'
 
+/** For the cases that walk a million instructions. */
+const PATIENCE_MS = 120_000
+
 function outcome(one: Case): string {
   const { accepted, insn, reason } = verifyProgram(verifierProgram(programOf(one)))
   return expectationText({ accepted, insn, reason })
 }
 
-describe.each(topics())('%s', (topic) => {
+describe.each(topics())('%s', { timeout: PATIENCE_MS }, (topic) => {
   const cases = casesOf(topic).map((one) => [titleOf(one), one] as const)
   const differs = ([, one]: (typeof cases)[number]): boolean =>
     differenceIn(DIFFERENCES_HERE, one) !== undefined
