@@ -1,5 +1,12 @@
 /** The control-flow graph backwards: where each instruction may be come to from, within its function. */
-import type { Code } from './code.js'
+
+/** Instructions by slot, and where each leads: -1 is nowhere. */
+interface Graph {
+  readonly length: number
+  nextOf(slot: number): number
+  branchOf(slot: number): number
+  isWide(slot: number): boolean
+}
 
 /** Origins of instruction i are origins[before[i]] … origins[before[i + 1] - 1]. */
 export interface Edges {
@@ -7,7 +14,7 @@ export interface Edges {
   readonly origins: Int32Array
 }
 
-export function edgesOf(code: Code): Edges {
+export function edgesOf(code: Graph): Edges {
   const { length } = code
   const before = new Int32Array(length + 2)
   const count = (to: number): void => {
