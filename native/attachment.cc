@@ -27,10 +27,10 @@ int LibbpfAttachment::LinkFd() const {
 }
 
 void LibbpfAttachment::Disown(bool pinned) {
+  // Destroying libbpf's only closes descriptors then: a probe's perf event is disabled by it, and runs its
+  // programs nevertheless. A disconnected one would leave those descriptors open.
+  if (pinned && LinkFd() >= 0) return;
   bpf_link__disconnect(link_.get());
-  // bpf_link__destroy() leaves the descriptor of a disconnected link open; a pinned one needs it no more.
-  const int fd = pinned ? LinkFd() : -1;
-  if (fd >= 0) close(fd);
 }
 
 void FdAttachment::Disown(bool pinned) {

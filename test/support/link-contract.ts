@@ -47,6 +47,7 @@ const NATIVE = { kernel: 'native' } as const
 const CYCLES = isVirtual ? 2 : 6
 
 let pins = 0
+const openFiles = (): number => readdirSync('/proc/self/fd').length
 
 /** @param folder in a BPF file system */
 export function linkContract(subject: LinkSubject, folder: () => string): void {
@@ -166,9 +167,11 @@ function tests(subject: LinkSubject, newPath: () => string): void {
   })
 
   it.runIf(isLink)('is disowned to its pin', async () => {
+    const before = openFiles()
     const link = attach()
     const path = newPath()
     link.pin(path).disown()
+    expect(openFiles()).toBe(before)
     expect(code(() => link.info())).toBe('CLOSED')
     await expectToFire()
     using again = openPinnedLink(path, NATIVE)
@@ -183,8 +186,8 @@ function tests(subject: LinkSubject, newPath: () => string): void {
       link.info()
     }
     cycle()
-    const before = readdirSync('/proc/self/fd').length
+    const before = openFiles()
     for (let i = 0; i < CYCLES; i++) cycle()
-    expect(readdirSync('/proc/self/fd').length).toBe(before)
+    expect(openFiles()).toBe(before)
   })
 }
