@@ -1,4 +1,5 @@
 /** Maps without an object: created, or found by pin, id or file descriptor. */
+import { checkText } from './checked-settings.js'
 import { BpfError } from './errors.js'
 import type { Kernel, KernelMap, MapReference } from './kernel.js'
 import {
@@ -52,6 +53,8 @@ export interface CreateMapOptions extends OpenMapOptions {
   readonly numaNode?: number
   /** Of a map of maps: a map like those that it will hold. It may be closed afterwards. */
   readonly inner?: BpfMap
+  /** Where to take a BPF token, as `open()` does. Linux 6.9, libbpf 1.4. */
+  readonly bpfTokenPath?: string
 }
 
 /**
@@ -67,7 +70,9 @@ export interface CreateMapOptions extends OpenMapOptions {
 export function createMap<K = unknown, V = unknown>(options: CreateMapOptions): StandaloneMap<K, V> {
   const type = typeNumber(options.type)
   const defaults = mapTypeDefaults(type)
-  const kernel = selectKernel(options.kernel, NO_FILE)
+  const { bpfTokenPath } = options
+  if (bpfTokenPath !== undefined && bpfTokenPath !== '') checkText('option bpfTokenPath', bpfTokenPath)
+  const kernel = selectKernel(options.kernel, { ...NO_FILE, token: { path: bpfTokenPath } })
   const typing = describe(options, defaults)
   const name = options.name ?? options.type
   const entries = options.maxEntries ?? defaultEntries(defaults, kernel)
@@ -85,6 +90,7 @@ export function createMap<K = unknown, V = unknown>(options: CreateMapOptions): 
     mapExtra: BigInt.asUintN(64, BigInt(options.mapExtra ?? 0)),
     numaNode: unsigned('numaNode', options.numaNode ?? 0, name),
     inner: options.inner?.kernelMap,
+    bpfTokenPath,
   }
   const { keyType, valueType } = typing.definition
   const types =

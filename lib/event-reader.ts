@@ -243,9 +243,9 @@ export abstract class EventReader<T>
     this.#closed = true
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#reader.close()
-    this.#release?.()
     this.#wake?.()
     this.#reportCounted()
+    this.#release?.()
     this.emit('close')
   }
 
@@ -362,9 +362,9 @@ export abstract class EventReader<T>
 
   #readCount(): number | undefined {
     try {
-      return this.#dropped === undefined ? undefined : Number(this.#dropped())
+      return this.#dropped === undefined ? undefined : this.#dropped.read()
     } catch (error) {
-      // The counter goes with its object, which may be closed before the reader; what it said last stays.
+      // A function that someone gave: what it said last stays.
       this.#dropped = undefined
       if (!(error instanceof BpfError && error.code === 'CLOSED')) throwLater(error)
       return undefined

@@ -213,6 +213,8 @@ export interface MapAttributes {
   /** Of a map of maps: a map like those that it will hold. */
   readonly inner: KernelMap | undefined
   readonly types: MapTypes | undefined
+  /** As in {@link OpenObjectOptions}. */
+  readonly bpfTokenPath?: string | undefined
 }
 
 /** Types of keys and values, for the kernel: storage maps and spin locks need them. */
@@ -306,6 +308,8 @@ export interface KernelMap {
   /** Removes a name, whatever it stands for. */
   unpin(path: string): void
   details(): MapDetails
+  /** A second handle on the map, which is closed by itself. */
+  duplicate(): KernelMap
   /** The file descriptor, which stays the kernel's; undefined in kernels without. */
   readonly fd: number | undefined
   /** The live memory of an mmap-able array or an arena; undefined where there is none. Same bytes at each call. */

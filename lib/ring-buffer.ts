@@ -1,5 +1,5 @@
 /** Ring buffers as events, iterables and batches. */
-import { dropCounter, type DropCounter, type DropSource, type SiblingMap } from './drop-counter.js'
+import { dropCounter, sumOf, type DropCounter, type DropSource, type SiblingMap } from './drop-counter.js'
 import { BpfError } from './errors.js'
 import { EventReader, type ReaderEvents, type ReaderParts } from './event-reader.js'
 import type { EventReaderOptions } from './reader-options.js'
@@ -32,8 +32,8 @@ const HEADER_BYTES = 8
  * Lifetime: open until `close()`, the end of a `using` block, an abort, or the end of a `for await` over it. While open it keeps the
  * event loop alive, unless `unref()`ed. Reading needs no capability once the map is open.
  *
- * A ring has one reader: opening a second one throws `EBUSY` until the first is closed. Other processes and worker threads must see to it
- * themselves.
+ * A ring has one reader: opening a second one, in a worker thread too, throws `EBUSY` until the first is closed. Other processes must see
+ * to it themselves.
  */
 export class RingBuffer<T = unknown> extends EventReader<T> {}
 
@@ -54,7 +54,7 @@ export function openRingBuffer<T>(ring: RingParts, options: RingBufferOptions<T>
     decode,
     dropped,
     headerBytes: HEADER_BYTES,
-    ...claimed([map], (sink, readerOptions) => map.openRing(sink, readerOptions)),
+    ...claimed([map], dropped, (sink, readerOptions) => map.openRing(sink, readerOptions)),
   })
 }
 
@@ -69,6 +69,7 @@ export function openRingBuffers<T>(
   label: (event: unknown, i: number) => T,
 ): RingBuffer<T> {
   const readers = rings.map(({ ring, options: own }) => readerOf(ring, own))
+  const dropped = sumOf(readers.map((reader) => reader.dropped))
   const [first, ...others] = rings.map(({ ring }) => ring.map)
   if (first === undefined) throw new BpfError('BAD_VALUE', 'ringBuffers() takes one map or more')
   return new RingBuffer<T>({
@@ -78,9 +79,11 @@ export function openRingBuffers<T>(
       const event = readers[origin]?.decode(bytes, offset, length)
       return event === undefined ? undefined : label(event, origin)
     },
-    dropped: sumOf(readers.map(({ dropped }) => dropped)),
+    dropped,
     headerBytes: HEADER_BYTES,
-    ...claimed([first, ...others], (sink, readerOptions) => first.openRing(sink, readerOptions, others)),
+    ...claimed([first, ...others], dropped, (sink, readerOptions) =>
+      first.openRing(sink, readerOptions, others),
+    ),
   })
 }
 
@@ -95,9 +98,10 @@ function readerOf<T>({ map, file, sibling }: RingParts, options: RingBufferOptio
   }
 }
 
-/** The rings are claimed for as long as their reader is open. */
+/** The rings are claimed, and their counter is held, for as long as their reader is open. */
 function claimed(
   maps: readonly KernelMap[],
+  dropped: DropCounter | undefined,
   open: ReaderParts<unknown>['open'],
 ): Required<Pick<ReaderParts<unknown>, 'open' | 'release'>> {
   let release = (): void => {}
@@ -105,22 +109,21 @@ function claimed(
     open(sink, options) {
       release = claimRings(maps)
       try {
-        return open(sink, options)
+        const reader = open(sink, options)
+        dropped?.open()
+        return reader
       } catch (error) {
         release()
         throw error
       }
     },
-    release: () => release(),
+    release() {
+      release()
+      dropped?.close()
+    },
   }
 }
 
 function subjectOf(map: KernelMap): string {
   return `ring buffer '${map.info.name}'`
-}
-
-function sumOf(counters: readonly (DropCounter | undefined)[]): DropCounter | undefined {
-  const known = counters.filter((counter) => counter !== undefined)
-  if (known.length === 0) return undefined
-  return () => known.reduce((sum, counter) => sum + Number(counter()), 0)
 }

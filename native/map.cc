@@ -112,6 +112,7 @@ Napi::Function Map::Define(Napi::Env env) {
                          InstanceMethod<&Map::Freeze>("freeze"),
                          InstanceMethod<&Map::Pin>("pin"),
                          InstanceMethod<&Map::Details>("details"),
+                         InstanceMethod<&Map::Duplicate>("duplicate"),
                          InstanceMethod<&Map::Fd>("fd"),
                          InstanceMethod<&Map::Scratch>("scratch"),
                          InstanceMethod<&Map::Memory>("memory"),
@@ -369,6 +370,11 @@ Napi::Value Map::Details(const Napi::CallbackInfo& info) {
   result.Set("btfKeyType", kernel_info.btf_key_type_id);
   result.Set("btfValueType", kernel_info.btf_value_type_id);
   return result;
+}
+
+Napi::Value Map::Duplicate(const Napi::CallbackInfo& info) {
+  if (!RequireOpen("fcntl(F_DUPFD_CLOEXEC)")) return {};
+  return Create(info.Env(), fd_.get(), subject_);
 }
 
 // The descriptor itself, which stays ours.

@@ -41,6 +41,7 @@ class Map : public Napi::ObjectWrap<Map> {
   Napi::Value Freeze(const Napi::CallbackInfo& info);
   Napi::Value Pin(const Napi::CallbackInfo& info);
   Napi::Value Details(const Napi::CallbackInfo& info);
+  Napi::Value Duplicate(const Napi::CallbackInfo& info);
   Napi::Value Fd(const Napi::CallbackInfo& info);
   Napi::Value Scratch(const Napi::CallbackInfo& info);
   Napi::Value Memory(const Napi::CallbackInfo& info);

@@ -11,11 +11,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "arguments.h"
 #include "failure.h"
 #include "map.h"
+#include "token.h"
 #include "unique_fd.h"
 
 namespace bpfnode {
@@ -56,6 +58,12 @@ class Attributes {
 
   std::optional<std::string> Text(const char* name) const {
     return ToText(object_.Env(), object_.Get(name), {kCreate, name});
+  }
+
+  // Empty for undefined.
+  std::optional<std::string> OptionalText(const char* name) const {
+    if (object_.Get(name).IsUndefined()) return std::string();
+    return Text(name);
   }
 
   // Empty for undefined.
@@ -124,13 +132,29 @@ Napi::Value CreateMap(const Napi::CallbackInfo& info) {
   const auto value_type = attributes.Number("btfValueType");
   if (!value_type) return {};
 
+  const auto token_path = attributes.OptionalText("bpfTokenPath");
+  if (!token_path) return {};
+
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = *flags, .map_extra = *map_extra,
               .numa_node = *numa_node);
   if (*inner >= 0) options.inner_map_fd = static_cast<__u32>(*inner);
+  LIBBPF_OPTS(bpf_btf_load_opts, type_options);
+  UniqueFd token;
+  if (!token_path->empty()) {
+    auto created = CreateToken(env, *token_path);
+    if (!created) return {};
+    token = std::move(*created);
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 4
+    options.token_fd = token.get();
+    options.map_flags |= kWithToken;
+    type_options.token_fd = token.get();
+    type_options.btf_flags = kWithToken;
+#endif
+  }
   // The map keeps its types: ours is not needed when it exists.
   UniqueFd types;
   if (!btf->empty()) {
-    types = UniqueFd(bpf_btf_load(btf->data(), btf->size(), nullptr));
+    types = UniqueFd(bpf_btf_load(btf->data(), btf->size(), &type_options));
     if (!types) {
       Throw(env, {"bpf(BPF_BTF_LOAD)", errno, *subject, {}});
       return {};

@@ -184,6 +184,7 @@ export interface AddonMapAttributes {
   readonly btf: Uint8Array | undefined
   readonly btfKeyType: number
   readonly btfValueType: number
+  readonly bpfTokenPath: string | undefined
 }
 
 export interface AddonBatchOutcome {
@@ -256,6 +257,7 @@ export interface AddonMap {
   freeze(): void
   pin(path: string): void
   details(): AddonMapDetails
+  duplicate(): AddonMap
   fd(): number
   /** For one caller: a second call ends what the first one gave. Undefined where the runtime can't share memory. */
   scratch(): AddonScratch | undefined

@@ -23,6 +23,7 @@ import type { AddonProbes } from './introspection-types.js'
 import { NativeLink } from './link.js'
 import { NativeMap } from './map.js'
 import { NativeObject } from './object.js'
+import { tokenPath } from './token.js'
 import { openTrace } from './trace.js'
 import { checkUsdtLayout } from './usdt-layout.js'
 import { verifyNatively } from './verify-program.js'
@@ -83,7 +84,7 @@ export class NativeKernel implements Kernel {
   }
 
   createMap(attributes: MapAttributes): NativeMap {
-    const { name, inner, types, ...rest } = attributes
+    const { name, inner, types, bpfTokenPath, ...rest } = attributes
     if (inner !== undefined && !(inner instanceof NativeMap)) {
       throw new BpfError('BAD_VALUE', `map '${name}': its inner map '${inner.info.name}' is not in the native kernel`)
     }
@@ -95,6 +96,7 @@ export class NativeKernel implements Kernel {
         btf: types?.btf,
         btfKeyType: types?.keyType ?? 0,
         btfValueType: types?.valueType ?? 0,
+        bpfTokenPath: this.facts.features.token ? tokenPath(bpfTokenPath) : bpfTokenPath || undefined,
       },
       `map '${name}'`,
     )

@@ -52,6 +52,7 @@ export class NativeMap extends NativeHandle implements KernelMap {
   readonly #key: Uint8Array
   readonly #value: Uint8Array
   // The functions themselves: looking them up in the addon, an object of many properties, would take as long as calling them.
+  readonly #calls: AddonScratchCalls
   readonly #chosenScratch: Uint32Array
   readonly #lookupScratch: AddonScratchCalls['lookupScratch']
   readonly #updateScratch: AddonScratchCalls['updateScratch']
@@ -68,6 +69,7 @@ export class NativeMap extends NativeHandle implements KernelMap {
    */
   constructor(calls: AddonScratchCalls, handle: AddonMap, name: string, structOps?: StructOpsCalls) {
     super()
+    this.#calls = calls
     this.#chosenScratch = calls.chosenScratch
     this.#lookupScratch = calls.lookupScratch
     this.#updateScratch = calls.updateScratch
@@ -166,6 +168,10 @@ export class NativeMap extends NativeHandle implements KernelMap {
       btfKeyType,
       btfValueType,
     }
+  }
+
+  duplicate(): NativeMap {
+    return new NativeMap(this.#calls, this.#handle.duplicate(), this.info.name)
   }
 
   get fd(): number {

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { inUserNamespace } from './host.js'
 
 /** Where libbpf looks for tokens without being told. */
 const DEFAULT_MOUNT = '/sys/fs/bpf'
@@ -24,6 +25,18 @@ export function findsToken(path: string | undefined, mounts: string = readMounts
     const [, mountPoint = '', type, options = ''] = line.split(' ')
     return type === 'bpf' && unescaped(mountPoint) === wanted && /(^|,)delegate_/.test(options)
   })
+}
+
+/**
+ * Where a map without an object takes its token from, by libbpf's rules: a path that was given must do; else it is tried, where there is need.
+ *
+ * @returns undefined: it is made without
+ */
+export function tokenPath(path: string | undefined): string | undefined {
+  if (path !== undefined) return path || undefined
+  const fromEnvironment = process.env['LIBBPF_BPF_TOKEN_PATH']
+  if (fromEnvironment === undefined && !inUserNamespace()) return undefined
+  return findsToken(undefined) ? fromEnvironment || DEFAULT_MOUNT : undefined
 }
 
 /** Blanks and the like are octal there: proc_pid_mounts(5). */

@@ -277,6 +277,20 @@ describeReaders('a decoder', (tested) => {
   })
 })
 
+describeReaders('a drop counter whose object is closed before its reader', (tested) => {
+  it('still has its last word', () => {
+    const object = load(tested)
+    const reader = object.map('events').ringBuffer({ dropped: true })
+    const drops: number[] = []
+    reader.on('drop', (count) => drops.push(count))
+    send(object, 'events', 1000)
+    object.close()
+    reader.close()
+    expect(drops).toEqual([1000 - CAPACITY])
+    expect(reader.drops).toBe(1000 - CAPACITY)
+  })
+})
+
 describeReaders('a reader', (tested) => {
   it('tells a listener that it was closed', async () => {
     using object = load(tested)

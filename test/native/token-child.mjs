@@ -1,6 +1,6 @@
 /** Loads an object without a capability of the machine's, by a token: started by token.test.ts through with-token.pl. */
 import { fileURLToPath } from 'node:url'
-import { open } from '../../dist/lib/index.js'
+import { createMap, open } from '../../dist/lib/index.js'
 
 const file = fileURLToPath(new URL('../../bpf/test/native_maps.bpf.o', import.meta.url))
 const mountPoint = process.argv[2]
@@ -18,6 +18,17 @@ function load(bpfTokenPath) {
   }
 }
 
-const results = { without: load(''), byToken: load(mountPoint), elsewhere: load('/tmp') }
+/** The same of a map without an object, with and without types for the kernel. */
+function create(bpfTokenPath) {
+  try {
+    const map = createMap({ kernel: 'native', bpfTokenPath, type: 'hash', key: 'u32', value: 'u64', maxEntries: 4 })
+    const storage = createMap({ kernel: 'native', bpfTokenPath, type: 'task_storage', value: 'u64' })
+    return `read: ${String(map.set(1, 2n).get(1))}, ${storage.type}`
+  } catch (error) {
+    return `${error.code}: ${error.message}`
+  }
+}
+
+const results = { without: load(''), byToken: load(mountPoint), elsewhere: load('/tmp'), map: create(mountPoint), mapWithout: create('') }
 process.env.LIBBPF_BPF_TOKEN_PATH = mountPoint
-console.log(JSON.stringify({ ...results, byEnvironment: load(undefined) }))
+console.log(JSON.stringify({ ...results, byEnvironment: load(undefined), mapByEnvironment: create(undefined) }))

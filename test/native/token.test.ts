@@ -13,10 +13,12 @@ describeSince('6.9')('a BPF token', { timeout: patience(30_000) }, () => {
   it.runIf(addonHas('token'))('lets an object be loaded in a user namespace, which has no capability else (libbpf 1.4)', async () => {
     // dist/ is what `npm test` has built.
     const { stdout } = await promisify(execFile)('perl', [HELPER, '/mnt', process.execPath, CHILD, '/mnt'])
-    const { byToken, byEnvironment, without, elsewhere } = JSON.parse(stdout) as Record<string, string>
+    const { byToken, byEnvironment, without, elsewhere, map, mapByEnvironment, mapWithout } = JSON.parse(stdout) as Record<string, string>
     expect([byToken, byEnvironment]).toEqual(['ran: 2, read: 2', 'ran: 2, read: 2'])
     expect(without).toMatch(/^NO_NATIVE_KERNEL: .*user namespace.*bpfTokenPath/)
     expect(elsewhere).toMatch(/^NO_NATIVE_KERNEL/)
+    expect([map, mapByEnvironment]).toEqual(['read: 2, task_storage', 'read: 2, task_storage'])
+    expect(mapWithout).toMatch(/^NO_NATIVE_KERNEL/)
   })
 })
 

@@ -199,6 +199,11 @@ export class FallbackMap implements KernelMap {
     return this.#memory.u8.subarray(mapped.address, mapped.address + mapped.size)
   }
 
+  duplicate(): FallbackMap {
+    this.#assertOpen('map')
+    return new FallbackMap(this.#memory, this.#map.retain())
+  }
+
   openRing(sink: RecordSink, options: ReaderOptions, others: readonly KernelMap[] = []): KernelReader {
     const rings = [this, ...others].map((map) => {
       if (map instanceof FallbackMap && map.#memory === this.#memory) return map.#ring()
