@@ -89,7 +89,8 @@ async function main(paths) {
     })
   }
   console.log()
-  for (const [key, count] of [...tally].sort(([, a], [, b]) => b - a)) console.log(`${String(count).padStart(5)}  ${key}`)
+  for (const [key, count] of [...tally].sort(([, a], [, b]) => b - a))
+    console.log(`${String(count).padStart(5)}  ${key}`)
   process.exitCode = differing === 0 ? 0 : 1
 }
 
