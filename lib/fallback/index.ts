@@ -4,7 +4,7 @@ import { FallbackKernel, type FallbackOptions } from './kernel.js'
 export { FallbackKernel } from './kernel.js'
 export type { FallbackOptions, FireResult } from './kernel.js'
 export { Coverage } from './debug/coverage.js'
-export type { LineCoverage } from './debug/coverage.js'
+export type { BranchCoverage, LineCoverage } from './debug/coverage.js'
 export { Debugger } from './debug/debugger.js'
 export type {
   Removable,

@@ -186,7 +186,18 @@ describe('a debugger', () => {
     expect(lcov).toMatch(/^FNH:2$/m)
     expect(lcov).toContain(`DA:${lineOf(debug, 'total += product')},5\n`)
     expect(lcov.endsWith('end_of_record\n')).toBe(true)
+    // `sum > 1000` never holds; the loop goes on and ends. Jumps that never ran were neither taken nor not.
+    const branches = coverage.branches.filter(({ taken, notTaken }) => taken + notTaken > 0)
+    for (const { insn, taken, notTaken } of branches) {
+      expect(taken + notTaken).toBe(coverage.hits(insn))
+      expect(lcov).toMatch(new RegExp(`^BRDA:\\d+,${insn},0,${taken}\nBRDA:\\d+,${insn},1,${notTaken}$`, 'm'))
+    }
+    const limit = branches.filter(({ source }) => source?.line === lineOf(debug, 'if (sum > 1000)'))
+    expect(limit.map(({ taken, notTaken }) => [taken, notTaken].sort())).toEqual([[0, 1]])
+    expect(branches.some(({ taken, notTaken }) => taken > 0 && notTaken > 0)).toBe(true)
+    expect(lcov).toContain(`BRF:${2 * coverage.branches.length}\n`)
     coverage.reset()
+    expect(coverage.branches.every(({ taken, notTaken }) => taken + notTaken === 0)).toBe(true)
     expect(coverage.executed).toBe(0)
   })
 

@@ -8,6 +8,9 @@ import { describe } from '../describe.js'
 import { positionOf } from '../vm/trap.js'
 import type { ExecutableProgram } from '../vm/types.js'
 
+/** Kinds of instructions that go one way or another. */
+const BRANCHES: ReadonlySet<string> = new Set(['jump', 'may_goto'])
+
 /** One instruction of a program, as it runs: relocated, with its sub-programs behind it. */
 export interface ListedInstruction {
   /** Index of its first 8-byte slot. */
@@ -19,6 +22,8 @@ export interface ListedInstruction {
   readonly source: SourcePosition | undefined
   /** The instructions before it belong to another line: execution of the line starts here. Without line information each instruction is a line. */
   readonly startsLine: boolean
+  /** Of a conditional jump, the slot that it leads to where its condition holds; else it goes on behind itself. undefined: it is none. */
+  readonly branchTarget: number | undefined
 }
 
 /** A place in a program: an instruction, the start of a function, or a line of a source file (of any file, where none is named). */
@@ -53,6 +58,7 @@ export class Listing {
         function: functions[owner]?.name ?? name,
         source: info === undefined ? undefined : positionOf(info),
         startsLine: info === undefined || line !== before || functions[owner]?.start === slot,
+        branchTarget: BRANCHES.has(opcodeInfo(insn.opcode)?.kind ?? '') ? slot + 1 + insn.offset : undefined,
       }
       if (opcodeInfo(insn.opcode)?.kind === 'lddw') slot++
     }
