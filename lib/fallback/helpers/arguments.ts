@@ -7,6 +7,7 @@ import { decode } from '../../isa/instruction.js'
 import { helperTakesMap, WRITING_HELPERS } from '../../linux/helper-maps.js'
 import { helperById } from '../../linux/helpers.js'
 import { BPF_MAP_FLAGS, mapTypeName } from '../../linux/map-types.js'
+import { kfuncName } from '../kfunc-ids.js'
 import type { Machine } from '../machine.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Access, type Memory } from '../memory.js'
@@ -95,9 +96,10 @@ export function mapIn(
 /** A trap in a helper. */
 export function helperTrap(engine: Engine, helper: number, problem: string): BpfError {
   const name = helperById(helper)?.name ?? 'unknown'
+  const called = kfuncName(helper) ?? `bpf_${name}#${helper}`
   const slot = engine.position?.()
   if (slot !== undefined) return trap(engine.program, decode(engine.program.code), slot, problem)
-  return new BpfError('TRAP', `program '${engine.program.name}': call bpf_${name}#${helper}: ${problem}`)
+  return new BpfError('TRAP', `program '${engine.program.name}': call ${called}: ${problem}`)
 }
 
 /**

@@ -1,8 +1,9 @@
-/** All helpers of the fallback kernel, by id. What isn't here is `UNSUPPORTED` when a program that calls it is loaded. */
+/** All helpers and kernel functions of the fallback kernel, by id. What isn't here is `UNSUPPORTED` when a program that calls it is loaded. */
 import type { Machine } from '../machine.js'
 import type { HelperFunction } from '../vm/types.js'
 import type { HelperFamily } from './arguments.js'
 import { iterateHelpers } from './iterate.js'
+import { kfuncHelpers } from './kfuncs.js'
 import { mapHelpers } from './maps.js'
 import { printHelpers } from './print.js'
 import { probeReadHelpers } from './probe-read.js'
@@ -26,5 +27,6 @@ export function createHelpers(machine: Machine): ReadonlyMap<number, HelperFunct
   for (const family of FAMILIES) {
     for (const [id, helper] of Object.entries(family(machine))) helpers.set(Number(id), helper)
   }
+  for (const [id, called] of kfuncHelpers(machine)) helpers.set(id, called)
   return helpers
 }

@@ -31,6 +31,8 @@ export interface LinkedCode {
   readonly funcInfo: readonly FuncInfo[]
   readonly relocations: readonly PendingRelocation[]
   readonly coreRelocations: readonly CoreRelocation[]
+  /** The kernel's functions that are called, by slot: found as relocations are followed. */
+  readonly kfuncs: Map<number, string>
 }
 
 interface Part {
@@ -87,6 +89,7 @@ export function linkCode(file: ObjectFile, program: ProgramDefinition): LinkedCo
     funcInfo: parts.flatMap((part) => moved(part, part.section.funcInfo)),
     relocations: relocations.sort((a, b) => a.offset - b.offset),
     coreRelocations: parts.flatMap((part) => moved(part, part.section.coreRelocations)),
+    kfuncs: new Map(),
   }
 }
 

@@ -6,6 +6,7 @@ import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
+import { kfuncId } from '../kfunc-ids.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
@@ -17,6 +18,7 @@ import type { TargetTypes } from './core/match.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
+import { linkKfunc, withKfuncsAsHelpers } from './kernel-functions.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
 import { judgeLoaded, NOTHING_KNOWN, verifyLoaded, type LoadedReference } from './verify-loaded.js'
@@ -67,7 +69,16 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   return {
     code,
     license: file.license,
-    engine: createEngine({ name, code, functions, lines, faultingLoadsReadZero }, known),
+    engine: createEngine(
+      {
+        name,
+        code: withKfuncsAsHelpers(code, linked.kfuncs),
+        functions,
+        lines,
+        faultingLoadsReadZero,
+      },
+      known,
+    ),
     environment: known,
     maps,
     contextSize,
@@ -152,7 +163,7 @@ function relocateCore(
 
 function relocate(
   { file, maps: byName }: LoadContext,
-  { code }: LinkedCode,
+  { code, kfuncs }: LinkedCode,
   { offset, target }: PendingRelocation,
   program: string,
   poisoned: Map<number, string>,
@@ -207,6 +218,13 @@ function relocate(
     if (variable === undefined || direct === undefined)
       throw unsupported(`kernel option ${target.name} in the fallback kernel`)
     return point(direct.address + variable.offset, KERNEL_HI)
+  }
+  const kfunc = extern.kind === 'kfunc' ? kfuncId(target.name) : undefined
+  if (kfunc !== undefined) {
+    // bpf_ksym_exists() asks for an address: any but 0 will do.
+    if (view.getUint8(offset) === OP.LDDW) return point(kfunc, 0)
+    kfuncs.set(offset / SLOT, target.name)
+    return linkKfunc(view, offset, kfunc)
   }
   const what = extern.kind === 'kfunc' ? 'kernel function' : 'kernel symbol'
   if (!extern.weak) {

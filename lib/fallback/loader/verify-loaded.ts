@@ -106,7 +106,7 @@ function verifierProgram({ context, program, linked, maps, referenceTo }: Loaded
     license: file.license,
     mapReferences,
     functions: functionsOf(file, linked),
-    kfuncs: new Map(),
+    kfuncs: linked.kfuncs,
     exceptionCallback: exceptionCallbackOf(file, linked),
     attachTarget: operation?.struct ?? targetName(program),
     kernel,

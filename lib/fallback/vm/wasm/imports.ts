@@ -1,5 +1,6 @@
 /** What a compiled program calls in JavaScript. All parameters are i32: 64-bit values go in halves, low half first. */
 import { CLASS, OP } from '../../../isa/opcodes.js'
+import { kfuncArity } from '../../kfunc-ids.js'
 import { TAIL_CALL_HELPER } from '../predecode.js'
 import { CALL_REGISTER_OPCODE, isPacketLoad } from './slots.js'
 import type { Slots } from './slots.js'
@@ -99,5 +100,5 @@ export const MOST_ARGUMENTS = 5
 
 /** Arguments that are passed to one of Linux's helpers. */
 export function arityOf(helper: number): number {
-  return ARITY.get(helper) ?? MOST_ARGUMENTS
+  return ARITY.get(helper) ?? kfuncArity(helper) ?? MOST_ARGUMENTS
 }

@@ -1,4 +1,5 @@
 /** Helpers that compiled programs do without a call: what is a word of the kernel's, and look-ups in maps that are known when a program is compiled. */
+import { ITER_NUM_NEXT } from '../../kfunc-ids.js'
 import { KERNEL_WORD } from '../../kernel-words.js'
 import { Access, KERNEL_HI } from '../../memory.js'
 import type { ArrayLayout, HashLayout } from '../../maps/layout.js'
@@ -75,6 +76,8 @@ export class Intrinsics {
         return keepsWords && this.#commit(COMMIT_BITS.DISCARD, call)
       case RING_OUTPUT:
         return keepsWords && this.#output(call)
+      case ITER_NUM_NEXT:
+        return this.#nextNumber()
       default:
         return false
     }
@@ -312,6 +315,37 @@ export class Intrinsics {
     out.op(WASM.END)
     // Also where there is no room: JavaScript finds that again.
     call()
+    out.op(WASM.END)
+    return true
+  }
+
+  /** bpf_iter_num_next() of an iterator that surely lies in the stack. */
+  #nextNumber(): boolean {
+    const facts = this.#facts
+    if (!facts.isInStack(1, 0, 8)) return false
+    const out = this.#out
+    const { address, stack } = this.#locals
+    const at = facts.stackOffset(1, 0)
+    out.get(stack)
+    out.memory(WASM.I32_LOAD, 2, at)
+    out.i32(1)
+    out.op(WASM.I32_ADD)
+    out.tee(address)
+    out.get(stack)
+    out.memory(WASM.I32_LOAD, 2, at + 4)
+    out.op(WASM.I32_LT_S)
+    out.open(WASM.IF, TYPE.EMPTY)
+    out.get(stack)
+    out.get(address)
+    out.memory(WASM.I32_STORE, 2, at)
+    out.get(this.#argument(1))
+    out.set(this.#result)
+    out.op(WASM.ELSE)
+    out.get(stack)
+    out.i64(0)
+    out.memory(WASM.I64_STORE, 2, at)
+    out.i64(0)
+    out.set(this.#result)
     out.op(WASM.END)
     return true
   }
