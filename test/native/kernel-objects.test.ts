@@ -1,9 +1,5 @@
 /** Programs that follow the kernel's objects: Linux and the fallback's verifier say the same, by the same types. */
-import { existsSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
-import { verify, type ProgramVerdict } from '../../lib/index.js'
-
-const OBJECT = new URL('../../bpf/test/kernel_objects.bpf.o', import.meta.url).pathname
+import { compareVerifiers } from '../support/both-verifiers.js'
 
 const ACCEPTED = [
   'walks',
@@ -35,23 +31,8 @@ const REFUSED: readonly (readonly [program: string, reason: RegExp])[] = [
   ['prints_in_tracepoint', /^program of this type cannot use helper bpf_seq_write#127$/],
 ]
 
-function judge(kernel: 'native' | 'fallback', program: string): ProgramVerdict | undefined {
-  return verify(OBJECT, { kernel, program })[0]
-}
-
-describe.skipIf(!existsSync('/sys/kernel/btf/vmlinux'))('programs that follow kernel objects', () => {
-  it.each(ACCEPTED)('%s is accepted by both, after as many instructions', (program) => {
-    const linux = judge('native', program)
-    expect(linux).toMatchObject({ accepted: true })
-    expect(judge('fallback', program)).toMatchObject({ accepted: true, insnsProcessed: linux?.insnsProcessed })
-  })
-
-  it.each(REFUSED)('%s is refused by both, at the same instruction, in the same words', (program, reason) => {
-    const linux = judge('native', program)
-    expect(linux?.reason).toMatch(reason)
-    const { errno, insnsProcessed } = linux ?? {}
-    const fallback = judge('fallback', program)
-    expect(fallback).toMatchObject({ accepted: false, errno, insnsProcessed, reason: linux?.reason })
-    expect(fallback?.explanation?.insn).toBe(linux?.explanation?.insn)
-  })
+compareVerifiers('programs that follow kernel objects', {
+  object: 'kernel_objects',
+  accepted: ACCEPTED,
+  refused: REFUSED,
 })

@@ -1,7 +1,7 @@
 /** From a program's definition to an engine that runs it: link, relocate, check, compile. */
 import { BpfError, unsupported } from '../../errors.js'
 import { SLOT } from '../../isa/instruction.js'
-import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
@@ -10,6 +10,7 @@ import { kfuncId } from '../kfunc-ids.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
+import type { KernelSymbol } from '../verifier/program.js'
 import type { Verdict } from '../verifier/verify.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
@@ -19,6 +20,7 @@ import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkKfunc, withKfuncsAsHelpers } from './kernel-functions.js'
+import { kernelSymbol, type ResolvedSymbol } from './kernel-symbols.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
 import { judgeLoaded, NOTHING_KNOWN, verifyLoaded, type LoadedReference } from './verify-loaded.js'
@@ -92,33 +94,47 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
  * @throws BpfError as `loadProgram()` does for what isn't the verifier's to say
  */
 export function judgeProgram(context: LoadContext, program: ProgramDefinition, logLevel: number): Verdict {
-  const { linked, maps } = relocated(context, program)
-  return judgeLoaded(
-    { context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) },
+  const symbols: Symbols = new Map()
+  const { linked, maps, poisoned } = relocated(context, program, symbols)
+  const verdict = judgeLoaded(
+    { context, program, linked, maps, symbols, referenceTo: (low) => referenceTo(low, maps) },
     logLevel,
   )
+  const reason = verdict.accepted || verdict.insn === undefined ? undefined : poisoned.get(verdict.insn)
+  if (reason !== undefined && verdict.insn !== undefined)
+    throw relocationFailed(linked, program.name, verdict.insn, reason)
+  return verdict
 }
+
+/** Addresses of the kernel that a program takes which isn't going to run, by slot. */
+type Symbols = Map<number, KernelSymbol>
 
 interface RelocatedProgram {
   readonly linked: LinkedCode
   readonly maps: ReadonlySet<LoadedMap>
   readonly type: number
+  /** Why instructions were poisoned, by slot. */
+  readonly poisoned: ReadonlyMap<number, string>
 }
 
-/** Its instructions as they would run. */
-function relocated(context: LoadContext, program: ProgramDefinition): RelocatedProgram {
+/**
+ * Its instructions as they would run.
+ *
+ * @param symbols takes what it refers to of the kernel, if it is only to be judged: nothing there can be run here
+ */
+function relocated(context: LoadContext, program: ProgramDefinition, symbols?: Symbols): RelocatedProgram {
   const { file, environment } = context
   const { name, section, type } = program
   if (type === undefined) throw unknownSection(name, section)
   const linked = linkCode(file, program)
-  /** Why instructions were poisoned, by slot. */
   const poisoned = new Map<number, string>()
   const maps = new Set<LoadedMap>()
   relocateCore(context, linked, name, poisoned)
-  for (const relocation of linked.relocations) relocate(context, linked, relocation, name, poisoned, maps)
-  if (poisoned.size > 0)
+  for (const relocation of linked.relocations)
+    relocate(context, linked, relocation, { program: name, poisoned, maps, symbols })
+  if (poisoned.size > 0 && symbols === undefined)
     settlePoison(linked, name, poisoned, reachableSlots(linked.code, constantsOf(environment.memory, maps)))
-  return { linked, maps, type }
+  return { linked, maps, type, poisoned }
 }
 
 /** The map at an address, or the one in whose global data it lies. */
@@ -161,13 +177,19 @@ function relocateCore(
   }
 }
 
+/** What relocating a program finds out. */
+interface Findings {
+  readonly program: string
+  readonly poisoned: Map<number, string>
+  readonly maps: Set<LoadedMap>
+  readonly symbols: Symbols | undefined
+}
+
 function relocate(
-  { file, maps: byName }: LoadContext,
+  { file, maps: byName, kernel }: LoadContext,
   { code, kfuncs }: LinkedCode,
   { offset, target }: PendingRelocation,
-  program: string,
-  poisoned: Map<number, string>,
-  used: Set<LoadedMap>,
+  { program, poisoned, maps: used, symbols }: Findings,
 ): void {
   const view = new DataView(code.buffer)
   const point = (low: number, high: number): void => {
@@ -219,6 +241,9 @@ function relocate(
       throw unsupported(`kernel option ${target.name} in the fallback kernel`)
     return point(direct.address + variable.offset, KERNEL_HI)
   }
+  const known = symbols === undefined ? undefined : kernelSymbol(kernel, file.btf, extern)
+  if (symbols !== undefined && known !== undefined)
+    return refer(view, offset, target.name, known, kfuncs, symbols)
   const kfunc = extern.kind === 'kfunc' ? kfuncId(target.name) : undefined
   if (kfunc !== undefined) {
     // bpf_ksym_exists() asks for an address: any but 0 will do.
@@ -242,6 +267,29 @@ function relocate(
   )
 }
 
+/** Puts a reference to a symbol of the kernel into a call or an LDDW. */
+function refer(
+  view: DataView,
+  offset: number,
+  name: string,
+  resolved: ResolvedSymbol,
+  kfuncs: Map<number, string>,
+  addresses: Symbols,
+): void {
+  const slot = offset / SLOT
+  const isAddress = view.getUint8(offset) === OP.LDDW
+  const kind = isAddress ? PSEUDO_LDDW.BTF_ID : PSEUDO_CALL.KFUNC
+  view.setUint8(offset + 1, (view.getUint8(offset + 1) & 0x0f) | (kind << 4))
+  view.setInt32(offset + 4, resolved.kind === 'function' ? resolved.id : 0, true)
+  if (!isAddress) {
+    kfuncs.set(slot, name)
+    return
+  }
+  view.setInt32(offset + SLOT + 4, 0, true)
+  const address: KernelSymbol = { kind: 'variable', struct: undefined, size: 0, perCpu: false }
+  addresses.set(slot, resolved.kind === 'function' ? address : resolved.symbol)
+}
+
 /** What is never reached becomes harmless; what can be reached is an error, with a better word for it than the verifier has. */
 function settlePoison(
   linked: LinkedCode,
@@ -252,17 +300,7 @@ function settlePoison(
   const { code } = linked
   const view = new DataView(code.buffer)
   for (const [slot, reason] of poisoned) {
-    if (reached[slot] === 1) {
-      const [problem = '', ...rest] = reason.split('. ')
-      const hint = rest.join('. ')
-      throw new BpfError(
-        'RELOCATION_FAILED',
-        `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${problem}`,
-        {
-          ...(hint !== '' && { hint }),
-        },
-      )
-    }
+    if (reached[slot] === 1) throw relocationFailed(linked, program, slot, reason)
     for (
       let at = slot * SLOT;
       at < code.length && view.getUint8(at) === OP.CALL && view.getInt32(at + 4, true) === POISON_HELPER;
@@ -272,6 +310,17 @@ function settlePoison(
       view.setInt32(at + 4, 0, true)
     }
   }
+}
+
+/** @param reason what can't be had, and behind a full stop what to do about it */
+function relocationFailed(linked: LinkedCode, program: string, slot: number, reason: string): BpfError {
+  const [problem = '', ...rest] = reason.split('. ')
+  const hint = rest.join('. ')
+  return new BpfError(
+    'RELOCATION_FAILED',
+    `program '${program}', instruction ${slot}${lineText(linked, slot)}: ${problem}`,
+    { ...(hint !== '' && { hint }) },
+  )
 }
 
 /** Reads global data that can't change any more: Linux takes it for constants. */

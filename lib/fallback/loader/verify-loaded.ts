@@ -11,7 +11,13 @@ import type { MapAttributes } from '../maps/types.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
 import { functionInfo, specialFields } from '../verifier/function-types.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
-import type { FunctionInfo, MapReference, VerifierMap, VerifierProgram } from '../verifier/program.js'
+import type {
+  FunctionInfo,
+  KernelSymbol,
+  MapReference,
+  VerifierMap,
+  VerifierProgram,
+} from '../verifier/program.js'
 import { rejection } from '../verifier/reject.js'
 import { UNMODELLED, verifyProgram, type Verdict } from '../verifier/verify.js'
 import type { EngineEnvironment, Proof } from '../vm/types.js'
@@ -44,6 +50,8 @@ export interface LoadedCode {
   readonly program: ProgramDefinition
   readonly linked: LinkedCode
   readonly maps: ReadonlySet<LoadedMap>
+  /** Addresses of the kernel that it takes, by slot; undefined: none. */
+  readonly symbols?: ReadonlyMap<number, KernelSymbol>
   /** The map at an address, or the one in whose values it lies. */
   readonly referenceTo: (low: number) => LoadedReference | undefined
 }
@@ -84,7 +92,14 @@ export function judgeLoaded(loaded: LoadedCode, logLevel: number): Verdict {
   return verifyProgram(verifierProgram(loaded), { log: { level: logLevel, lines: loaded.linked.lines } })
 }
 
-function verifierProgram({ context, program, linked, maps, referenceTo }: LoadedCode): VerifierProgram {
+function verifierProgram({
+  context,
+  program,
+  linked,
+  maps,
+  referenceTo,
+  symbols,
+}: LoadedCode): VerifierProgram {
   const { file, environment, kernel } = context
   const operation = structOperation(file, program, kernel)
   const { instructions, references } = withReferences(linked.code, referenceTo)
@@ -107,6 +122,7 @@ function verifierProgram({ context, program, linked, maps, referenceTo }: Loaded
     mapReferences,
     functions: functionsOf(file, linked),
     kfuncs: linked.kfuncs,
+    ...(symbols !== undefined && { symbols }),
     exceptionCallback: exceptionCallbackOf(file, linked),
     attachTarget: operation?.struct ?? targetName(program),
     kernel,

@@ -53,6 +53,7 @@ function checkWide(code: Code, program: VerifierProgram, slot: number): void {
     case PSEUDO_LDDW.FUNC:
       return
     case PSEUDO_LDDW.BTF_ID:
+      if (program.symbols?.has(slot) === true) return
       throw new Unmodelled('kernel symbol (ksym)')
     case PSEUDO_LDDW.MAP_FD:
     case PSEUDO_LDDW.MAP_IDX:

@@ -12,11 +12,12 @@ import { simulateJump } from './jumps.js'
 import { accessMemory, checkNoOffset } from './memory-access.js'
 import { checkWritable, readRegister } from './operands.js'
 import { endPath, isCovered } from './prune.js'
-import { E2BIG, invalid, Rejection } from './rejection.js'
+import type { KernelSymbol } from './program.js'
+import { E2BIG, invalid, Rejection, Unmodelled } from './rejection.js'
 import { checkNoLeak } from './references.js'
 import { State } from './state.js'
 import type { Subprogram } from './subprograms.js'
-import { constantScalar, KIND, pointer, UNKNOWN } from './values/register.js'
+import { constantScalar, FLAG, KIND, pointer, type Register, UNKNOWN } from './values/register.js'
 import type { Verification } from './verification.js'
 
 const LOAD_BYTES: readonly number[] = [4, 2, 1, 8]
@@ -204,6 +205,10 @@ function loadWide(env: Verification): void {
     registers[dst] = address
     return
   }
+  if (src === PSEUDO_LDDW.BTF_ID) {
+    registers[dst] = symbolAddress(program.symbols?.get(insn))
+    return
+  }
   const reference = program.mapReferences.get(insn)
   if (reference === undefined) return invalid('unrecognized bpf_ld_imm64 insn')
   const { map, valueOffset } = reference
@@ -211,6 +216,18 @@ function loadWide(env: Verification): void {
   result.map = map
   if (valueOffset !== undefined) result.offset = valueOffset
   registers[dst] = result
+}
+
+/** What the address of a symbol of the kernel may be used for. */
+function symbolAddress(symbol: KernelSymbol | undefined): Register {
+  if (symbol === undefined) throw new Unmodelled('addresses of kernel symbols')
+  if (symbol.kind === 'address') return UNKNOWN
+  const { struct, size, perCpu } = symbol
+  const isMemory = struct === undefined && !perCpu
+  const address = isMemory ? pointer(KIND.MEM, FLAG.RDONLY) : pointer(KIND.BTF_ID, perCpu ? FLAG.PERCPU : 0)
+  address.struct = struct
+  if (struct === undefined) address.range = size
+  return address
 }
 
 const PACKET_LOADERS: ReadonlySet<number> = new Set([P.SOCKET_FILTER, P.SCHED_CLS, P.SCHED_ACT])

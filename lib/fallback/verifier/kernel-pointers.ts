@@ -74,7 +74,9 @@ export function accessObject(
   size: number,
   write: boolean,
 ): Register {
-  const struct = base.struct as StructType
+  const { struct } = base
+  // A per-CPU variable that is no struct: only helpers take it.
+  if (struct === undefined) denied(`R${number} is ptr_ access percpu memory: off=${offset}`)
   checkPlace(env, number, base, struct, offset)
   if (write) {
     writeObject(env, struct, offset, size)

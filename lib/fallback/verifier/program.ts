@@ -1,6 +1,6 @@
 /** What the verifier is given: a program, the maps it refers to, and what is known of its functions. */
 import type { Instruction } from '../../isa/instruction.js'
-import type { KernelTypes } from './kernel-types.js'
+import type { KernelTypes, StructType } from './kernel-types.js'
 
 /** A field of map values that the kernel manages. */
 export interface SpecialField {
@@ -35,6 +35,17 @@ export interface MapReference {
   /** Offset into its (first) value, if the instruction loads an address there; else it loads the map. */
   readonly valueOffset: number | undefined
 }
+
+/** A symbol of the kernel, by its address. */
+export type KernelSymbol =
+  | { readonly kind: 'address' }
+  /** `struct`: undefined, if it is none. `size`: in bytes. */
+  | {
+      readonly kind: 'variable'
+      readonly struct: StructType | undefined
+      readonly size: number
+      readonly perCpu: boolean
+    }
 
 /** An argument of a function, as BTF describes it. */
 export interface FunctionArgument {
@@ -75,6 +86,8 @@ export interface VerifierProgram {
   readonly functions: readonly FunctionInfo[]
   /** The kernel functions that it calls, by slot, for messages. */
   readonly kfuncs: ReadonlyMap<number, string>
+  /** Symbols of the kernel whose addresses are loaded, by slot of the LDDW. */
+  readonly symbols?: ReadonlyMap<number, KernelSymbol>
   /** Slot of the function that exceptions run; `untold`: whether there is one isn't known; undefined: there is none. */
   readonly exceptionCallback?: number | 'untold' | undefined
   /** What of the kernel it attaches to, where BTF knows that: tracepoint, function, hook or iterator by name; the struct of a struct_ops program. */

@@ -1,0 +1,48 @@
+/** Both verifiers, asked the same: Linux's, and the fallback's with this machine's types. */
+import { describe, expect, it } from 'vitest'
+import { verify, type ProgramVerdict } from '../../lib/index.js'
+import { describeSince, type Describe } from './require-kernel.js'
+import { linuxIsAtLeast } from './this-machine.js'
+
+/** The fallback has the rules and words of this one: others count and say some things otherwise. */
+const RELEASE = '6.18'
+const isYounger = linuxIsAtLeast('6.19')
+const judged: Describe = isYounger ? (title) => describe.skip(title) : describeSince(RELEASE)
+
+export interface ComparedObject {
+  /** Of bpf/test. */
+  readonly object: string
+  readonly accepted: readonly string[]
+  /** Programs, and the reason for which Linux refuses them. */
+  readonly refused: readonly (readonly [program: string, reason: RegExp])[]
+}
+
+/** Tests that both verifiers say the same of each program: the same verdict in the same words, at the same instruction, after as many. */
+export function compareVerifiers(title: string, { object, accepted, refused }: ComparedObject): void {
+  const path = new URL(`../../bpf/test/${object}.bpf.o`, import.meta.url).pathname
+  const judge = (kernel: 'native' | 'fallback', program: string): ProgramVerdict | undefined =>
+    verify(path, { kernel, program })[0]
+
+  judged(`${title}, judged by both verifiers`, () => {
+    it.each(accepted)('%s is accepted by both, after as many instructions', (program) => {
+      const linux = judge('native', program)
+      expect(linux).toMatchObject({ accepted: true })
+      expect(judge('fallback', program)).toMatchObject({
+        accepted: true,
+        insnsProcessed: linux?.insnsProcessed,
+      })
+    })
+
+    it.each(refused)(
+      '%s is refused by both, at the same instruction, in the same words',
+      (program, reason) => {
+        const linux = judge('native', program)
+        expect(linux?.reason).toMatch(reason)
+        const { errno, insnsProcessed } = linux ?? {}
+        const fallback = judge('fallback', program)
+        expect(fallback).toMatchObject({ accepted: false, errno, insnsProcessed, reason: linux?.reason })
+        expect(fallback?.explanation?.insn).toBe(linux?.explanation?.insn)
+      },
+    )
+  })
+}
