@@ -15,7 +15,7 @@ export function addonHas(feature: AddonFeature): boolean {
 /** The Linux version that brought programs of type `syscall`, which tests run on demand. */
 export const SYSCALL_PROGRAMS = '5.14'
 
-export interface Describe {
+interface Describe {
   (title: string, tests: () => void): void
   (title: string, options: TestOptions, tests: () => void): void
 }
