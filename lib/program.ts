@@ -162,7 +162,8 @@ export class Program {
   }
 
   /**
-   * Attaches a uprobe or uretprobe program to a function, or any place, of an executable or library. `CAP_BPF` and `CAP_PERFMON`.
+   * Attaches a uprobe or uretprobe program to a function, or any place, of an executable or library. `CAP_SYS_ADMIN`
+   * (Linux 6.17, and older ones since July 2025; before: `CAP_BPF` and `CAP_PERFMON`): {@link attachUprobeMulti} does with less.
    *
    * @param binary path, or a name that the linker or PATH finds: `libc`, `libssl.so.3`, `node`. In a container: `/proc/PID/root/…`
    * @throws BpfError `ENOENT` with the nearest files or functions
