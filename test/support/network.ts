@@ -1,31 +1,76 @@
 /**
  * Networks of a test's own: namespaces that live as long as a process that the test started, so that nothing is left behind, whatever happens.
  *
- * Commands run in them through nsenter(1); bash sends packets, since it starts quickly and is everywhere.
+ * That process is a shell, which is asked for what is to be done there: bash, because it sends packets by itself. To start a program from here, and
+ * another one that enters the namespace, takes a second of an emulated processor.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { plainEnvironment } from './plain-environment.js'
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Answers each line with its status, the number of bytes that it wrote, and those bytes. It ends with whoever asks. */
+const SHELL = `
+export LC_ALL=C
+exec 3<"$0" 4>"$1"
+echo ready
+while IFS= read -r -u 3 line; do
+  output=$(eval "$line" 2>&1)
+  printf '%d %d\\n%s' $? \${#output} "$output" >&4
+done
+`
+
+/** Packets that wait to be received, on any processor. Source: softnet_seq_show() in net/core/net-procfs.c of Linux 6.18, which has it since 5.10. */
+function waitingPackets(): number {
+  const lines = readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n')
+  return lines.reduce((sum, line) => sum + Number.parseInt(line.split(' ')[11] ?? '0', 16), 0)
+}
+
+const never = new Int32Array(new SharedArrayBuffer(4))
+
+/** For 2 ms: tests of packets don't go on meanwhile. */
+function sleep(): void {
+  Atomics.wait(never, 0, 0, 2)
+}
+
+/** Waits until what was sent has been received: a busy machine does that a little later. */
+function settle(): void {
+  const MOST = 200
+  for (let turn = 0; turn < MOST; turn++) {
+    sleep()
+    if (waitingPackets() === 0) return
+  }
+}
 
 /** A network namespace of its own, with nothing but a loopback interface, which is up. */
 export class TestNamespace implements Disposable {
   readonly #keeper: ChildProcess
+  readonly #questions: number
+  readonly #answers: number
   readonly pid: number
 
-  private constructor(keeper: ChildProcess, pid: number) {
+  private constructor(keeper: ChildProcess, pid: number, questions: number, answers: number) {
     this.#keeper = keeper
+    this.#questions = questions
+    this.#answers = answers
     this.pid = pid
   }
 
   static async create(): Promise<TestNamespace> {
-    // cat ends when this process does: its input is closed then.
-    const keeper = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] })
-    const { pid, stdin, stdout } = keeper
+    const folder = mkdtempSync(join(tmpdir(), 'namespace-'))
+    const pipes = ['questions', 'answers'].map((name) => join(folder, name))
+    execFileSync('mkfifo', pipes)
+    // For both directions: neither waits for the shell.
+    const [questions = -1, answers = -1] = pipes.map((pipe) => openSync(pipe, 'r+'))
+    const keeper = spawn('unshare', ['--net', 'bash', '-c', SHELL, ...pipes], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const { pid, stdout } = keeper
     if (pid === undefined) throw new Error('unshare did not start')
-    // An echo says that the namespace is there.
-    stdin.write('\n')
     await once(stdout, 'data')
-    const namespace = new TestNamespace(keeper, pid)
+    rmSync(folder, { recursive: true })
+    const namespace = new TestNamespace(keeper, pid, questions, answers)
     namespace.ip('link set lo up')
     return namespace
   }
@@ -35,30 +80,51 @@ export class TestNamespace implements Disposable {
     return `/proc/${this.pid}/ns/net`
   }
 
+  /** A program of its own, in the namespace. */
   run(command: string, ...args: readonly string[]): string {
-    return execFileSync('nsenter', [`--net=${this.path}`, '--', command, ...args], {
+    const output = execFileSync('nsenter', [`--net=${this.path}`, '--', command, ...args], {
       encoding: 'utf8',
-      env: plainEnvironment(),
       stdio: 'pipe',
     })
+    settle()
+    return output
   }
 
   ip(words: string): string {
-    return this.run('ip', ...words.split(' '))
+    return this.#ask(`ip ${words}`)
   }
 
   tc(words: string): string {
-    return this.run('tc', ...words.split(' '))
+    return this.#ask(`tc ${words}`)
   }
 
   /** Sends one UDP datagram, whether or not somebody listens. */
   send(address: string, port = 9): void {
-    this.run('bash', '-c', `echo packet > /dev/udp/${address}/${port}`)
+    this.#ask(`echo packet > /dev/udp/${address}/${port}`)
+    settle()
   }
 
   [Symbol.dispose](): void {
-    this.#keeper.stdin?.end()
     this.#keeper.kill()
+    closeSync(this.#questions)
+    closeSync(this.#answers)
+  }
+
+  /** Has the shell do a line. @returns what it wrote, without the last ends of lines */
+  #ask(line: string): string {
+    writeSync(this.#questions, `${line}\n`)
+    let head = ''
+    while (!head.endsWith('\n')) head += this.#read(1)
+    const [status, length = 0] = head.split(' ').map(Number)
+    const output = this.#read(length)
+    if (status !== 0) throw new Error(`${line}: ${output}`)
+    return output
+  }
+
+  #read(length: number): string {
+    const bytes = Buffer.alloc(length)
+    for (let at = 0; at < length;) at += readSync(this.#answers, bytes, at, length - at, null)
+    return bytes.toString('utf8')
   }
 }
 
@@ -88,6 +154,9 @@ export class TestNetwork implements Disposable {
       namespace.ip(`addr add ${end.address6}/64 dev ${end.interface} nodad`)
       namespace.ip(`link set ${end.interface} up`)
     }
+    // Until Linux has seen that the cable is there, it drops what is sent.
+    while (!near.ip(`link show ${NEAR.interface}`).includes('state UP')) sleep()
+    while (!far.ip(`link show ${FAR.interface}`).includes('state UP')) sleep()
     return new TestNetwork(near, far)
   }
 
