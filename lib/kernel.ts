@@ -15,6 +15,7 @@ import type { AttachRequest } from './attach-request.js'
 import type { BpfError } from './errors.js'
 import type { KernelIntrospection } from './kernel-introspection.js'
 import type { LinkInfo } from './link-info.js'
+import type { Privileges } from './linux/capabilities.js'
 import type { ObjectFile } from './object-file/types.js'
 
 export interface Kernel {
@@ -70,6 +71,12 @@ export interface VerifyRequest {
   readonly program: string
   /** BPF_PROG_TYPE_*, in place of what its SEC() name says. */
   readonly type?: number | undefined
+  /** BPF_ATTACH_TYPE, likewise. */
+  readonly attachType?: number | undefined
+  /** Of who would load it; undefined: all. */
+  readonly privileges?: Privileges | undefined
+  /** BPF_F_STRICT_ALIGNMENT. */
+  readonly strictAlignment?: boolean | undefined
   /** 1: the path to the refusal, 2: all paths, + 4: statistics. Not 0. */
   readonly logLevel: number
 }

@@ -4,6 +4,8 @@ import { BpfError } from './errors.js'
 import { createKernel } from './fallback/index.js'
 import { linkCode } from './fallback/loader/link-code.js'
 import type { Kernel, OpenObjectOptions, VerifyAnswer } from './kernel.js'
+import { ATTACH_TYPE_NAMES, attachTypeByName } from './linux/attach-types.js'
+import { PRIVILEGES, type Privileges } from './linux/capabilities.js'
 import { errno } from './linux/errno.js'
 import { parseKconfig } from './linux/kconfig.js'
 import { BPF_PROG_TYPE, PROGRAM_TYPES, programTypeByName, programTypeName } from './linux/program-types.js'
@@ -22,6 +24,15 @@ export interface VerifyOptions {
   readonly program?: string
   /** Program type under bpftool's name, in place of what the `SEC()` name says: `xdp`. */
   readonly type?: string
+  /** Expected attach type in lower case, in place of what the `SEC()` name says: `cgroup_inet4_connect`. */
+  readonly attachType?: string
+  /**
+   * Of who would load it. `'all'` (default): root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; `'bpf'`: without CAP_PERFMON; `'none'`: what everybody may
+   * where kernel.unprivileged_bpf_disabled is 0. `'native'` judges by who asks, and takes `'all'` alone.
+   */
+  readonly privileges?: Privileges
+  /** Every access must be aligned, as on machines that can't do others: BPF_F_STRICT_ALIGNMENT. Default: false. */
+  readonly strictAlignment?: boolean
   /**
    * What `log` tells: 0, of refused programs the path that led there, else nothing (default); 1 the same, with the summary of accepted ones; 2 all
    * paths; 4, added to either or alone, statistics.
@@ -117,10 +128,14 @@ const TYPES_BY_BTF: ReadonlySet<number> = new Set([
 interface Request {
   readonly object: OpenObjectOptions
   readonly type: number | undefined
+  readonly attachType: number | undefined
+  readonly privileges: Privileges | undefined
+  readonly strictAlignment: boolean | undefined
   readonly logLevel: number
 }
 
-function readOptions(name: string, { type, logLevel = 0, kconfig, btf }: VerifyOptions): Request {
+function readOptions(name: string, options: VerifyOptions): Request {
+  const { type, attachType, privileges, strictAlignment, logLevel = 0, kconfig, btf } = options
   if (!Number.isInteger(logLevel) || logLevel < 0 || logLevel > MAX_LOG_LEVEL)
     throw new BpfError(
       'BAD_VALUE',
@@ -136,8 +151,22 @@ function readOptions(name: string, { type, logLevel = 0, kconfig, btf }: VerifyO
       type === undefined
         ? undefined
         : checkName('option type', type, programTypeByName, () => PROGRAM_TYPES.map((known) => known.name)),
+    attachType:
+      attachType === undefined
+        ? undefined
+        : checkName('option attachType', attachType, attachTypeByName, () => ATTACH_TYPE_NAMES),
+    privileges: checkPrivileges(privileges),
+    strictAlignment,
     logLevel,
   }
+}
+
+function checkPrivileges(privileges: Privileges | undefined): Privileges | undefined {
+  if (privileges === undefined || PRIVILEGES.includes(privileges)) return privileges
+  throw new BpfError(
+    'BAD_VALUE',
+    `option privileges is one of ${PRIVILEGES.join(', ')}, not '${privileges as string}'`,
+  )
 }
 
 function programsOf(
@@ -163,10 +192,10 @@ function verdictOf(
   request: Request,
 ): ProgramVerdict {
   const { name, section } = program
-  const { logLevel, object } = request
+  const { logLevel } = request
   const type = programTypeName(request.type ?? program.type ?? 0)
   const ask = (level: number): VerifyAnswer =>
-    kernel.verifyProgram(file, { object, program: name, type: request.type, logLevel: level })
+    kernel.verifyProgram(file, { ...request, program: name, logLevel: level })
   let answer: VerifyAnswer
   let log = ''
   try {

@@ -3,13 +3,26 @@ import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createGunzip } from 'node:zlib'
 import { BpfError } from '../errors.js'
+import type { Privileges } from '../linux/capabilities.js'
+import { BPF_PROGRAM_FLAGS } from '../linux/program-types.js'
 import { hostBtf, readBtf } from '../read-object.js'
 import { parseBtf } from '../btf/parse.js'
 import type { Btf } from '../btf/types.js'
 import { fromRaw, KernelTypes, verifyProgram, type RawProgram } from '../fallback/verifier/index.js'
 
+export interface RawOptions {
+  /** Milliseconds for each program. */
+  readonly timeout: number
+  readonly privileges: Privileges
+  readonly strictAlignment: boolean
+}
+
 /** @returns whether all were accepted */
-export async function verifyFile(path: string, timeout: number, btf: string | undefined): Promise<boolean> {
+export async function verifyFile(
+  path: string,
+  options: RawOptions,
+  btf: string | undefined,
+): Promise<boolean> {
   const kernel = new KernelTypes(() => parsedBtf(btf), false)
   const file = createReadStream(path)
   const input = path.endsWith('.gz') ? file.pipe(createGunzip()) : file
@@ -20,7 +33,7 @@ export async function verifyFile(path: string, timeout: number, btf: string | un
     for await (const line of createInterface({ input, crlfDelay: Infinity })) {
       number++
       if (line.trim() === '') continue
-      const verdict = verdictOf(line, `${path}:${number}`, timeout, kernel)
+      const verdict = verdictOf(line, `${path}:${number}`, options, kernel)
       all &&= verdict.accepted
       process.stdout.write(`${JSON.stringify(verdict)}\n`)
     }
@@ -48,11 +61,17 @@ interface RawVerdict {
   readonly ms: number
 }
 
-function verdictOf(line: string, where: string, timeout: number, kernel: KernelTypes): RawVerdict {
+function verdictOf(
+  line: string,
+  where: string,
+  { timeout, privileges, strictAlignment }: RawOptions,
+  kernel: KernelTypes,
+): RawVerdict {
   const raw = parse(line, where)
-  const program = fromRaw(raw, kernel)
+  const strict = strictAlignment ? BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT : 0
+  const program = fromRaw({ ...raw, prog_flags: raw.prog_flags | strict }, kernel)
   const started = performance.now()
-  const verdict = verifyProgram(program, { timeout })
+  const verdict = verifyProgram(program, { timeout, privileges })
   const ms = performance.now() - started
   const { accepted, errno, reason, insn, insnsProcessed, peakStates } = verdict
   return { id: raw.id, accepted, errno, reason, insn, insnsProcessed, peakStates, ms }

@@ -1,6 +1,7 @@
 /** `libbpf-node verify`: whether a kernel would take programs, and if not, why. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { BpfError } from '../errors.js'
+import { PRIVILEGES, type Privileges } from '../linux/capabilities.js'
 import { verify } from '../verify.js'
 import { verifyFile } from './verify-raw.js'
 import { FORMATS, type FormatName } from './verdict-formats.js'
@@ -10,6 +11,10 @@ interface Options {
   readonly timeout: number
   readonly program?: string
   readonly type?: string
+  readonly attachType?: string
+  readonly privileges: Privileges
+  readonly unprivileged?: true
+  readonly strictAlignment?: true
   readonly kernel: 'fallback' | 'native'
   readonly logLevel: number
   readonly btf?: string
@@ -25,6 +30,17 @@ export function verifyCommand(): Command {
     .argument('[object]', 'a compiled BPF object (*.bpf.o)')
     .option('--program <name>', 'this program alone')
     .option('--type <type>', 'as programs of this type, whatever their sections say: xdp')
+    .option('--attach-type <name>', 'as programs with this expected attach type: cgroup_inet4_connect')
+    .addOption(
+      new Option(
+        '--privileges <which>',
+        'of who would load them: bpf is without CAP_PERFMON, none what everybody may',
+      )
+        .choices([...PRIVILEGES])
+        .default('all'),
+    )
+    .option('--unprivileged', 'the same as --privileges none')
+    .option('--strict-alignment', 'every access must be aligned')
     .addOption(
       new Option('--kernel <name>', 'whose verifier is asked')
         .choices(['fallback', 'native'])
@@ -53,13 +69,19 @@ export function verifyCommand(): Command {
 
 /** @returns whether all were accepted */
 async function run(object: string | undefined, options: Options): Promise<boolean> {
-  const { raw, timeout, json, format, ...rest } = options
+  const { raw, timeout, json, format, unprivileged, ...rest } = options
+  const privileges = unprivileged === true ? 'none' : options.privileges
   if (raw !== undefined && object !== undefined)
     throw new BpfError('BAD_VALUE', `either an object or --raw FILE: not both '${object}' and '${raw}'`)
-  if (raw !== undefined) return await verifyFile(raw, timeout, rest.btf)
+  if (raw !== undefined)
+    return await verifyFile(
+      raw,
+      { timeout, privileges, strictAlignment: rest.strictAlignment === true },
+      rest.btf,
+    )
   if (object === undefined)
     throw new BpfError('BAD_VALUE', 'nothing to verify: name an object, or --raw FILE')
-  const verdicts = verify(object, rest)
+  const verdicts = verify(object, { ...rest, privileges })
   process.stdout.write(FORMATS[json === true ? 'json' : format](verdicts, rest.logLevel > 0))
   return verdicts.every(({ accepted }) => accepted)
 }

@@ -183,10 +183,11 @@ export class FallbackKernel implements Kernel {
   }
 
   verifyProgram(file: ObjectFile, request: VerifyRequest): VerifyAnswer {
-    const { program, type, logLevel, object: options } = request
+    const { program, type, attachType, object: options } = request
     const object = new FallbackObject(this.#host, file, options)
     if (type !== undefined) object.configureProgram(program, { type })
-    const { errno, reason, log, milliseconds } = object.judge(program, logLevel)
+    if (attachType !== undefined) object.configureProgram(program, { expectedAttachType: attachType })
+    const { errno, reason, log, milliseconds } = object.judge(program, request)
     return { errno, reason, log, milliseconds }
   }
 

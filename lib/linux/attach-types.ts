@@ -69,16 +69,19 @@ export const BPF_ATTACH_TYPE = {
 
 export type BpfAttachType = (typeof BPF_ATTACH_TYPE)[keyof typeof BPF_ATTACH_TYPE]
 
-const NAMES: readonly string[] = Object.keys(BPF_ATTACH_TYPE).map((name) => name.toLowerCase())
+/** In the order of their numbers. */
+export const ATTACH_TYPE_NAMES: readonly string[] = Object.keys(BPF_ATTACH_TYPE).map((name) =>
+  name.toLowerCase(),
+)
 
 /** Number of an attach type by its name, as {@link attachTypeName} gives it; undefined for what is none. */
 export function attachTypeByName(name: string): BpfAttachType | undefined {
-  const type = NAMES.indexOf(name)
+  const type = ATTACH_TYPE_NAMES.indexOf(name)
   // The names are those of the enumerators, in their order.
   return type < 0 ? undefined : (type as BpfAttachType)
 }
 
 /** Name of a BPF attach type as libbpf prints it: `trace_fentry`; `attach type 99` for a number that isn't known. */
 export function attachTypeName(type: number): string {
-  return NAMES[type] ?? `attach type ${type}`
+  return ATTACH_TYPE_NAMES[type] ?? `attach type ${type}`
 }

@@ -9,6 +9,15 @@ const NAMES = [
   'CAP_WAKE_ALARM', 'CAP_BLOCK_SUSPEND', 'CAP_AUDIT_READ', 'CAP_PERFMON', 'CAP_BPF', 'CAP_CHECKPOINT_RESTORE',
 ] as const // prettier-ignore
 
+/**
+ * What a process that loads programs may do. `all`: what root has, CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN among it. `bpf`: CAP_BPF and
+ * CAP_NET_ADMIN: without CAP_PERFMON no address may leak, and nothing may be reached even by speculation. `none`: what everybody may where the
+ * sysctl kernel.unprivileged_bpf_disabled is 0.
+ */
+export type Privileges = 'all' | 'bpf' | 'none'
+
+export const PRIVILEGES: readonly Privileges[] = ['all', 'bpf', 'none']
+
 export type Capability = (typeof NAMES)[number]
 
 /** Number of a capability. */

@@ -1,6 +1,7 @@
 /** One program before Linux's verifier, alone: loaded, and closed at once. */
-import { BpfError } from '../errors.js'
+import { BpfError, unsupported } from '../errors.js'
 import { sizesToVerify } from '../linux/map-types.js'
+import { BPF_PROGRAM_FLAGS } from '../linux/program-types.js'
 import type { KernelObject, MapConfig, MapSpec, OpenObjectOptions, VerifyAnswer, VerifyRequest } from '../kernel.js'
 
 const STATISTICS = 4
@@ -12,8 +13,13 @@ const TIME = /^verification time (\d+) usec/m
  */
 export function verifyNatively(
   open: (options: OpenObjectOptions) => KernelObject,
-  { program, type, logLevel, object: options }: VerifyRequest,
+  { program, type, attachType, privileges, strictAlignment, logLevel, object: options }: VerifyRequest,
 ): VerifyAnswer {
+  if (privileges !== undefined && privileges !== 'all')
+    throw unsupported(
+      `privileges '${privileges}' before Linux's own verifier`,
+      'It judges by who asks: run without those capabilities, or ask the fallback',
+    )
   const object = open(options)
   const started = performance.now()
   try {
@@ -22,6 +28,8 @@ export function verifyNatively(
     object.configureProgram(program, {
       logLevel: logLevel | STATISTICS,
       ...(type !== undefined && { type }),
+      ...(attachType !== undefined && { expectedAttachType: attachType }),
+      ...(strictAlignment === true && { flags: BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT }),
     })
     object.load()
     return answer(0, undefined, object.program(program).info.log, performance.now() - started)

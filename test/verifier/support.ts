@@ -4,6 +4,7 @@ import type { FunctionInfo, MapReference } from '../../lib/fallback/verifier/pro
 import { instruction } from '../../lib/isa/build.js'
 import type { Instruction } from '../../lib/isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../lib/isa/opcodes.js'
+import type { Privileges } from '../../lib/linux/capabilities.js'
 import { BPF_MAP_TYPE } from '../../lib/linux/map-types.js'
 import { BPF_PROG_TYPE } from '../../lib/linux/program-types.js'
 
@@ -22,6 +23,8 @@ export interface CaseOptions {
   readonly attachType?: number
   readonly flags?: number
   readonly license?: string
+  /** Of who loads it; all. */
+  readonly privileges?: Privileges
   readonly functions?: readonly FunctionInfo[]
   readonly exceptionCallback?: number | 'untold'
 }
@@ -64,7 +67,7 @@ export function verify(code: CaseCode, options: CaseOptions = {}): Verdict {
     } else if ('opcode' in part) instructions.push(part)
     else instructions.push(...part)
   }
-  return verifyProgram({
+  const program = {
     instructions,
     type: options.type ?? BPF_PROG_TYPE.SOCKET_FILTER,
     attachType: options.attachType ?? 0,
@@ -75,7 +78,8 @@ export function verify(code: CaseCode, options: CaseOptions = {}): Verdict {
     kfuncs: new Map(),
     exceptionCallback: options.exceptionCallback,
     attachTarget: undefined,
-  })
+  }
+  return verifyProgram(program, { privileges: options.privileges ?? 'all' })
 }
 
 /** `accepted`, or instruction and reason. */

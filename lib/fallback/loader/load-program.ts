@@ -23,7 +23,13 @@ import { linkKfunc, withKfuncsAsHelpers } from './kernel-functions.js'
 import { kernelSymbol, type ResolvedSymbol } from './kernel-symbols.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
-import { judgeLoaded, NOTHING_KNOWN, verifyLoaded, type LoadedReference } from './verify-loaded.js'
+import {
+  judgeLoaded,
+  type JudgeOptions,
+  NOTHING_KNOWN,
+  verifyLoaded,
+  type LoadedReference,
+} from './verify-loaded.js'
 
 export interface LoadContext {
   readonly file: ObjectFile
@@ -90,15 +96,18 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
 /**
  * What the verifier says of a program that isn't going to run.
  *
- * @param logLevel bits of LOG_LEVEL
  * @throws BpfError as `loadProgram()` does for what isn't the verifier's to say
  */
-export function judgeProgram(context: LoadContext, program: ProgramDefinition, logLevel: number): Verdict {
+export function judgeProgram(
+  context: LoadContext,
+  program: ProgramDefinition,
+  options: JudgeOptions,
+): Verdict {
   const symbols: Symbols = new Map()
   const { linked, maps, poisoned } = relocated(context, program, symbols)
   const verdict = judgeLoaded(
     { context, program, linked, maps, symbols, referenceTo: (low) => referenceTo(low, maps) },
-    logLevel,
+    options,
   )
   const reason = verdict.accepted || verdict.insn === undefined ? undefined : poisoned.get(verdict.insn)
   if (reason !== undefined && verdict.insn !== undefined)

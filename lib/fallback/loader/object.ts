@@ -32,6 +32,7 @@ import type { EngineEnvironment } from '../vm/types.js'
 import { TargetTypes } from './core/match.js'
 import { kconfigBytes } from './kconfig.js'
 import { judgeProgram, loadProgram, type LoadContext } from './load-program.js'
+import type { JudgeOptions } from './verify-loaded.js'
 import { MapSetting, ProgramSetting } from './settings.js'
 
 /** What an object needs of its kernel. */
@@ -147,14 +148,13 @@ export class FallbackObject implements KernelObject {
   /**
    * Has one program verified, and nothing of it kept: the object is closed then.
    *
-   * @param logLevel bits of LOG_LEVEL
    * @throws BpfError for what keeps a program from the verifier, such as a relocation
    */
-  judge(program: string, logLevel: number): Verdict {
+  judge(program: string, options: JudgeOptions): Verdict {
     this.#assertPhase('open')
     const { definition } = this.#programNamed(program)
     try {
-      return judgeProgram(this.#loadContext(this.#describeMaps()), definition, logLevel)
+      return judgeProgram(this.#loadContext(this.#describeMaps()), definition, options)
     } finally {
       this.close()
     }

@@ -3,6 +3,7 @@ import { resolveType } from '../../btf/query.js'
 import { unsupported } from '../../errors.js'
 import { decode, SLOT } from '../../isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import type { Privileges } from '../../linux/capabilities.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE, BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
@@ -87,9 +88,23 @@ export function verifyLoaded(loaded: LoadedCode): Verified {
   })
 }
 
-/** What the verifier says of it, with a log. @param logLevel bits of LOG_LEVEL */
-export function judgeLoaded(loaded: LoadedCode, logLevel: number): Verdict {
-  return verifyProgram(verifierProgram(loaded), { log: { level: logLevel, lines: loaded.linked.lines } })
+/** How a program is judged that isn't going to run. */
+export interface JudgeOptions {
+  /** Bits of LOG_LEVEL. */
+  readonly logLevel: number
+  readonly privileges?: Privileges | undefined
+  readonly strictAlignment?: boolean | undefined
+}
+
+/** What the verifier says of it, with a log. */
+export function judgeLoaded(
+  loaded: LoadedCode,
+  { logLevel, privileges = 'all', strictAlignment = false }: JudgeOptions,
+): Verdict {
+  const program = verifierProgram(loaded)
+  const strict = strictAlignment ? BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT : 0
+  const log = { level: logLevel, lines: loaded.linked.lines }
+  return verifyProgram({ ...program, flags: program.flags | strict }, { log, privileges })
 }
 
 function verifierProgram({

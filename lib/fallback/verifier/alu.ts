@@ -45,6 +45,7 @@ function unary(env: Verification, opcode: number, operation: number): void {
     invalid(neg ? 'BPF_NEG uses reserved fields' : 'BPF_END uses reserved fields')
   const register = readRegister(env, dst)
   checkWritable(dst)
+  if (env.isSecret(register)) denied(`R${dst} pointer arithmetic prohibited`)
   if (register.kind !== KIND.SCALAR) {
     env.registers[dst] = UNKNOWN
     return
@@ -90,11 +91,13 @@ function linked(env: Verification, source: Register, number: number): Register {
 
 function moved64(env: Verification, source: Register, number: number, offset: number): Register {
   if (offset === 0) return source.kind === KIND.SCALAR ? linked(env, source, number) : source
+  if (env.isSecret(source)) denied(`R${number} sign-extension part of pointer`)
   if (source.kind !== KIND.SCALAR) return UNKNOWN
   return extended(env, source, number, offset, true)
 }
 
 function moved32(env: Verification, source: Register, number: number, offset: number): Register {
+  if (env.isSecret(source)) denied(`R${number} partial copy of pointer`)
   if (source.kind !== KIND.SCALAR) {
     const result = cloneRegister(UNKNOWN)
     zeroExtend32(result)
@@ -166,21 +169,21 @@ function compute(
   if (operand.kind !== KIND.SCALAR) {
     if (register.kind !== KIND.SCALAR) {
       // The distance of two pointers, for those who may know it.
-      if (operation === ALU.SUB) return UNKNOWN
+      if (operation === ALU.SUB && env.mayLeak) return UNKNOWN
       denied(`R${dst} pointer ${SYMBOLS[operation]} pointer prohibited`)
     }
     markPrecise(env, dst)
-    return movePointer(env, dst, operand, register, operation, wide, true)
+    return movePointer(env, dst, src, operand, register, operation, wide, true)
   }
   if (register.kind !== KIND.SCALAR) {
     if (src >= 0) markPrecise(env, src)
-    return movePointer(env, dst, register, operand, operation, wide, false)
+    return movePointer(env, dst, src, register, operand, operation, wide, false)
   }
   if (wide && (operation === ALU.AND || operation === ALU.OR)) forkOnSign(env, dst, register, operand, src)
   const current = env.register(dst)
   const result = cloneRegister(current)
   computeScalar(result, operation, operand, wide)
-  linkSum(result, current, operation, operand, wide, src === dst)
+  linkSum(result, current, operation, operand, wide, src === dst || !env.capable)
   return result
 }
 
@@ -215,10 +218,11 @@ function linkSum(
   operation: number,
   operand: Register,
   wide: boolean,
-  doubled: boolean,
+  unlinked: boolean,
 ): void {
   const isSum = operation === ALU.ADD || operation === ALU.SUB
-  const distance = isSum && before.id !== 0 && before.addedConst === 0 && !doubled ? step(operand, wide) : NaN
+  const distance =
+    isSum && before.id !== 0 && before.addedConst === 0 && !unlinked ? step(operand, wide) : NaN
   // With 32 bits the upper half goes: it must be 0 before, or nothing is left of the link.
   const negates = operation === ALU.SUB && distance === S32_MIN
   if (Number.isNaN(distance) || negates || (!wide && before.umaxHi !== 0)) {

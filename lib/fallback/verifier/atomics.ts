@@ -74,12 +74,15 @@ function exchange(env: Verification, size: number, imm: number, fetch: boolean):
   readRegister(env, src)
   const base = readRegister(env, dst)
   const compares = imm === ATOMIC.CMPXCHG
-  if (compares) readRegister(env, 0)
+  if (env.isSecret(env.register(src))) denied(`R${src} leaks addr into mem`)
+  if (compares && env.isSecret(readRegister(env, 0))) denied('R0 leaks addr into mem')
   checkKind(dst, base, 'stores into')
   const offset = code.offset[insn] as number
   const taken = compares ? 0 : src
   if (fetch) checkWritable(taken)
   const loaded = accessMemory(env, { number: dst, offset, size, write: false, atomic: true })
+  if (base.kind === KIND.STACK && env.isSecret(loaded))
+    denied(`leaking pointer from stack off ${base.offset + offset}`)
   accessMemory(env, { number: dst, offset, size, write: true, stored: undefined, atomic: true })
   if (fetch) registers[taken] = loaded
 }

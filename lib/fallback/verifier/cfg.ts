@@ -15,12 +15,14 @@ export interface FlowMarks {
   readonly forceCheckpoint: Uint8Array
 }
 
-export function checkControlFlow(code: Code, subprograms: readonly Subprogram[]): FlowMarks {
+/** @param loops whether the program may have any: without CAP_BPF it may not */
+export function checkControlFlow(code: Code, subprograms: readonly Subprogram[], loops = true): FlowMarks {
   const marks: FlowMarks = {
     prunePoint: new Uint8Array(code.length),
     jumpPoint: new Uint8Array(code.length),
     forceCheckpoint: new Uint8Array(code.length),
   }
+  if (!loops) checkNoLoops(code)
   const seen = new Uint8Array(code.length)
   const pending = [0]
   for (let slot = pending.pop(); slot !== undefined; slot = pending.pop()) {
@@ -37,6 +39,27 @@ export function checkControlFlow(code: Code, subprograms: readonly Subprogram[])
   // Functions that are verified on their own start anew.
   for (const subprogram of subprograms) if (subprogram.global) marks.jumpPoint[subprogram.start] = 1
   return marks
+}
+
+/** Refuses jumps back to what leads to them. */
+function checkNoLoops(code: Code): void {
+  const OPEN = 1
+  const DONE = 2
+  const state = new Uint8Array(code.length)
+  const pending = [0]
+  for (let slot = pending.at(-1); slot !== undefined; slot = pending.at(-1)) {
+    if (state[slot] !== 0) {
+      state[slot] = DONE
+      pending.pop()
+      continue
+    }
+    state[slot] = OPEN
+    for (const next of [code.branchOf(slot), code.nextOf(slot)]) {
+      if (next < 0 || next >= code.length || state[next] === DONE) continue
+      if (state[next] === OPEN) invalid(`back-edge from insn ${slot} to ${next}`)
+      pending.push(next)
+    }
+  }
 }
 
 function mark(column: Uint8Array, slot: number): void {

@@ -1,7 +1,7 @@
 /** Dynptrs live in two stack slots; a write to either destroys them, and what was taken from them. */
 import { invalid } from './rejection.js'
 import { ALL_DYNPTR, EMPTY_SLOT, type Frame, isDynptrSlot, mapRegisters, StackSlot } from './state.js'
-import { cloneRegister, KIND, NOT_INIT, type Register, UNKNOWN } from './values/register.js'
+import { cloneRegister, KIND, NOT_INIT, type Register } from './values/register.js'
 import type { Verification } from './verification.js'
 
 /** What dynptrs are made of. Slices of those of `ringbuf` die with their record. */
@@ -63,7 +63,7 @@ function isSlice({ kind, type }: Register): boolean {
 
 /** Pointers that were taken from a dynptr are numbers now. */
 export function dropSlices(env: Verification, id: number): void {
-  mapRegisters(env.state, (register) => (isSlice(register) && register.frame === id ? UNKNOWN : register))
+  mapRegisters(env.state, (register) => (isSlice(register) && register.frame === id ? env.remains : register))
 }
 
 /** Takes away a dynptr that was released. */

@@ -63,13 +63,21 @@ class IdMap {
 }
 
 const ids = new IdMap()
+/** Of the comparison under way: what follows from the privileges of who loads the program. */
+let allPrecise = false
+let mayReadAnything = true
+let comparesLimits = false
 /** Above all ids that programs use. */
 const TEMPORARY = 0x4000_0000
 
 export function statesEqual(env: Verification, older: State, newer: State, compare: number): boolean {
   const { frames } = older
   if (frames.length !== newer.frames.length || older.sleepable !== newer.sleepable) return false
+  if (older.speculative && !newer.speculative) return false
   ids.reset(TEMPORARY)
+  allPrecise = !env.capable
+  mayReadAnything = env.mayLeak
+  comparesLimits = env.speculation?.comparesLimits === true
   if (!referencesEqual(older, newer)) return false
   for (let i = 0; i < frames.length; i++) {
     const old = frames[i] as Frame
@@ -114,7 +122,8 @@ function registersEqual(older: Register, newer: Register, compare: number, preci
   if (kind !== newer.kind || older.flags !== newer.flags) return false
   switch (kind) {
     case KIND.SCALAR:
-      if (!precise && compare === COMPARE.COVERED) return true
+      if (comparesLimits) return sameScalar(older, newer) && ids.matchesScalar(older.id, newer.id)
+      if (!precise && !allPrecise && compare === COMPARE.COVERED) return true
       if (older.id !== 0) {
         if (older.addedConst !== newer.addedConst) return false
         if (older.addedConst !== 0 && older.offset !== newer.offset) return false
@@ -140,6 +149,12 @@ function registersEqual(older: Register, newer: Register, compare: number, preci
     default:
       return exactlyEqual(older, newer)
   }
+}
+
+function sameScalar(older: Register, newer: Register): boolean {
+  return (
+    older === newer || (older.offset === newer.offset && tnumEquals(older, newer) && sameRanges(older, newer))
+  )
 }
 
 function sameObject(older: Register, newer: Register): boolean {
@@ -208,7 +223,7 @@ function stacksEqual(older: Frame, newer: Frame, compare: number): boolean {
     const current = newer.stack[i]
     if (compare !== COMPARE.COVERED && old.types !== current?.types) return false
     // A slot that is the same object needs no look where its contents can't matter.
-    if (old.types === 0 || old.types === ALL_MISC) {
+    if (old.types === 0 || (old.types === ALL_MISC && mayReadAnything)) {
       if (compare === COMPARE.EXACT) continue
       if (old.types === 0) continue
     }
@@ -223,7 +238,7 @@ function numberIn(slot: StackSlot): Register | undefined {
   if (slot.types === ALL_SPILL && slot.spilled.kind === KIND.SCALAR) return slot.spilled
   for (let i = 0; i < 8; i++) {
     const type = byteType(slot.types, i)
-    if (type !== BYTE.MISC && type !== BYTE.INVALID) return undefined
+    if (type !== BYTE.MISC && !(type === BYTE.INVALID && mayReadAnything)) return undefined
   }
   return UNKNOWN
 }
@@ -237,14 +252,16 @@ function slotsEqual(
   for (let i = 0; i < 8; i++) {
     const type = byteType(older.types, i)
     // What was never written, or could be anything, covers everything.
-    if (type === BYTE.INVALID || type === BYTE.MISC) continue
+    if (type === BYTE.INVALID || (type === BYTE.MISC && mayReadAnything)) continue
     if (newer === undefined) return false
     if (i === 0 || byteIsFirstKnown(older.types, i)) {
       const old = numberIn(older)
-      const current = numberIn(newer)
-      if (old !== undefined && current !== undefined) return registersEqual(old, current, compare, precise)
+      const number = numberIn(newer)
+      if (old !== undefined && number !== undefined) return registersEqual(old, number, compare, precise)
     }
-    if (type !== byteType(newer.types, i)) return false
+    const current = byteType(newer.types, i)
+    if (type === BYTE.MISC && current === BYTE.ZERO) continue
+    if (type !== current) return false
     if (i < 7) continue
     if (type === BYTE.SPILL) return registersEqual(older.spilled, newer.spilled, compare, precise)
     if (type === BYTE.ITER) {

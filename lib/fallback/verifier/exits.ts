@@ -5,7 +5,7 @@ import type { AttachTarget } from './attach-target.js'
 import { checkCallbackResult, returnFromFunction } from './calls.js'
 import { readRegister } from './operands.js'
 import { markPrecise } from './precision.js'
-import { invalid, Unmodelled } from './rejection.js'
+import { denied, invalid, Unmodelled } from './rejection.js'
 import { checkNoLeak } from './references.js'
 import { typeName } from './type-names.js'
 import { KIND } from './values/register.js'
@@ -87,6 +87,7 @@ export function simulateExit(env: Verification): number {
     subprogram > 0 && callback === undefined && env.subprograms[subprogram]?.info?.returns === 'void'
   if (returnsNothing || (subprogram === 0 && callback === undefined && mayReturnNothing(env))) return -1
   const result = readRegister(env, 0)
+  if (env.isSecret(result)) denied('R0 leaks addr as return value')
   if (subprogram > 0 && callback === undefined) {
     if (result.kind !== KIND.SCALAR)
       invalid(`At subprogram exit the register R0 is not a scalar value (${typeName(result)})`)

@@ -90,7 +90,7 @@ function follow(env: Verification, started: number): boolean {
   env.log?.instruction(env)
   env.stackLiveness.begin()
   const depth = state.frames.length
-  const next = simulate(env)
+  const next = state.speculative ? speculate(env) : simulate(env)
   if (state.frames.length === depth) env.stackLiveness.commit(state, insn)
   if (next < 0) return false
   env.previous = insn
@@ -105,6 +105,20 @@ function checkClock({ limits, insnsProcessed }: Verification, started: number): 
       E2BIG,
       `verification took more than ${milliseconds} ms: stopped after ${insnsProcessed} insns`,
     )
+}
+
+/** On a path that a processor alone may come along. */
+function speculate(env: Verification): number {
+  const { speculation, insn } = env
+  if (speculation === undefined) return simulate(env)
+  if (speculation.barrierBefore[insn] === 1) return -1
+  try {
+    const next = simulate(env)
+    return speculation.barrierBehind[insn] === 1 ? -1 : next
+  } catch (error) {
+    if (error instanceof Rejection && speculation.mend(insn, error)) return -1
+    throw error
+  }
 }
 
 /** @returns the slot at which the path goes on; -1: it ends */

@@ -137,7 +137,10 @@ export function checkArgument(
 ): void {
   const number = index + 1
   const register = readRegister(env, number)
-  if (declared === 'any') return
+  if (declared === 'any') {
+    if (env.isSecret(register)) denied(`R${number} leaks addr into helper function`)
+    return
+  }
   if (isPacketPointer(register) && !mayAccessPacket(env, helper.takesPackets, false))
     denied('helper access to the packet is not allowed')
   const mayBeNull = declared.endsWith('?')

@@ -12,6 +12,7 @@ import { CallFacts, checkArgument } from './helper-arguments.js'
 import { objectPointer } from './kernel-pointers.js'
 import { isOfPacket } from './kfunc-results.js'
 import type { VerifierMap, VerifierProgram } from './program.js'
+import { checkHelperPrivileges } from './privileges.js'
 import { markPrecise } from './precision.js'
 import { denied, ENOTSUPP, invalid, Rejection, Unmodelled } from './rejection.js'
 import { forgetPackets } from './packet.js'
@@ -126,6 +127,7 @@ function permitted(env: Verification, id: number): HelperPrototype {
     throw new Rejection(ENOTSUPP, `func bpf_get_func_ip#${id} not supported for program type ${program.type}`)
   if (!allowed || !helperAttaches(id, program.type, program.attachType))
     invalid(`program of this type cannot use helper bpf_${known.name}#${id}`)
+  checkHelperPrivileges(id, known.name, env.privileges)
   if (known.gplOnly && !env.gpl)
     invalid('cannot call GPL-restricted function from non-GPL compatible program')
   if (id === ID.D_PATH && !mayFormatPaths(program)) invalid('helper call is not allowed in probe')

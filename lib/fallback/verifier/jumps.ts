@@ -5,7 +5,8 @@ import { previousTurn, widen } from './loops.js'
 import { notNull } from './nulls.js'
 import { readRegister } from './operands.js'
 import { markPrecise } from './precision.js'
-import { invalid } from './rejection.js'
+import { denied, invalid } from './rejection.js'
+import { speculateBranch } from './speculation.js'
 import { mapRegisters, type Reference, type State } from './state.js'
 import {
   AT_PACKET_END,
@@ -38,7 +39,12 @@ export function simulateJump(env: Verification): number {
   const imm = code.immAt(insn)
   readRegister(env, dst)
   if ((fromRegister ? imm : src) !== 0) invalid('BPF_JMP/JMP32 uses reserved fields')
-  if (fromRegister) readRegister(env, src)
+  if (
+    fromRegister &&
+    env.isSecret(readRegister(env, src)) &&
+    !(isPacket(env.register(dst)) && isPacket(env.register(src)))
+  )
+    denied(`R${src} pointer comparison prohibited`)
   const target = insn + 1 + (code.offset[insn] as number)
   const left = env.register(dst)
   const right = fromRegister ? env.register(src) : constantScalar(imm >> 31, imm)
@@ -47,6 +53,7 @@ export function simulateJump(env: Verification): number {
     // The branch is decided by values: they had to be just these.
     if (left.kind === KIND.SCALAR) markPrecise(env, dst)
     if (fromRegister && right.kind === KIND.SCALAR) markPrecise(env, src)
+    speculateBranch(env, outcome === 1 ? insn + 1 : target, dst, fromRegister ? src : -1)
     return outcome === 1 ? target : insn + 1
   }
   const linked: number[] = []
@@ -165,7 +172,8 @@ function narrow(
     markNull(straight, left, !nullTaken)
     return
   }
-  if (right !== undefined && wide) comparePacket(dst, src, straight, taken, operation)
+  if (right !== undefined && wide && comparePacket(dst, src, straight, taken, operation)) return
+  if (env.isSecret(left)) denied(`R${dst} pointer comparison prohibited`)
 }
 
 function refineIn(
@@ -225,8 +233,8 @@ function dropReference(state: State, id: number): void {
   )
 }
 
-/** A packet pointer is compared with the end, or metadata with the packet's start. */
-function comparePacket(dst: number, src: number, straight: State, taken: State, operation: number): void {
+/** @returns whether a packet pointer is compared with the end, or metadata with the packet's start */
+function comparePacket(dst: number, src: number, straight: State, taken: State, operation: number): boolean {
   const { registers } = straight.current
   const left = registers[dst] as Register
   const right = registers[src] as Register
@@ -234,23 +242,33 @@ function comparePacket(dst: number, src: number, straight: State, taken: State, 
     (packet.kind === KIND.PACKET && end.kind === KIND.PACKET_END) ||
     (packet.kind === KIND.PACKET_META && isStart(end))
   const reversed = !isEnd(left, right)
-  if (reversed && !isEnd(right, left)) return
+  if (reversed && !isEnd(right, left)) return false
   const packet = reversed ? right : left
   const number = reversed ? src : dst
   switch (reversed ? flipped(operation) : operation) {
     case JUMP.JGT:
       found(straight, packet, false)
-      return markEnd(taken, number, true)
+      markEnd(taken, number, true)
+      return true
     case JUMP.JLT:
       found(taken, packet, true)
-      return markEnd(straight, number, false)
+      markEnd(straight, number, false)
+      return true
     case JUMP.JGE:
       found(straight, packet, true)
-      return markEnd(taken, number, false)
+      markEnd(taken, number, false)
+      return true
     case JUMP.JLE:
       found(taken, packet, false)
-      return markEnd(straight, number, true)
+      markEnd(straight, number, true)
+      return true
+    default:
+      return false
   }
+}
+
+function isPacket({ kind }: Register): boolean {
+  return kind === KIND.PACKET || kind === KIND.PACKET_META || kind === KIND.PACKET_END
 }
 
 /** The packet's start itself: no offset. */

@@ -100,14 +100,17 @@ function dispatch(env: Verification, base: Register, access: Access): Register {
       checkRegion(number, base, offset, size, (base.map as VerifierMap).keySize, false)
       return UNKNOWN
     case KIND.MAP_VALUE:
+      checkLeak(env, access, 'map')
       return accessMapValue(base, access, offset)
     case KIND.MEM:
       if ((base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
       if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
       // What pointers of kernel objects point to is read where that is possible.
+      checkLeak(env, access, 'mem')
       if ((base.flags & FLAG.UNTRUSTED) === 0) checkRegion(number, base, offset, size, base.range, false)
       return UNKNOWN
     case KIND.CTX:
+      checkLeak(env, access, 'ctx')
       return accessContext(env, base, access, offset)
     case KIND.STACK:
       checkStackBounds(env, number, base, offset, size, write)
@@ -117,9 +120,11 @@ function dispatch(env: Verification, base: Register, access: Access): Register {
     case KIND.PACKET:
     case KIND.PACKET_META:
       if (write && !mayAccessPacket(env, undefined, true)) denied('cannot write into packet')
+      checkLeak(env, access, 'packet')
       checkPacket(number, base, offset, size, false)
       return UNKNOWN
     case KIND.FLOW_KEYS:
+      checkLeak(env, access, 'flow keys')
       if (offset < 0 || offset + size > FLOW_KEYS_SIZE)
         denied(`invalid access to flow keys off=${offset} size=${size}`)
       return UNKNOWN
@@ -143,6 +148,12 @@ function dispatch(env: Verification, base: Register, access: Access): Register {
       if (base.kind !== KIND.BTF_ID || (base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
       return accessObject(env, number, base, offset, size, write)
   }
+}
+
+/** Addresses may not be stored where they can be read by those who mustn't know them. */
+function checkLeak(env: Verification, { write, stored }: Access, where: string): void {
+  if (env.mayLeak || !write || stored === undefined || !('register' in stored)) return
+  if (env.isSecret(env.register(stored.register))) denied(`R${stored.register} leaks addr into ${where}`)
 }
 
 function refuse(number: number, base: Register): never {
@@ -306,10 +317,18 @@ function accessContext(env: Verification, base: Register, access: Access, offset
   const { program } = env
   const context = contextOf(program.type)
   if (context === undefined) throw new Unmodelled(`context of program type ${program.type}`)
+  if (!env.capable && isForCapable(program.type, offset))
+    denied(`invalid bpf_context access off=${offset} size=${size}`)
   const field = accessedField(context, offset, size, write, program.attachType, access.signExtends === true)
   if (field === undefined) denied(`invalid bpf_context access off=${offset} size=${size}`)
   noteContext(env, offset + size)
   return fieldValue(env, field.value)
+}
+
+/** __sk_buff's data, data_end and tstamp: cgroup programs without CAP_BPF have none of them. */
+function isForCapable(type: number, offset: number): boolean {
+  if (type !== P.CGROUP_SKB) return false
+  return (offset >= 76 && offset < 84) || (offset >= 152 && offset < 160)
 }
 
 function fieldValue(env: Verification, value: ContextValue): Register {

@@ -1,5 +1,8 @@
 /** Arithmetic with pointers: which have any, and how far. */
-import { denied, invalid } from './rejection.js'
+import { checkMapValue } from './memory-access.js'
+import { denied, invalid, Rejection } from './rejection.js'
+import { afterMove, beforeMove } from './speculation.js'
+import { STACK_SIZE } from './state.js'
 import { MAX_VARIABLE_OFFSET } from './stack.js'
 import { typeName } from './type-names.js'
 import { syncBounds } from './values/bounds.js'
@@ -14,7 +17,7 @@ import {
 } from './values/register.js'
 import { ALU, computeScalar } from './values/scalar-alu.js'
 import { constantNumber, sminNumber } from './values/numbers.js'
-import { isConst } from './values/tnum.js'
+import { isConst, tnumText } from './values/tnum.js'
 import { S64_MIN_HI, signedText } from './values/wide.js'
 import type { Verification } from './verification.js'
 
@@ -54,11 +57,13 @@ const MOVABLE: ReadonlySet<number> = new Set([
  * Computes pointer plus or minus number.
  *
  * @param number   register that takes the result
+ * @param src      register of the second operand; -1: it is immediate
  * @param reversed the pointer is the second operand
  */
 export function movePointer(
   env: Verification,
   number: number,
+  src: number,
   base: Register,
   by: Register,
   operation: number,
@@ -67,7 +72,7 @@ export function movePointer(
 ): Register {
   const known = isConst(by)
   if (!wide) {
-    if (operation === ALU.SUB) return UNKNOWN
+    if (operation === ALU.SUB && env.mayLeak) return UNKNOWN
     denied(`R${number} 32-bit pointer arithmetic prohibited`)
   }
   const name = typeName(base)
@@ -76,6 +81,7 @@ export function movePointer(
   if (!mayMove(base, by, known, operation)) denied(`R${number} pointer arithmetic on ${name} prohibited`)
   checkSane(by, name)
   checkSane(base, name)
+  const move = beforeMove(env, number, src, base, by, operation, reversed)
   const result = cloneRegister(base)
   setUnbounded32(result)
   if (reversed && base.frame !== 0) {
@@ -100,6 +106,8 @@ export function movePointer(
   }
   checkSane(result, name)
   syncBounds(result)
+  checkMoved(env, number, result)
+  afterMove(env, move, result)
   return result
 }
 
@@ -108,6 +116,30 @@ function mayMove(base: Register, by: Register, known: boolean, operation: number
   if (!known) return false
   if (base.kind === KIND.FLOW_KEYS) return true
   return base.kind === KIND.MAP_PTR && operation === ALU.ADD && (by.valueLo | by.valueHi) === 0
+}
+
+/** Without CAP_PERFMON a pointer must stay within its memory even where nobody accesses it. */
+function checkMoved(env: Verification, number: number, moved: Register): void {
+  if (env.speculation === undefined) return
+  const { offset } = moved
+  if (moved.kind === KIND.STACK) {
+    const range = 'prohibited for !root'
+    if (!isConst(moved))
+      denied(
+        `R${number} variable stack access ${range}, var_off=${tnumText(moved)} off=${offset + moved.valueLo}`,
+      )
+    const at = offset + constantNumber(moved)
+    if (at >= 0 || at < -STACK_SIZE)
+      denied(`R${number} stack pointer arithmetic goes out of range, ${range}; off=${at}`)
+  } else if (moved.kind === KIND.MAP_VALUE) {
+    try {
+      checkMapValue(number, moved, offset, 1, false)
+    } catch (error) {
+      if (!(error instanceof Rejection)) throw error
+      const lines = [...error.details, error.reason]
+      denied(`R${number} pointer arithmetic of map value goes out of range, prohibited for !root`, ...lines)
+    }
+  }
 }
 
 /** A new base: a variable amount is part of the pointer now. */

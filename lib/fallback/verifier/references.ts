@@ -3,7 +3,7 @@ import { checkSectionsEnd } from './critical-sections.js'
 import { invalid } from './rejection.js'
 import { mapRegisters } from './state.js'
 import { removeDynptr } from './dynptr-slots.js'
-import { KIND, UNKNOWN } from './values/register.js'
+import { KIND } from './values/register.js'
 import type { Verification } from './verification.js'
 
 /** Before what may end the program. */
@@ -27,7 +27,7 @@ export function releaseReference(env: Verification, id: number): boolean {
   if (!env.dropReference(id)) return false
   removeDynptr(env, id)
   mapRegisters(env.state, (register) =>
-    register.refId === id && register.kind !== KIND.DYNPTR ? UNKNOWN : register,
+    register.refId === id && register.kind !== KIND.DYNPTR ? env.remains : register,
   )
   return true
 }

@@ -76,8 +76,11 @@ export function checkStackBounds(
     least = smin + offset
     end = smax + offset + size
   }
+  const frame = env.state.frames[register.frame] as Frame
+  // What lies behind all that was written yet may be read by those alone who may know anything.
+  const depth = write || env.mayLeak ? STACK_SIZE : frame.stack.length * 8
   let errno = 0
-  if (least < -STACK_SIZE || least > -1) errno = EACCES
+  if (least < -depth || least > -1) errno = EACCES
   else if (end > 0) errno = EINVAL
   else if (size < 0) errno = EFAULT
   if (errno !== 0) {
@@ -88,7 +91,6 @@ export function checkStackBounds(
         : `invalid variable-offset${verb} stack R${number} var_off=${tnumText(register)} off=${offset} size=${size}`,
     )
   }
-  const frame = env.state.frames[register.frame] as Frame
   growStack(env, frame, -least)
 }
 
@@ -124,7 +126,7 @@ function loadFixed(env: Verification, frame: Frame, offset: number, size: number
   const { types, spilled } = slot
   readSlot(env, frame, index)
   if (!isSpilled(slot)) {
-    for (let i = 0; i < size; i++) readableByte(frame, offset, i, size)
+    for (let i = 0; i < size; i++) readableByte(env, frame, offset, i, size)
     return zeroOrUnknown(frame, offset, offset + size)
   }
   const spillSize = sizeOfSpill(types)
@@ -153,7 +155,7 @@ function loadFixed(env: Verification, frame: Frame, offset: number, size: number
     const type = byteType(types, (-offset - 1 - i) & 7)
     if (type === BYTE.SPILL) spills++
     else if (type === BYTE.ZERO) zeros++
-    else readableByte(frame, offset, i, size)
+    else readableByte(env, frame, offset, i, size)
   }
   if (spills === size && isKnownZero(spilled)) {
     env.remember((frame.index << 6) | index)
@@ -173,11 +175,11 @@ function sizeOfSpill(types: number): number {
   return size
 }
 
-function readableByte(frame: Frame, offset: number, i: number, size: number): void {
+function readableByte(env: Verification, frame: Frame, offset: number, i: number, size: number): void {
   const at = -offset - 1 - i
   const type = byteType(slotAt(frame, at >> 3).types, at & 7)
   // Privileged programs may read what nobody wrote.
-  if (type === BYTE.MISC || type === BYTE.ZERO || type === BYTE.INVALID) return
+  if (type === BYTE.MISC || type === BYTE.ZERO || (type === BYTE.INVALID && env.mayLeak)) return
   denied(`invalid read from stack off ${offset}+${i} size ${size}`)
 }
 
@@ -226,13 +228,15 @@ const SPILLABLE: ReadonlySet<number> = new Set([
 function storeFixed(env: Verification, frame: Frame, offset: number, size: number, stored: Stored): void {
   const index = slotOf(offset)
   const registers = env.registers
+  if (!env.mayLeak) checkOverwritten(env, slotAt(frame, index), size)
   destroyDynptr(env, frame, index)
   const number = stored !== undefined && 'register' in stored ? stored.register : -1
   let register = number >= 0 ? (registers[number] as Register) : undefined
   const constant = stored !== undefined && 'constant' in stored ? stored.constant : undefined
+  noteStore(env, slotAt(frame, index).types, size, register)
   const aligned = offset % 8 === 0
   let isSpill = true
-  if (register?.kind === KIND.SCALAR && aligned) {
+  if (register?.kind === KIND.SCALAR && aligned && env.capable) {
     const fits = fitsBits(register, size * 8)
     if (fits) {
       register = withScalarId(env, register)
@@ -244,7 +248,7 @@ function storeFixed(env: Verification, frame: Frame, offset: number, size: numbe
       spilled.id = 0
     }
     spill(frame, index, spilled, size)
-  } else if (constant !== undefined && aligned) {
+  } else if (constant !== undefined && aligned && env.capable) {
     spill(frame, index, constantScalar(constant >> 31, constant), size)
   } else if (register !== undefined && SPILLABLE.has(register.kind)) {
     if (size !== 8) denied('invalid size of register spill')
@@ -257,6 +261,25 @@ function storeFixed(env: Verification, frame: Frame, offset: number, size: numbe
   }
   if (aligned && size === 8) env.stackLiveness.write(frame.index, index)
   if (isSpill) env.remember((frame.index << 6) | index)
+}
+
+/** Parts of an address may not be replaced: what is left of it would tell of it. */
+function checkOverwritten(env: Verification, slot: StackSlot, size: number): void {
+  if (size < 8 && isSpilled(slot) && env.isSecret(slot.spilled))
+    denied('attempt to corrupt spilled pointer on stack')
+}
+
+/** A load that comes ahead of a store could find what was there before: a barrier stands behind such a store, where that tells anything. */
+function noteStore(env: Verification, types: number, size: number, stored: Register | undefined): void {
+  const { speculation } = env
+  if (speculation === undefined) return
+  let tells = stored !== undefined && SPILLABLE.has(stored.kind)
+  for (let i = 0; i < size && !tells; i++) {
+    // As in Linux: the first bytes of the slot, wherever it is stored.
+    const type = byteType(types, i)
+    tells = type !== BYTE.MISC && type !== BYTE.ZERO
+  }
+  if (tells) speculation.barrierBehind[env.insn] = 1
 }
 
 function storeBytes(
@@ -340,16 +363,18 @@ export function checkStackRange(
   checkStackBounds(env, number, base, offset, size, write)
   const frame = env.state.frames[base.frame] as Frame
   const constant = isConst(base)
+  if (!constant && env.speculation !== undefined)
+    denied(`R${number} variable offset stack access prohibited for !root, var_off=${tnumText(base)}`)
   const start = constant ? constantNumber(base) + offset : sminNumber(base) + offset
   const end = (constant ? start : smaxNumber(base) + offset) + size
   for (let at = start; at < end; at++) {
     const byte = -at - 1
     const slot = slotAt(frame, byte >> 3)
     const type = byteType(slot.types, byte & 7)
-    if (type === BYTE.ZERO || type === BYTE.INVALID) {
+    if (type === BYTE.ZERO || (type === BYTE.INVALID && env.mayLeak)) {
       if (write)
         setSlot(frame, byte >> 3, new StackSlot(withByte(slot.types, byte & 7, BYTE.MISC), slot.spilled))
-    } else if (isSpilled(slot) && type !== BYTE.MISC) {
+    } else if (isSpilled(slot) && type !== BYTE.MISC && !env.isSecret(slot.spilled)) {
       if (write) {
         setSlot(frame, byte >> 3, new StackSlot(scrubbed(slot.types), UNKNOWN))
       }

@@ -158,6 +158,8 @@ export class State {
   lastInsn = 0
   history: HistoryEntry | undefined = undefined
   sleepable = false
+  /** A processor may come here, the program doesn't. */
+  speculative = false
   mayGotoDepth = 0
   callbackUnrollDepth = 0
   /** Only what is alive is left in it. */
@@ -187,6 +189,7 @@ export function copyState(from: State): State {
   to.lastInsn = from.lastInsn
   to.history = from.history
   to.sleepable = from.sleepable
+  to.speculative = from.speculative
   to.mayGotoDepth = from.mayGotoDepth
   to.callbackUnrollDepth = from.callbackUnrollDepth
   to.depth = from.depth

@@ -5,7 +5,7 @@ import { isGplCompatible } from '../../linux/license.js'
 import { helperPrototype } from '../../linux/helper-prototypes.js'
 import type { Code } from './code.js'
 import type { FunctionInfo, VerifierProgram } from './program.js'
-import { invalid, Unmodelled } from './rejection.js'
+import { EPERM, invalid, Rejection, Unmodelled } from './rejection.js'
 
 const TAIL_CALL = 12
 
@@ -93,6 +93,17 @@ function findEffects(code: Code, subprograms: readonly Subprogram[]): void {
       subprogram.mightSleep = mightSleep
       changed = true
     }
+  }
+}
+
+/** Without CAP_BPF, helpers are all that a program may call. */
+export function checkCallsNothing(code: Code): void {
+  for (let slot = 0; slot < code.length; slot++) {
+    if (code.isLocalCall(slot) || code.isFunctionAddress(slot) || code.isKfuncCall(slot))
+      throw new Rejection(
+        EPERM,
+        'loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN',
+      )
   }
 }
 

@@ -1,7 +1,9 @@
 /** A verification under way: the program, what was found out about it, and the path at hand. */
+import type { Privileges } from '../../linux/capabilities.js'
 import { isGplCompatible } from '../../linux/license.js'
 import { BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import { attachTarget, type AttachTarget } from './attach-target.js'
+import { Speculation } from './barriers.js'
 import type { FlowMarks } from './cfg.js'
 import type { Code } from './code.js'
 import { type KernelTypes, NO_KERNEL_TYPES } from './kernel-types.js'
@@ -12,7 +14,7 @@ import { StackLiveness } from './stack-liveness.js'
 import type { Reference } from './state.js'
 import { copyState, type Frame, HistoryEntry, State } from './state.js'
 import type { Subprogram } from './subprograms.js'
-import type { Register } from './values/register.js'
+import { KIND, NOT_INIT, type Register, UNKNOWN } from './values/register.js'
 
 /** Branches that wait to be followed. */
 const MAX_PENDING = 8192
@@ -36,6 +38,12 @@ export class Verification {
   readonly gpl: boolean
   readonly sleepable: boolean
   readonly strictAlignment: boolean
+  /** Programs may know addresses, and read stack that nobody has written. */
+  readonly mayLeak: boolean
+  /** CAP_BPF: numbers may be imprecise, functions called, loops walked. */
+  readonly capable: boolean
+  /** Undefined: who loads the program needn't be kept from speculation. */
+  readonly speculation: Speculation | undefined
   /** Keep a state at every point: what tests ask for. */
   readonly alwaysCheckpoint: boolean
   readonly stackLiveness: StackLiveness
@@ -82,11 +90,16 @@ export class Verification {
     readonly component: Int32Array,
     readonly limits: Limits,
     readonly log: VerifierLog | undefined,
+    readonly privileges: Privileges = 'all',
   ) {
     const flag = (bit: number): boolean => (program.flags & bit) !== 0
     this.gpl = isGplCompatible(program.license)
+    this.mayLeak = privileges === 'all'
+    this.capable = privileges !== 'none'
+    this.speculation = this.mayLeak ? undefined : new Speculation(code.length)
     this.sleepable = flag(BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE)
-    this.strictAlignment = flag(BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT)
+    this.strictAlignment =
+      flag(BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT) && !flag(BPF_PROGRAM_FLAGS.BPF_F_ANY_ALIGNMENT)
     this.alwaysCheckpoint = flag(BPF_PROGRAM_FLAGS.BPF_F_TEST_STATE_FREQ)
     this.kernel = program.kernel ?? NO_KERNEL_TYPES
     this.target = attachTarget(program, this.kernel)
@@ -103,6 +116,16 @@ export class Verification {
     return this.state.current.registers
   }
 
+  /** Whether a register holds an address that nobody may learn. */
+  isSecret(register: Register): boolean {
+    return !this.mayLeak && register.kind !== KIND.SCALAR
+  }
+
+  /** What is left of a pointer to what is gone: a number, for those who may know addresses. */
+  get remains(): Register {
+    return this.mayLeak ? UNKNOWN : NOT_INIT
+  }
+
   register(number: number): Register {
     return this.state.current.registers[number] as Register
   }
@@ -117,8 +140,9 @@ export class Verification {
   }
 
   /** The path forks: another one goes on at `insn`. @returns its state, which the caller may change */
-  push(insn: number, previous: number): State {
+  push(insn: number, previous: number, speculative = false): State {
     const state = copyState(this.state)
+    if (speculative) state.speculative = true
     this.queue(state, insn, previous)
     return state
   }

@@ -1,4 +1,5 @@
 /** The verifier: whether Linux would take a program, and if not, why. */
+import type { Privileges } from '../../linux/capabilities.js'
 import { BPF_ATTACH_TYPE as A } from '../../linux/attach-types.js'
 import { BPF_PROG_TYPE as P, BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import { checkControlFlow } from './cfg.js'
@@ -7,12 +8,13 @@ import { checkEncodings } from './encoding.js'
 import { checkExceptionCallback } from './exceptions.js'
 import { explore } from './explore.js'
 import { LOG_LEVEL, VerifierLog, type LogOptions } from './log.js'
+import { checkPrivileges } from './privileges.js'
 import type { VerifierProgram } from './program.js'
 import { E2BIG, invalid, Rejection } from './rejection.js'
 import { liveRegisters } from './register-liveness.js'
 import { components } from './scc.js'
 import { checkStackDepth } from './stack-depth.js'
-import { checkFunctionInfo, findSubprograms } from './subprograms.js'
+import { checkCallsNothing, checkFunctionInfo, findSubprograms } from './subprograms.js'
 import { KIND, kindMask } from './values/register.js'
 import { Verification } from './verification.js'
 
@@ -23,6 +25,8 @@ export interface VerifyOptions {
   readonly timeout?: number
   /** What is to be told of its way; undefined: nothing, which is the fastest. */
   readonly log?: LogOptions
+  /** Of who loads the program. Default: all. */
+  readonly privileges?: Privileges
 }
 
 export interface Verdict {
@@ -148,12 +152,15 @@ function verify(
   if (count === 0) throw new Rejection(E2BIG, 'the program has no instructions')
   if (count > MAX_INSTRUCTIONS)
     throw new Rejection(E2BIG, `the program has ${count} instructions, more than ${MAX_INSTRUCTIONS}`)
+  const { privileges = 'all' } = options
+  checkPrivileges(program, privileges)
   checkSleepable(program)
   const code = new Code(program.instructions, program.kfuncs)
+  if (privileges === 'none') checkCallsNothing(code)
   const subprograms = findSubprograms(code, program)
   checkFunctionInfo(subprograms, program.functions.length > 0)
   checkEncodings(code, program)
-  const marks = checkControlFlow(code, subprograms)
+  const marks = checkControlFlow(code, subprograms, privileges !== 'none')
   const limits = { instructions: MAX_INSTRUCTIONS, milliseconds: options.timeout }
   const env = new Verification(
     program,
@@ -164,6 +171,7 @@ function verify(
     components(code),
     limits,
     logOf(program, options.log),
+    privileges,
   )
   run.env = env
   explore(env)
