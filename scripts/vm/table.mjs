@@ -117,20 +117,24 @@ function checksByName(runs, checked) {
 
 function attachTable(runs) {
   const heads = headsOf(runs)
-  const rows = [...ATTACH_TYPES].map(([type, patterns]) => [
-    type,
-    ...runs.map(({ tests }) => cell(matching(tests, patterns))),
-  ])
+  const rows = [...ATTACH_TYPES].map(([type, patterns]) => {
+    const cells = runs.map(({ tests }) => cell(matching(tests, patterns)))
+    // Of a test that there is, a run of other files alone tells nothing.
+    const isTested = cells.some((one) => one !== NO_TEST)
+    return [type, ...cells.map((one) => (one === NO_TEST && isTested ? 'not run' : one))]
+  })
   return table(['attach type', ...heads], rows)
 }
 
 const matching = (tests, patterns) => tests.filter(({ name }) => patterns.some((one) => one.test(name)))
 
+const NO_TEST = 'no test'
+
 /** What the tests of an attach type say of it on a kernel. */
 export function cell(tests) {
   const numbers = { passed: 0, failed: 0, skipped: 0 }
   for (const { state } of tests) numbers[state]++
-  if (tests.length === 0) return 'no test'
+  if (tests.length === 0) return NO_TEST
   if (numbers.failed > 0) return `**${numbers.failed} failed**`
   if (numbers.passed > 0) return `yes (${numbers.passed})`
   const reasons = new Set(tests.flatMap(({ reason }) => reason ?? []))
