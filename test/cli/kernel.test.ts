@@ -80,6 +80,27 @@ describeSince(SYSCALL_PROGRAMS)('libbpf-node', { timeout: patience(60_000) }, ()
     expect(stdout).toMatch(/^Needs CAP_BPF, CAP_PERFMON; nothing is missing$/m)
   })
 
+  it('says what to grant, to a process that has nothing', async () => {
+    const user = [
+      '--reuid',
+      '1000',
+      '--regid',
+      '1000',
+      '--clear-groups',
+      '--inh-caps',
+      '-all',
+      '--bounding-set',
+      '-all',
+    ]
+    const command = [process.execPath, MAIN, 'privileges', fileURLToPath(objectPath('execsnoop'))]
+    const { stdout } = await promisify(execFile)('setpriv', [...user, ...command])
+    expect(stdout).toMatch(/^Needs CAP_BPF, CAP_PERFMON; missing: CAP_BPF, CAP_PERFMON$/m)
+    expect(stdout).toMatch(/^setcap +setcap cap_bpf,cap_perfmon=ep \.\/node$/m)
+    expect(stdout).toMatch(/^docker +--cap-add BPF --cap-add PERFMON$/m)
+    expect(stdout).toMatch(/^systemd\n +AmbientCapabilities=CAP_BPF CAP_PERFMON\n +CapabilityBoundingSet=/m)
+    expect(stdout).toMatch(/^Kubernetes\n +securityContext:\n +capabilities:\n +add: \[BPF, PERFMON\]$/m)
+  })
+
   it('refuses what is no id, and says which id is gone', async () => {
     expect(await run('prog', 'show', 'x')).toMatchObject({
       code: 1,
