@@ -5,9 +5,10 @@ import { Command, InvalidArgumentError } from 'commander'
 import { runCase, type CaseResult, type Suite } from './harness.js'
 import { nativeSuite } from './native/suite.js'
 import { verifierSuite } from './verifier/suite.js'
+import { algorithmsSuite } from './vm/algorithms.js'
 import { vmSuite } from './vm/suite.js'
 
-const SUITES: readonly Suite[] = [nativeSuite, vmSuite, verifierSuite]
+const SUITES: readonly Suite[] = [nativeSuite, vmSuite, algorithmsSuite, verifierSuite]
 
 const command = new Command('bench')
   .description('Measures ours and a reference in turn, and prints how many times as fast ours is.')

@@ -50,8 +50,8 @@ function coldStart(): Case {
     const start = performance.now()
     const { open } = await import('libbpf-node')
     const { createKernel } = await import('libbpf-node/fallback')
-    const object = open(${JSON.stringify(`${ROOT}bpf/bench/vm.bpf.o`)}, { kernel: createKernel({ engine: 'wasm' }) }).load()
-    object.programs.vm_fnv.run({ ctx: new Uint8Array(16) })
+    const object = open(${JSON.stringify(`${ROOT}bpf/test/tail_calls.bpf.o`)}, { kernel: createKernel({ engine: 'wasm' }) }).load()
+    object.programs.jump.run({ ctx: new Uint8Array(8) })
     console.log(performance.now() - start)`
   return {
     name: 'cold-start',

@@ -13,17 +13,11 @@ function benchKernel(options: FallbackOptions): FallbackKernel {
   return new FallbackKernel({ fuel: FUEL, ...options })
 }
 
-/** A kernel that takes all for proven: the same programs pass Linux's verifier in the same run. */
-export function provenKernel(options: FallbackOptions): FallbackKernel {
-  const proof = { isProven: () => true, provesAll: true, terminates: true }
-  return new FallbackKernel({ fuel: FUEL, ...options }, { proof: () => proof })
-}
-
 export const vmSuite: Suite = {
   name: 'vm',
   async prepare() {
     const jit = new Workload('native')
-    const verified = new Workload(provenKernel({ engine: 'wasm' }))
+    const verified = new Workload(benchKernel({ engine: 'wasm' }))
     const sandboxed = new Workload(benchKernel({ engine: 'wasm', verify: false }))
     const interpreter = benchKernel({ engine: 'interpreter' })
     const interpreted = new Workload(interpreter)
