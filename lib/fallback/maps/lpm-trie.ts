@@ -2,7 +2,7 @@
  * BPF_MAP_TYPE_LPM_TRIE: kernel/bpf/lpm_trie.c. A key is a length in bits (u32) and data, most significant bit first; a look-up finds the
  * longest prefix that the data starts with. Linux 4.11.
  *
- * No trie here: prefixes of one length are a table, and a look-up asks the tables from the longest on.
+ * No trie here: prefixes of one length are a table, and a look-up asks the tables from the longest on. IPv4 addresses are numbers there, longer data is text.
  */
 import { BPF_MAP_FLAGS, BPF_UPDATE_FLAGS } from '../../linux/map-types.js'
 import { EEXIST, EINVAL, ENOENT, ENOSPC } from '../errors.js'
@@ -10,10 +10,13 @@ import { Access, type Memory } from '../memory.js'
 import { copy, u32 } from './array.js'
 import type { MapAttributes, MapStorage } from './types.js'
 
+/** A number of up to 32 bits, the first byte highest; longer data as characters. */
+type Data = number | string
+
 interface Prefix {
   readonly length: number
-  /** Data with the bits behind the prefix cleared, as characters. */
-  readonly text: string
+  /** Data with the bits behind the prefix cleared. */
+  readonly data: Data
   /** Of the value. */
   readonly address: number
   /** The key as it was given. */
@@ -26,16 +29,25 @@ export function createLpmTrie(memory: Memory, attributes: MapAttributes): MapSto
   const { keySize, valueSize, maxEntries, flags, name } = attributes
   const dataSize = keySize - LENGTH_BYTES
   const access = (flags & BPF_MAP_FLAGS.BPF_F_RDONLY_PROG) === 0 ? Access.readWrite : Access.read
-  /** By length, then by text. */
-  const tables = new Map<number, Map<string, Prefix>>()
+  /** By length, then by data. */
+  const tables: (Map<Data, Prefix> | undefined)[] = Array.from({ length: 8 * dataSize + 1 })
+  /** Lengths that have a table, the longest first. */
+  let lengths: readonly number[] = []
   let count = 0
   /** In the kernel's order of walking; undefined: to be sorted again. */
   let order: readonly Prefix[] | undefined
 
+  function dataOf(bytes: Uint8Array, at: number, length: number): Data {
+    if (dataSize > 4) return textOf(bytes, at, length)
+    let number = 0
+    for (let i = 0; i < dataSize; i++) number |= (bytes[at + LENGTH_BYTES + i] ?? 0) << (24 - 8 * i)
+    return cut(number, length)
+  }
+
   function textOf(bytes: Uint8Array, at: number, length: number): string {
     let text = ''
-    for (let i = 0; i < dataSize; i++) {
-      const bits = Math.max(0, Math.min(8, length - 8 * i))
+    for (let i = 0; 8 * i < length; i++) {
+      const bits = Math.min(8, length - 8 * i)
       text += String.fromCharCode((bytes[at + LENGTH_BYTES + i] ?? 0) & (0xff00 >> bits) & 0xff)
     }
     return text
@@ -43,14 +55,17 @@ export function createLpmTrie(memory: Memory, attributes: MapAttributes): MapSto
 
   function exact(bytes: Uint8Array, at: number): Prefix | undefined {
     const length = u32(bytes, at)
-    return length > 8 * dataSize ? undefined : tables.get(length)?.get(textOf(bytes, at, length))
+    return length > 8 * dataSize ? undefined : tables[length]?.get(dataOf(bytes, at, length))
   }
 
   function lookup(bytes: Uint8Array, at: number): number {
     const longest = u32(bytes, at)
     if (longest > 8 * dataSize) return 0
-    for (let length = longest; length >= 0; length--) {
-      const found = tables.get(length)?.get(textOf(bytes, at, length))
+    const whole = dataSize > 4 ? undefined : Number(dataOf(bytes, at, 8 * dataSize))
+    for (const length of lengths) {
+      if (length > longest) continue
+      const data = whole === undefined ? textOf(bytes, at, length) : cut(whole, length)
+      const found = tables[length]?.get(data)
       if (found !== undefined) return found.address
     }
     return 0
@@ -75,13 +90,13 @@ export function createLpmTrie(memory: Memory, attributes: MapAttributes): MapSto
     if (count >= maxEntries) return ENOSPC
     const fromMemory = value === memory.u8
     const key = bytes.slice(at, at + keySize)
-    const text = textOf(bytes, at, length)
+    const data = dataOf(bytes, at, length)
     const address = memory.alloc(valueSize, access, 16, `value of map '${name}'`)
     // The memory may have grown: what came from it must be read from where it is now.
     copy(memory, address, fromMemory ? memory.u8 : value, valueAt, valueSize)
-    let table = tables.get(length)
-    if (table === undefined) tables.set(length, (table = new Map()))
-    table.set(text, { length, text, address, key })
+    const table = (tables[length] ??= new Map<Data, Prefix>())
+    table.set(data, { length, data, address, key })
+    if (table.size === 1) lengths = lengthsInUse()
     count++
     order = undefined
     return 0
@@ -91,17 +106,23 @@ export function createLpmTrie(memory: Memory, attributes: MapAttributes): MapSto
     if (u32(bytes, at) > 8 * dataSize) return EINVAL
     const found = exact(bytes, at)
     if (found === undefined) return ENOENT
-    tables.get(found.length)?.delete(found.text)
+    const table = tables[found.length]
+    table?.delete(found.data)
+    if (table?.size === 0) lengths = lengthsInUse()
     memory.free(found.address)
     count--
     order = undefined
     return 0
   }
 
+  function lengthsInUse(): readonly number[] {
+    return tables
+      .flatMap((table, length) => (table !== undefined && table.size > 0 ? [length] : []))
+      .reverse()
+  }
+
   function inOrder(): readonly Prefix[] {
-    return (order ??= [...tables.values()]
-      .flatMap((table) => [...table.values()])
-      .toSorted(moreSpecificFirst))
+    return (order ??= tables.flatMap((table) => [...(table?.values() ?? [])]).toSorted(moreSpecificFirst))
   }
 
   return {
@@ -125,18 +146,24 @@ export function createLpmTrie(memory: Memory, attributes: MapAttributes): MapSto
     direct: undefined,
     destroy() {
       for (const { address } of inOrder()) memory.free(address)
-      tables.clear()
+      tables.length = 0
+      lengths = []
     },
   }
+}
+
+/** Clears the bits behind the prefix. */
+function cut(number: number, length: number): number {
+  return length === 0 ? 0 : number & (-1 << (32 - length))
 }
 
 /** A prefix comes behind all that it is a prefix of; others in the order of their bits. */
 function moreSpecificFirst(a: Prefix, b: Prefix): number {
   const common = Math.min(a.length, b.length)
-  for (let i = 0; i < a.text.length && 8 * i < common; i++) {
+  for (let i = 0; 8 * i < common; i++) {
     const bits = Math.min(8, common - 8 * i)
     const mask = (0xff00 >> bits) & 0xff
-    const difference = (a.text.charCodeAt(i) & mask) - (b.text.charCodeAt(i) & mask)
+    const difference = ((a.key[LENGTH_BYTES + i] ?? 0) & mask) - ((b.key[LENGTH_BYTES + i] ?? 0) & mask)
     if (difference !== 0) return difference
   }
   return b.length - a.length

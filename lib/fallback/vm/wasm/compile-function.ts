@@ -145,30 +145,18 @@ class FunctionCompiler implements BlockEmitter {
     const { checkFunctions, isProven, badLoadsReadZero } = context
     this.#checks = new Checks(out, this.#locals, this.#facts, checkFunctions, isProven, badLoadsReadZero)
     this.#arithmetic = new Arithmetic(slots, out, this.#locals)
-    this.#memory = new MemoryAccess(slots, out, this.#locals, this.#checks, this.#facts, {
-      badAtomic: IMPORT.BAD_ATOMIC,
-      places,
-    })
-    const intrinsics = new Intrinsics(
-      out,
-      this.#locals,
-      this.#checks,
-      this.#facts,
-      context.intrinsics,
-      context.routines,
-    )
+    const parts = { slots, out, locals: this.#locals, checks: this.#checks, facts: this.#facts }
+    this.#memory = new MemoryAccess(parts, { badAtomic: IMPORT.BAD_ATOMIC, places })
+    const intrinsics = new Intrinsics(parts, context.intrinsics, context.routines)
     this.#countsFuel = isUnbounded && !fn.isStraight
-    const setup = { state, countsFuel: this.#countsFuel, isPart: this.#isPart, usesShadow }
-    this.#calls = new Calls(
-      slots,
-      out,
-      this.#locals,
-      this.#checks,
-      this.#facts,
-      context.targets,
-      setup,
-      intrinsics,
-    )
+    const setup = {
+      state,
+      countsFuel: this.#countsFuel,
+      countsCalls: fn.endsByItself,
+      isPart: this.#isPart,
+      usesShadow,
+    }
+    this.#calls = new Calls(parts, context.targets, setup, intrinsics)
   }
 
   run(): void {

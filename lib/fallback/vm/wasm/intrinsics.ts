@@ -3,15 +3,12 @@ import { ITER_NUM_NEXT } from '../../kfunc-ids.js'
 import { KERNEL_WORD } from '../../kernel-words.js'
 import { Access, KERNEL_HI } from '../../memory.js'
 import type { ArrayLayout, HashLayout } from '../../maps/layout.js'
-import type { Checks } from './checks.js'
-import type { CodeBuffer } from './code-buffer.js'
-import type { Facts } from './facts.js'
 import { lookupRoutine } from './hash-lookup.js'
 import type { IntrinsicTables } from './intrinsic-tables.js'
-import type { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
 import { ASK_JAVASCRIPT, COMMIT_BITS, commitRoutine, reserveRoutine, wakesRoutine } from './ring-routines.js'
 import type { Routines } from './routines.js'
+import { Selector, type FunctionParts } from './selector.js'
 
 export const MAP_LOOKUP = 1
 const KTIME_GET_NS = 5
@@ -25,26 +22,12 @@ const RING_DISCARD = 133
 /** RB_NO_WAKEUP and RB_FORCE_WAKEUP. */
 const WAKEUP_FLAGS = 3
 
-export class Intrinsics {
-  readonly #out: CodeBuffer
-  readonly #locals: Locals
-  readonly #checks: Checks
-  readonly #facts: Facts
+export class Intrinsics extends Selector {
   readonly #tables: IntrinsicTables | undefined
   readonly #routines: Routines
 
-  constructor(
-    out: CodeBuffer,
-    locals: Locals,
-    checks: Checks,
-    facts: Facts,
-    tables: IntrinsicTables | undefined,
-    routines: Routines,
-  ) {
-    this.#out = out
-    this.#locals = locals
-    this.#checks = checks
-    this.#facts = facts
+  constructor(parts: FunctionParts, tables: IntrinsicTables | undefined, routines: Routines) {
+    super(parts)
     this.#tables = tables
     this.#routines = routines
   }
@@ -84,20 +67,20 @@ export class Intrinsics {
   }
 
   #word(load: number, alignment: number, offset: number): boolean {
-    this.#out.i32(0)
-    this.#out.memory(load, alignment, offset)
-    this.#out.set(this.#result)
+    this.out.i32(0)
+    this.out.memory(load, alignment, offset)
+    this.out.set(this.#result)
     return true
   }
 
   get #result(): number {
-    return this.#locals.registers[0] ?? 0
+    return this.locals.registers[0] ?? 0
   }
 
   /** As Random of random.ts does. */
   #random(): boolean {
-    const out = this.#out
-    const { address } = this.#locals
+    const out = this.out
+    const { address } = this.locals
     const mix = (shift: number, distance: number): void => {
       out.get(address)
       out.get(address)
@@ -122,34 +105,34 @@ export class Intrinsics {
   }
 
   #lookup(slot: number): boolean {
-    const map = this.#facts.kernelAddress(1)
+    const map = this.facts.kernelAddress(1)
     const layout = map < 0 ? undefined : this.#tables?.mapAt(map)
     if (layout === undefined || layout.kind === 'ring') return false
     const { keySize } = layout
-    const isKnown = this.#facts.isInStack(2, 0, keySize)
+    const isKnown = this.facts.isInStack(2, 0, keySize)
     if (!isKnown && keySize !== 4 && keySize !== 8) return false
-    this.#checks.check(slot, 2, 0, keySize, Access.read, false)
+    this.checks.check(slot, 2, 0, keySize, Access.read, false)
     if (layout.kind === 'array') this.#arrayLookup(layout)
     else this.#hashLookup(layout)
-    this.#facts.pointToValue(0, layout.valueSize, layout.access)
+    this.facts.pointToValue(0, layout.valueSize, layout.access)
     return true
   }
 
   /** Leaves the key's address. @returns what a load is to add */
   #key(): number {
-    const inStack = this.#facts.stackOffset(2, 0)
+    const inStack = this.facts.stackOffset(2, 0)
     if (inStack >= 0) {
-      this.#out.get(this.#locals.stack)
+      this.out.get(this.locals.stack)
       return inStack
     }
-    this.#out.get(this.#locals.registers[2] ?? 0)
-    this.#out.op(WASM.I32_WRAP_I64)
+    this.out.get(this.locals.registers[2] ?? 0)
+    this.out.op(WASM.I32_WRAP_I64)
     return 0
   }
 
   #arrayLookup({ base, stride, maxEntries, perCpuStride }: ArrayLayout): void {
-    const out = this.#out
-    const { address } = this.#locals
+    const out = this.out
+    const { address } = this.locals
     out.memory(WASM.I32_LOAD, 2, this.#key())
     out.set(address)
     out.get(address)
@@ -168,8 +151,8 @@ export class Intrinsics {
   }
 
   #hashLookup(layout: HashLayout): void {
-    const out = this.#out
-    const { address } = this.#locals
+    const out = this.out
+    const { address } = this.locals
     const offset = this.#key()
     if (offset > 0) {
       out.i32(offset)
@@ -187,14 +170,14 @@ export class Intrinsics {
 
   /** Makes a pointer of the i32 on the stack. */
   #tag(): void {
-    this.#out.op(WASM.I64_EXTEND_I32_U)
-    this.#out.i64Halves(0, KERNEL_HI)
-    this.#out.op(WASM.I64_OR)
+    this.out.op(WASM.I64_EXTEND_I32_U)
+    this.out.i64Halves(0, KERNEL_HI)
+    this.out.op(WASM.I64_OR)
   }
 
   #addCpu(stride: number): void {
     if (stride === 0) return
-    const out = this.#out
+    const out = this.out
     out.i32(0)
     out.memory(WASM.I32_LOAD, 2, KERNEL_WORD.CPU)
     out.i32(stride)
@@ -204,22 +187,22 @@ export class Intrinsics {
 
   /** Address of the words of the ring buffer that is surely in r1; -1: there is none, or it isn't known. */
   get #ring(): number {
-    const map = this.#facts.kernelAddress(1)
+    const map = this.facts.kernelAddress(1)
     const layout = map < 0 ? undefined : this.#tables?.mapAt(map)
     return layout?.kind === 'ring' ? layout.control : -1
   }
 
   #reserve(call: () => void): boolean {
-    const out = this.#out
+    const out = this.out
     const ring = this.#ring
     if (ring < 0) return false
-    const { address } = this.#locals
+    const { address } = this.locals
     out.open(WASM.BLOCK, TYPE.EMPTY)
     // A size beyond 32 bits, or flags: there is no record.
-    out.get(this.#argument(2))
+    out.get(this.register(2))
     out.i64(32)
     out.op(WASM.I64_SHR_U)
-    out.get(this.#argument(3))
+    out.get(this.register(3))
     out.op(WASM.I64_OR)
     out.op(WASM.I64_EQZ)
     out.open(WASM.IF, TYPE.I32)
@@ -247,9 +230,9 @@ export class Intrinsics {
   }
 
   #commit(bits: number, call: () => void): boolean {
-    const out = this.#out
+    const out = this.out
     out.open(WASM.BLOCK, TYPE.EMPTY)
-    out.get(this.#argument(1))
+    out.get(this.register(1))
     out.i64(32)
     out.op(WASM.I64_SHR_U)
     out.op(WASM.I32_WRAP_I64)
@@ -268,19 +251,19 @@ export class Intrinsics {
     out.op(WASM.END)
     call()
     out.op(WASM.END)
-    this.#facts.forgetRights()
+    this.facts.forgetRights()
     return true
   }
 
   /** Of bytes that surely lie in the stack: reserves, copies and commits. */
   #output(call: () => void): boolean {
-    const out = this.#out
+    const out = this.out
     const ring = this.#ring
-    const size = this.#facts.number(3)
-    if (ring < 0 || size < 1 || !this.#facts.isInStack(2, 0, size)) return false
-    const { address, stack } = this.#locals
+    const size = this.facts.number(3)
+    if (ring < 0 || size < 1 || !this.facts.isInStack(2, 0, size)) return false
+    const { address, stack } = this.locals
     out.open(WASM.BLOCK, TYPE.EMPTY)
-    out.get(this.#argument(4))
+    out.get(this.register(4))
     out.i64(WAKEUP_FLAGS)
     out.op(WASM.I64_LE_U)
     out.open(WASM.IF, TYPE.EMPTY)
@@ -298,7 +281,7 @@ export class Intrinsics {
     out.open(WASM.IF, TYPE.EMPTY)
     out.get(address)
     out.get(stack)
-    out.i32(this.#facts.stackOffset(2, 0))
+    out.i32(this.facts.stackOffset(2, 0))
     out.op(WASM.I32_ADD)
     out.i32(size)
     out.copyBytes()
@@ -321,10 +304,10 @@ export class Intrinsics {
 
   /** bpf_iter_num_next() of an iterator that surely lies in the stack. */
   #nextNumber(): boolean {
-    const facts = this.#facts
+    const facts = this.facts
     if (!facts.isInStack(1, 0, 8)) return false
-    const out = this.#out
-    const { address, stack } = this.#locals
+    const out = this.out
+    const { address, stack } = this.locals
     const at = facts.stackOffset(1, 0)
     out.get(stack)
     out.memory(WASM.I32_LOAD, 2, at)
@@ -338,7 +321,7 @@ export class Intrinsics {
     out.get(stack)
     out.get(address)
     out.memory(WASM.I32_STORE, 2, at)
-    out.get(this.#argument(1))
+    out.get(this.register(1))
     out.set(this.#result)
     out.op(WASM.ELSE)
     out.get(stack)
@@ -352,11 +335,7 @@ export class Intrinsics {
 
   /** Leaves the low half of an argument. */
   #narrow(argument: number): void {
-    this.#out.get(this.#argument(argument))
-    this.#out.op(WASM.I32_WRAP_I64)
-  }
-
-  #argument(register: number): number {
-    return this.#locals.registers[register] ?? 0
+    this.out.get(this.register(argument))
+    this.out.op(WASM.I32_WRAP_I64)
   }
 }

@@ -3,16 +3,12 @@ import { PSEUDO_CALL } from '../../../isa/opcodes.js'
 import { E2BIG, EINVAL } from '../../errors.js'
 import { KERNEL_HI } from '../../memory.js'
 import { TAIL_CALL_HELPER } from '../predecode.js'
-import type { Checks } from './checks.js'
-import type { CodeBuffer } from './code-buffer.js'
-import type { Facts } from './facts.js'
 import type { ProgramFunction } from './functions.js'
 import { IMPORT, LOOP_HELPER } from './imports.js'
 import type { Intrinsics } from './intrinsics.js'
-import type { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
+import { Selector, type FunctionParts } from './selector.js'
 import { CALL_REGISTER_OPCODE } from './slots.js'
-import type { Slots } from './slots.js'
 import { RETURNED, STATE } from './state.js'
 
 /** BPF_MAX_LOOPS */
@@ -37,37 +33,21 @@ export interface CallSetup {
   /** Address of the engine's block: see state.ts. */
   readonly state: number
   readonly countsFuel: boolean
+  /** Only calls of the function and rounds of helpers are counted, so seldom that the count stays in memory. */
+  readonly countsCalls: boolean
   /** The function is a part of one that was split. */
   readonly isPart: boolean
   /** Whether the function looks at the shadow. */
   readonly usesShadow: boolean
 }
 
-export class Calls {
-  readonly #slots: Slots
-  readonly #out: CodeBuffer
-  readonly #locals: Locals
-  readonly #checks: Checks
-  readonly #facts: Facts
+export class Calls extends Selector {
   readonly #targets: CallTargets
   readonly #setup: CallSetup
   readonly #intrinsics: Intrinsics
 
-  constructor(
-    slots: Slots,
-    out: CodeBuffer,
-    locals: Locals,
-    checks: Checks,
-    facts: Facts,
-    targets: CallTargets,
-    setup: CallSetup,
-    intrinsics: Intrinsics,
-  ) {
-    this.#slots = slots
-    this.#out = out
-    this.#locals = locals
-    this.#checks = checks
-    this.#facts = facts
+  constructor(parts: FunctionParts, targets: CallTargets, setup: CallSetup, intrinsics: Intrinsics) {
+    super(parts)
     this.#targets = targets
     this.#setup = setup
     this.#intrinsics = intrinsics
@@ -75,11 +55,11 @@ export class Calls {
 
   /** An instruction of CALL, or a call by register. */
   select(slot: number): void {
-    const slots = this.#slots
+    const slots = this.slots
     const calls = slots.opcode(slot) !== CALL_REGISTER_OPCODE
     if (calls && slots.src(slot) !== PSEUDO_CALL.LOCAL && slots.imm(slot) === TAIL_CALL_HELPER)
       return this.#tailCall(slot)
-    this.#facts.forget(0)
+    this.facts.forget(0)
     if (!calls) this.#callById(slot)
     else if (slots.src(slot) === PSEUDO_CALL.LOCAL) this.#callLocal(slot)
     else this.#callHelper(slot, slots.imm(slot))
@@ -87,15 +67,15 @@ export class Calls {
 
   /** LD_ABS and LD_IND. */
   packet(slot: number): void {
-    const slots = this.#slots
-    const out = this.#out
+    const slots = this.slots
+    const out = this.out
     this.#beforeJavaScript(slot)
     out.i32(slot)
     this.#halves(6)
     out.i32(slots.imm(slot))
     const opcode = slots.opcode(slot)
     if ((opcode & 0x40) !== 0) {
-      out.get(this.#register(slots.src(slot)))
+      out.get(this.register(slots.src(slot)))
       out.op(WASM.I32_WRAP_I64)
       out.op(WASM.I32_ADD)
     }
@@ -111,9 +91,9 @@ export class Calls {
 
   /** Has the interpreter run the rest of the function, from the slot on the stack, and returns what it gives. */
   goOn(): void {
-    const out = this.#out
+    const out = this.out
     const { state, countsFuel } = this.#setup
-    const { address, depth, registers } = this.#locals
+    const { address, depth, registers } = this.locals
     out.set(address)
     registers.forEach((local, r) => {
       out.i32(state)
@@ -132,7 +112,7 @@ export class Calls {
 
   /** Returns from the function with the i64 on the stack; `value` leaves it there. */
   leave(value: () => void): void {
-    const out = this.#out
+    const out = this.out
     if (this.#setup.countsFuel) this.storeFuel()
     value()
     if (this.#setup.isPart) {
@@ -143,29 +123,43 @@ export class Calls {
   }
 
   loadFuel(): void {
-    this.#out.i32(this.#setup.state)
-    this.#out.memory(WASM.I64_LOAD, 3, STATE.FUEL)
-    this.#out.set(this.#locals.fuel)
+    if (this.#setup.countsCalls) return
+    this.out.i32(this.#setup.state)
+    this.out.memory(WASM.I64_LOAD, 3, STATE.FUEL)
+    this.out.set(this.locals.fuel)
   }
 
   storeFuel(): void {
-    this.#out.i32(this.#setup.state)
-    this.#out.get(this.#locals.fuel)
-    this.#out.memory(WASM.I64_STORE, 3, STATE.FUEL)
+    if (this.#setup.countsCalls) return
+    this.out.i32(this.#setup.state)
+    this.out.get(this.locals.fuel)
+    this.out.memory(WASM.I64_STORE, 3, STATE.FUEL)
   }
 
   takeFuel(instructions: number): void {
-    const { fuel } = this.#locals
-    this.#out.get(fuel)
-    this.#out.i64(instructions)
-    this.#out.op(WASM.I64_SUB)
-    this.#out.set(fuel)
+    const out = this.out
+    const { fuel } = this.locals
+    const { state, countsCalls } = this.#setup
+    if (countsCalls) out.i32(state)
+    this.#fuel()
+    out.i64(instructions)
+    out.op(WASM.I64_SUB)
+    if (countsCalls) out.memory(WASM.I64_STORE, 3, STATE.FUEL)
+    else out.set(fuel)
+  }
+
+  /** Leaves what is left. */
+  #fuel(): void {
+    const out = this.out
+    if (!this.#setup.countsCalls) return out.get(this.locals.fuel)
+    out.i32(this.#setup.state)
+    out.memory(WASM.I64_LOAD, 3, STATE.FUEL)
   }
 
   /** Stops the program where fuel has run out. */
   checkFuel(slot: number): void {
-    const out = this.#out
-    out.get(this.#locals.fuel)
+    const out = this.out
+    this.#fuel()
     out.i64(0)
     out.op(WASM.I64_LT_S)
     out.open(WASM.IF, TYPE.EMPTY)
@@ -176,8 +170,8 @@ export class Calls {
 
   /** Calls an import that never returns, which compilers are to know: what is in registers needn't be kept for afterwards. */
   #throw(index: number): void {
-    this.#out.opIndex(WASM.CALL, index)
-    this.#out.op(WASM.UNREACHABLE)
+    this.out.opIndex(WASM.CALL, index)
+    this.out.op(WASM.UNREACHABLE)
   }
 
   #callHelper(slot: number, id: number): void {
@@ -187,7 +181,7 @@ export class Calls {
   }
 
   #callJavaScript(slot: number, id: number): void {
-    const out = this.#out
+    const out = this.out
     const index = this.#targets.helpers.get(id)
     if (index === undefined) {
       out.i32(slot)
@@ -201,10 +195,10 @@ export class Calls {
   }
 
   #callById(slot: number): void {
-    const out = this.#out
+    const out = this.out
     this.#beforeJavaScript(slot)
     out.i32(slot)
-    this.#halves(this.#slots.dst(slot))
+    this.#halves(this.slots.dst(slot))
     for (let r = 1; r <= 5; r++) this.#halves(r)
     out.opIndex(WASM.CALL, IMPORT.CALL_BY_ID)
     this.#takeAnswer()
@@ -212,19 +206,29 @@ export class Calls {
   }
 
   #callLocal(slot: number): void {
-    const callee = this.#targets.functions.get(this.#slots.callee(slot))
+    const callee = this.#targets.functions.get(this.slots.callee(slot))
     if (callee === undefined) throw new Error('a call leads to no function that was found')
-    this.#enter(slot, callee, (r) => this.#out.get(this.#register(r)))
-    this.#out.set(this.#register(0))
+    this.#enter(slot, callee, (r) => this.out.get(this.register(r)), false)
+    this.out.set(this.register(0))
     this.#afterCall(callee)
-    this.#facts.forgetRights()
+    this.facts.forgetRights()
   }
 
-  /** Writes a call, which leaves r0. @param argument leaves the value of an argument register */
-  #enter(slot: number, { index, fn }: CallTarget, argument: (register: number) => void): void {
-    const out = this.#out
-    const { depth } = this.#locals
-    const { state, countsFuel } = this.#setup
+  /**
+   * Writes a call, which leaves r0.
+   *
+   * @param argument leaves the value of an argument register
+   * @param isRepeated a helper calls, round after round
+   */
+  #enter(
+    slot: number,
+    { index, fn }: CallTarget,
+    argument: (register: number) => void,
+    isRepeated: boolean,
+  ): void {
+    const out = this.out
+    const { depth } = this.locals
+    const { state, countsFuel, countsCalls } = this.#setup
     if (countsFuel && fn.frames === Infinity) {
       out.get(depth)
       out.i32(state)
@@ -237,8 +241,8 @@ export class Calls {
     }
     if (countsFuel) {
       // What a straight function takes is known, and its caller takes it.
-      if (fn.isStraight) this.takeFuel(fn.length)
-      else this.storeFuel()
+      if (!fn.isStraight) this.storeFuel()
+      else if (!countsCalls || isRepeated) this.takeFuel(fn.length)
     }
     for (let r = 1; r <= 5; r++) if (((fn.parameters >> r) & 1) === 1) argument(r)
     out.get(depth)
@@ -249,15 +253,15 @@ export class Calls {
 
   #afterCall({ fn }: CallTarget): void {
     if (this.#setup.countsFuel && !fn.isStraight) this.loadFuel()
-    if (this.#setup.usesShadow && fn.callsOut) this.#checks.loadShadow()
+    if (this.#setup.usesShadow && fn.callsOut) this.checks.loadShadow()
   }
 
   /** bpf_loop(r1 count, r2 function, r3 context, r4 flags) with a function that is known: Linux writes the loop into the program too. */
   #loop(slot: number): boolean {
-    const callee = this.#targets.functions.get(this.#facts.functionIn(2))
+    const callee = this.#targets.functions.get(this.facts.functionIn(2))
     if (callee === undefined || !this.#intrinsics.areLinuxs) return false
-    const out = this.#out
-    const { index, count, registers, wide } = this.#locals
+    const out = this.out
+    const { index, count, registers, wide } = this.locals
     const result = registers[0] ?? 0
     out.open(WASM.BLOCK, TYPE.EMPTY)
     out.i64(EINVAL)
@@ -282,7 +286,7 @@ export class Calls {
     out.opIndex(WASM.BR_IF, 0)
     out.open(WASM.LOOP, TYPE.EMPTY)
     if (this.#setup.countsFuel) this.checkFuel(slot)
-    this.#enter(slot, callee, (r) => this.#loopArgument(r))
+    this.#enter(slot, callee, (r) => this.#loopArgument(r), true)
     out.set(wide)
     this.#afterCall(callee)
     out.get(index)
@@ -311,22 +315,22 @@ export class Calls {
     out.op(WASM.I64_EXTEND_I32_U)
     out.set(result)
     out.op(WASM.END)
-    this.#facts.forgetRights()
+    this.facts.forgetRights()
     return true
   }
 
   /** r1 is the number of the pass, r2 the context. */
   #loopArgument(register: number): void {
-    const out = this.#out
+    const out = this.out
     if (register === 1) {
-      out.get(this.#locals.index)
+      out.get(this.locals.index)
       out.op(WASM.I64_EXTEND_I32_U)
-    } else if (register === 2) out.get(this.#register(3))
+    } else if (register === 2) out.get(this.register(3))
     else out.i64(0)
   }
 
   #tailCall(slot: number): void {
-    const out = this.#out
+    const out = this.out
     this.#beforeJavaScript(slot)
     for (let r = 1; r <= 3; r++) this.#halves(r)
     out.opIndex(WASM.CALL, IMPORT.TAIL_CALL)
@@ -338,10 +342,10 @@ export class Calls {
 
   /** Says where the program is: helpers may call back, and errors name the place. */
   #beforeJavaScript(slot: number): void {
-    const out = this.#out
+    const out = this.out
     const { state, countsFuel } = this.#setup
     out.i32(state)
-    out.get(this.#locals.depth)
+    out.get(this.locals.depth)
     out.memory(WASM.I32_STORE, 2, STATE.DEPTH)
     out.i32(state)
     out.i32(slot)
@@ -353,31 +357,31 @@ export class Calls {
   #afterJavaScript(): void {
     const { countsFuel, usesShadow } = this.#setup
     if (countsFuel) this.loadFuel()
-    if (usesShadow) this.#checks.loadShadow()
-    this.#facts.forgetRights()
+    if (usesShadow) this.checks.loadShadow()
+    this.facts.forgetRights()
   }
 
   #takeResult(): void {
     this.#result()
-    this.#out.set(this.#register(0))
+    this.out.set(this.register(0))
   }
 
   /** Takes r0 of a helper, whose low half is on the stack. */
   #takeAnswer(): void {
-    this.#out.op(WASM.I64_EXTEND_I32_U)
+    this.out.op(WASM.I64_EXTEND_I32_U)
     this.#withHighHalf()
-    this.#out.set(this.#register(0))
+    this.out.set(this.register(0))
   }
 
   /** Leaves what JavaScript answered. It wrote halves: a processor waits if they are loaded as one. */
   #result(): void {
-    this.#out.i32(this.#setup.state)
-    this.#out.memory(WASM.I64_LOAD32_U, 2, STATE.RESULT)
+    this.out.i32(this.#setup.state)
+    this.out.memory(WASM.I64_LOAD32_U, 2, STATE.RESULT)
     this.#withHighHalf()
   }
 
   #withHighHalf(): void {
-    const out = this.#out
+    const out = this.out
     out.i32(this.#setup.state)
     out.memory(WASM.I64_LOAD32_U, 2, STATE.RESULT + 4)
     out.i64(32)
@@ -387,25 +391,21 @@ export class Calls {
 
   /** Leaves a register as two i32, the low half first. */
   #halves(register: number): void {
-    const out = this.#out
-    const local = this.#register(register)
-    if (!this.#facts.isKernelPointer(register)) return this.#localHalves(local)
+    const out = this.out
+    const local = this.register(register)
+    if (!this.facts.isKernelPointer(register)) return this.#localHalves(local)
     out.get(local)
     out.op(WASM.I32_WRAP_I64)
     out.i32(KERNEL_HI)
   }
 
   #localHalves(local: number): void {
-    const out = this.#out
+    const out = this.out
     out.get(local)
     out.op(WASM.I32_WRAP_I64)
     out.get(local)
     out.i64(32)
     out.op(WASM.I64_SHR_U)
     out.op(WASM.I32_WRAP_I64)
-  }
-
-  #register(register: number): number {
-    return this.#locals.registers[register] ?? 0
   }
 }

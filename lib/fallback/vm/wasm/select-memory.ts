@@ -3,12 +3,8 @@ import { ATOMIC } from '../../../isa/opcodes.js'
 import { Access } from '../../memory.js'
 import { STACK_SIZE } from '../frames.js'
 import { MUST_BE_ALIGNED } from './checks.js'
-import type { Checks } from './checks.js'
-import type { CodeBuffer } from './code-buffer.js'
-import type { Facts } from './facts.js'
-import type { Locals } from './locals.js'
 import { WASM } from './opcodes.js'
-import type { Slots } from './slots.js'
+import { Selector, type FunctionParts } from './selector.js'
 import type { StackSlots } from './stack-slots.js'
 
 /** By the size bits of an opcode: 32, 16, 8 and 64 bits. */
@@ -39,33 +35,17 @@ export interface MemoryFunctions {
   readonly places: StackSlots
 }
 
-export class MemoryAccess {
-  readonly #slots: Slots
-  readonly #out: CodeBuffer
-  readonly #locals: Locals
-  readonly #checks: Checks
-  readonly #facts: Facts
+export class MemoryAccess extends Selector {
   readonly #functions: MemoryFunctions
 
-  constructor(
-    slots: Slots,
-    out: CodeBuffer,
-    locals: Locals,
-    checks: Checks,
-    facts: Facts,
-    functions: MemoryFunctions,
-  ) {
-    this.#slots = slots
-    this.#out = out
-    this.#locals = locals
-    this.#checks = checks
-    this.#facts = facts
+  constructor(parts: FunctionParts, functions: MemoryFunctions) {
+    super(parts)
     this.#functions = functions
   }
 
   load(slot: number): void {
-    const slots = this.#slots
-    const out = this.#out
+    const slots = this.slots
+    const out = this.out
     const opcode = slots.opcode(slot)
     const size = (opcode >> 3) & 3
     const base = slots.src(slot)
@@ -74,24 +54,24 @@ export class MemoryAccess {
     if (place !== undefined) {
       out.get(place)
       if ((opcode & MODE) === SIGNED_MODE) out.op(SIGN_EXTENSIONS[size] ?? 0)
-      return out.set(this.#register(slots.dst(slot)))
+      return out.set(this.register(slots.dst(slot)))
     }
-    const readsZero = this.#checks.check(slot, base, offset, BYTES[size] ?? 8, Access.read)
+    const readsZero = this.checks.check(slot, base, offset, BYTES[size] ?? 8, Access.read)
     const opcodes = (opcode & MODE) === SIGNED_MODE ? SIGNED_LOADS : LOADS
     out.memory(opcodes[size] ?? 0, ALIGNMENT[size] ?? 0, this.#address(base, offset))
-    if (readsZero) this.#checks.closeLoad()
-    out.set(this.#register(slots.dst(slot)))
+    if (readsZero) this.checks.closeLoad()
+    out.set(this.register(slots.dst(slot)))
   }
 
   /** @param isImmediate the value is the instruction's immediate */
   store(slot: number, isImmediate: boolean): void {
-    const slots = this.#slots
-    const out = this.#out
+    const slots = this.slots
+    const out = this.out
     const size = (slots.opcode(slot) >> 3) & 3
     const base = slots.dst(slot)
     const offset = slots.offset(slot)
     const value = (): void =>
-      isImmediate ? out.i64(slots.imm(slot)) : out.get(this.#register(slots.src(slot)))
+      isImmediate ? out.i64(slots.imm(slot)) : out.get(this.register(slots.src(slot)))
     const place = this.#place(base, offset)
     if (place !== undefined) {
       value()
@@ -102,7 +82,7 @@ export class MemoryAccess {
       }
       return out.set(place)
     }
-    this.#checks.check(slot, base, offset, BYTES[size] ?? 8, Access.write)
+    this.checks.check(slot, base, offset, BYTES[size] ?? 8, Access.write)
     const at = this.#address(base, offset)
     value()
     out.memory(STORES[size] ?? 0, ALIGNMENT[size] ?? 0, at)
@@ -110,29 +90,29 @@ export class MemoryAccess {
 
   /** The kernel runs one program at a time, so each is a plain read, change and write. */
   atomic(slot: number): void {
-    const slots = this.#slots
+    const slots = this.slots
     const operation = slots.imm(slot)
     const size = (slots.opcode(slot) >> 3) & 3
     const bytes = BYTES[size] ?? 8
     const dst = slots.dst(slot)
     const src = slots.src(slot)
     const offset = slots.offset(slot)
-    const out = this.#out
+    const out = this.out
     if (operation === ATOMIC.LOAD_ACQUIRE) {
-      this.#checks.check(slot, src, offset, bytes, Access.read | MUST_BE_ALIGNED, false)
+      this.checks.check(slot, src, offset, bytes, Access.read | MUST_BE_ALIGNED, false)
       out.memory(LOADS[size] ?? 0, ALIGNMENT[size] ?? 0, this.#address(src, offset))
-      return out.set(this.#register(dst))
+      return out.set(this.register(dst))
     }
     if (operation === ATOMIC.STORE_RELEASE) {
-      this.#checks.check(slot, dst, offset, bytes, Access.write | MUST_BE_ALIGNED)
+      this.checks.check(slot, dst, offset, bytes, Access.write | MUST_BE_ALIGNED)
       const at = this.#address(dst, offset)
-      out.get(this.#register(src))
+      out.get(this.register(src))
       return out.memory(STORES[size] ?? 0, ALIGNMENT[size] ?? 0, at)
     }
     const known = ATOMIC_OPERATIONS.has(operation & ~ATOMIC.FETCH)
     const exchanges = operation === ATOMIC.XCHG || operation === ATOMIC.CMPXCHG
     const isWord = size === WORD || size === DOUBLE_WORD
-    if (isWord) this.#checks.check(slot, dst, offset, bytes, Access.readWrite | MUST_BE_ALIGNED)
+    if (isWord) this.checks.check(slot, dst, offset, bytes, Access.readWrite | MUST_BE_ALIGNED)
     if (!isWord || !(known || exchanges)) {
       out.i32(slot)
       out.i32(bytes)
@@ -142,8 +122,8 @@ export class MemoryAccess {
   }
 
   #change(operation: number, size: number, dst: number, src: number, offset: number): void {
-    const out = this.#out
-    const { wide, address, registers } = this.#locals
+    const out = this.out
+    const { wide, address, registers } = this.locals
     const load = LOADS[size] ?? 0
     const store = STORES[size] ?? 0
     const alignment = ALIGNMENT[size] ?? 0
@@ -182,24 +162,24 @@ export class MemoryAccess {
   #place(base: number, offset: number): number | undefined {
     if (base !== FRAME_POINTER) return undefined
     const place = this.#functions.places.get(offset)
-    return place === undefined ? undefined : this.#locals.places + place
+    return place === undefined ? undefined : this.locals.places + place
   }
 
   #zeroExtend(): void {
-    this.#out.op(WASM.I32_WRAP_I64)
-    this.#out.op(WASM.I64_EXTEND_I32_U)
+    this.out.op(WASM.I32_WRAP_I64)
+    this.out.op(WASM.I64_EXTEND_I32_U)
   }
 
   /** Leaves an address as an i32. @returns what the instruction is to add: WebAssembly adds no negative numbers */
   #address(base: number, offset: number): number {
-    const out = this.#out
-    const inStack = this.#facts.stackOffset(base, offset)
+    const out = this.out
+    const inStack = this.facts.stackOffset(base, offset)
     if (inStack >= 0) {
-      out.get(this.#locals.stack)
+      out.get(this.locals.stack)
       return inStack
     }
-    if (this.#facts.isIndexed(base)) return this.#indexed(base, offset)
-    out.get(this.#register(base))
+    if (this.facts.isIndexed(base)) return this.#indexed(base, offset)
+    out.get(this.register(base))
     out.op(WASM.I32_WRAP_I64)
     if (offset >= 0) return offset
     out.i32(offset)
@@ -209,14 +189,14 @@ export class MemoryAccess {
 
   /** A sum of what is known and an index: it takes no 64-bit constants, and where it can't overflow, no addition. */
   #indexed(base: number, offset: number): number {
-    const facts = this.#facts
-    const out = this.#out
-    out.get(this.#locals.indices + facts.indexLocal(base))
+    const facts = this.facts
+    const out = this.out
+    out.get(this.locals.indices + facts.indexLocal(base))
     out.op(WASM.I32_WRAP_I64)
     const known = facts.indexedBase(base)
     let rest = offset
     if (facts.isIndexedInStack(base)) {
-      out.get(this.#locals.stack)
+      out.get(this.locals.stack)
       out.op(WASM.I32_ADD)
       rest += known + STACK_SIZE
     } else {
@@ -229,9 +209,5 @@ export class MemoryAccess {
     out.i32(rest)
     out.op(WASM.I32_ADD)
     return 0
-  }
-
-  #register(register: number): number {
-    return this.#locals.registers[register] ?? 0
   }
 }
