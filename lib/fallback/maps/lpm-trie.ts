@@ -118,7 +118,7 @@ export function createLpmTrie(memory: Memory, attributes: MapAttributes): MapSto
   function lengthsInUse(): readonly number[] {
     return tables
       .flatMap((table, length) => (table !== undefined && table.size > 0 ? [length] : []))
-      .reverse()
+      .toReversed()
   }
 
   function inOrder(): readonly Prefix[] {
