@@ -101,7 +101,8 @@ export interface KernelObject {
   configureProgram(program: string, config: ProgramConfig): void
   /** The bytes with which a global-data map will start, or undefined if the map holds no global data. A copy. */
   initialValue(map: string): Uint8Array | undefined
-  setInitialValue(map: string, value: Uint8Array): void
+  /** Changes a part of them, from `offset` on. */
+  setInitialValue(map: string, offset: number, bytes: Uint8Array): void
   load(): void
   /** Like `load()`, off the event loop's thread. */
   loadAsync(): Promise<void>

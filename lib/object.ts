@@ -109,7 +109,7 @@ function liveStore(map: KernelMap, definition: MapDefinition): VariableStore {
   const mapped = !frozen && map.memory() !== undefined
   return {
     bytes: mapped ? () => map.memory() ?? readWhole() : readWhole,
-    written: frozen ? undefined : mapped ? () => {} : (bytes: Uint8Array) => map.update(key, bytes, 0),
+    written: frozen ? undefined : mapped ? () => {} : () => map.update(key, value, 0),
     readOnlyBecause: 'constants are frozen when the object is loaded; set it between open() and load()',
   }
 }

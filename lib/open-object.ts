@@ -101,7 +101,7 @@ export class OpenObject extends ObjectHandle {
     const image = object.initialValue(name) ?? new Uint8Array(valueSize)
     return {
       bytes: () => image,
-      written: (bytes) => object.setInitialValue(name, bytes),
+      written: (offset, bytes) => object.setInitialValue(name, offset, bytes),
       readOnlyBecause: '',
     }
   }

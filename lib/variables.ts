@@ -17,8 +17,8 @@ export type Variables = Record<string, unknown>
 export interface VariableStore {
   /** The bytes; asked for at each access. */
   bytes(): Uint8Array
-  /** Told after a variable was written; undefined: the section can't be written any more. */
-  readonly written: ((bytes: Uint8Array) => void) | undefined
+  /** Told after a variable was written, with its bytes and their place; undefined: the section can't be written any more. */
+  readonly written: ((offset: number, bytes: Uint8Array) => void) | undefined
   /** Why it can't be written, as the end of a sentence. */
   readonly readOnlyBecause: string
 }
@@ -50,8 +50,9 @@ export function createVariables(
           )
         }
         const bytes = store.bytes()
-        writeWhole(codecOf(), value, bytes, variable.offset)
-        store.written(bytes)
+        const { offset } = variable
+        writeWhole(codecOf(), value, bytes, offset)
+        store.written(offset, bytes.subarray(offset, offset + codecOf().size))
       },
     })
   }

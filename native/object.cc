@@ -455,16 +455,36 @@ Napi::Value Object::InitialValue(const Napi::CallbackInfo& info) {
   return copy;
 }
 
+// setInitialValue(map, offset, bytes)
+// In place: bpf_map__set_initial_value() takes the whole value, which may be hundreds of megabytes.
 Napi::Value Object::SetInitialValue(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_map__set_initial_value";
+  constexpr const char* kCall = "bpf_map__initial_value";
   if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
   bpf_map* map = MapAt(info[0], kCall);
   if (map == nullptr) return {};
-  const auto value = ToBytesOfSize(Env(), info[1], bpf_map__value_size(map), {kCall, "value"});
-  if (!value) return {};
-  LogCapture capture;
-  const int error = bpf_map__set_initial_value(map, value->data, value->size);
-  if (error != 0) Throw(Env(), {kCall, -error, bpf_map__name(map), capture.Take()});
+  size_t size = 0;
+  const void* initial = bpf_map__is_internal(map) ? bpf_map__initial_value(map, &size) : nullptr;
+  // Memory that skeletons write to as well; it is const in older libbpfs only.
+  auto* value = static_cast<uint8_t*>(const_cast<void*>(initial));
+  if (value == nullptr) {
+    Throw(Env(), {kCall, EINVAL, Subject(map), {}});
+    return {};
+  }
+  // A map that takes its place has its values already.
+  if (bpf_map__fd(map) >= 0) {
+    Throw(Env(), {kCall, EBUSY, Subject(map), {}});
+    return {};
+  }
+  const auto offset = ToUint32(Env(), info[1], {kCall, "offset"});
+  if (!offset) return {};
+  const auto bytes = ToBytes(Env(), info[2], {kCall, "bytes"});
+  if (!bytes) return {};
+  if (*offset > size || bytes->size > size - *offset) {
+    const auto end = static_cast<double>(*offset) + static_cast<double>(bytes->size);
+    Throw(Env(), {kCall, 0, "end of bytes", {}, Reason::kRange, static_cast<double>(size), end});
+    return {};
+  }
+  if (bytes->size > 0) memcpy(value + *offset, bytes->data, bytes->size);
   return Env().Undefined();
 }
 

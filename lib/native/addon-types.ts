@@ -113,7 +113,7 @@ export interface AddonObject {
   /** @param fd of a program; 0: the target is the kernel's */
   setAttachTarget(program: number, fd: number, name: string): void
   initialValue(map: number): Uint8Array | undefined
-  setInitialValue(map: number, value: Uint8Array): void
+  setInitialValue(map: number, offset: number, bytes: Uint8Array): void
   /** @returns what libbpf printed: warnings, and the logs of programs with a log level */
   load(): string
   loadAsync(): Promise<string>

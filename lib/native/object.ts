@@ -100,8 +100,8 @@ export class NativeObject implements KernelObject {
     return this.#handle.initialValue(this.#indexOf(this.#mapIndex, 'map', map))
   }
 
-  setInitialValue(map: string, value: Uint8Array): void {
-    this.#handle.setInitialValue(this.#indexOf(this.#mapIndex, 'map', map), value)
+  setInitialValue(map: string, offset: number, bytes: Uint8Array): void {
+    this.#handle.setInitialValue(this.#indexOf(this.#mapIndex, 'map', map), offset, bytes)
   }
 
   load(): void {

@@ -11,6 +11,7 @@ import { TestCgroup } from '../support/cgroup.js'
 import { missingHere, type KernelNeeds } from '../support/kernel-needs.js'
 import { objectPath } from '../support/kernels.js'
 import { patience } from '../support/patience.js'
+import { plainEnvironment } from '../support/plain-environment.js'
 import { describeSince, linuxIsAtLeast, nativeIsAllowed, requires } from '../support/require-kernel.js'
 
 const CHILD = fileURLToPath(new URL('privileges-child.mjs', import.meta.url))
@@ -165,7 +166,8 @@ describeSince('5.18')('the line for setcap', { timeout: patience(60_000) }, () =
       copyFileSync(process.execPath, join(folder, 'node'))
       execFileSync('sh', ['-c', grant.setcap], { cwd: folder })
       const user = ['--reuid', '1000', '--regid', '1000', '--clear-groups', '--inh-caps', '-all', join(folder, 'node')]
-      const { stdout } = await promisify(execFile)('setpriv', [...user, CHILD, 'run'], { timeout: patience(40_000) })
+      const options = { timeout: patience(40_000), env: plainEnvironment() }
+      const { stdout } = await promisify(execFile)('setpriv', [...user, CHILD, 'run'], options)
       expect({ answer: JSON.parse(stdout) as unknown, missing }).toEqual({ answer: 50, missing: [] })
     } finally {
       rmSync(folder, { recursive: true })

@@ -57,7 +57,7 @@ describeNative('a native object', () => {
     for (const maxEntries of [-1, 1.5, Number.NaN, 2 ** 32]) {
       expect(code(() => object.configureMap('hash', { maxEntries }))).toBe('BAD_VALUE')
     }
-    expect(code(() => object.setInitialValue('.rodata', u32(1, 2)))).toBe('BAD_VALUE')
+    expect(code(() => object.setInitialValue('.rodata', 0, u32(1, 2)))).toBe('BAD_VALUE')
   })
 
   it('refuses bytes that are no object file', () => {
@@ -88,12 +88,26 @@ describeSince(SYSCALL_PROGRAMS)('a native object with programs that are run', ()
     object.configureProgram('packet', { autoload: false })
     expect(object.initialValue('hash')).toBeUndefined()
     expect(readU32(object.initialValue('.rodata'))).toBe(1)
-    object.setInitialValue('.rodata', u32(5))
+    object.setInitialValue('.rodata', 0, u32(5))
     object.load()
 
     expect(object.map('hash').info.maxEntries).toBe(77)
     expect(object.program('count').run({ ctx: u32(0) }).retval).toBe(5)
     expect(code(() => object.program('packet'))).toBe('BAD_PHASE')
+  })
+
+  it('takes initial values in part, and none where another map is in its place', () => {
+    const object = kept(openNative('native_maps'))
+    object.setInitialValue('.rodata', 1, Uint8Array.of(1))
+    expect(readU32(object.initialValue('.rodata'))).toBe(257)
+    expect(code(() => object.setInitialValue('.rodata', 1, u32(1)))).toBe('BAD_VALUE')
+    expect(code(() => object.setInitialValue('.rodata', 5, new Uint8Array(0)))).toBe('BAD_VALUE')
+    expect(code(() => object.setInitialValue('hash', 0, u32(1)))).toBe('EINVAL')
+    object.load()
+    expect(object.program('count').run({ ctx: u32(0) }).retval).toBe(257)
+    const other = kept(openNative('native_maps'))
+    other.configureMap('.bss', { reuse: object.map('.bss') })
+    expect(code(() => other.setInitialValue('.bss', 0, u32(1)))).toBe('EBUSY')
   })
 
   it('loads on another thread, busy meanwhile', async () => {
@@ -111,7 +125,7 @@ describeSince(SYSCALL_PROGRAMS)('a native object with programs that are run', ()
     expect(code(() => object.program('count'))).toBe('BAD_PHASE')
     object.load()
     expect(code(() => object.configureMap('hash', { maxEntries: 5 }))).toBe('BAD_PHASE')
-    expect(code(() => object.setInitialValue('.bss', u32(1)))).toBe('BAD_PHASE')
+    expect(code(() => object.setInitialValue('.bss', 0, u32(1)))).toBe('BAD_PHASE')
     expect(code(() => object.load())).toBe('BAD_PHASE')
     const map = object.map('hash')
     const program = object.program('count')

@@ -106,18 +106,19 @@ export class FallbackObject implements KernelObject {
     return this.#initial.get(map)?.slice()
   }
 
-  setInitialValue(map: string, value: Uint8Array): void {
+  setInitialValue(map: string, offset: number, bytes: Uint8Array): void {
     this.#assertPhase('open')
     this.#mapNamed(map)
     const current = this.#initial.get(map)
     if (current === undefined)
       throw new BpfError('EINVAL', `map '${map}' holds no global data`, { errno: 22 })
-    if (value.length !== current.length) {
-      throw new BpfError('EINVAL', `map '${map}' starts with ${current.length} bytes, not ${value.length}`, {
-        errno: 22,
-      })
+    if (offset + bytes.length > current.length) {
+      throw new BpfError(
+        'BAD_VALUE',
+        `map '${map}' starts with ${current.length} bytes: no room for ${bytes.length} at ${offset}`,
+      )
     }
-    current.set(value)
+    current.set(bytes, offset)
   }
 
   load(): void {
