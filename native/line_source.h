@@ -26,7 +26,8 @@ class LineSource : public Source {
   [[nodiscard]] const char* take_call() const override { return "read"; }
   [[nodiscard]] Extras extras() const override { return {}; }
   [[nodiscard]] int poll_fd() const override { return fd_.get(); }
-  [[nodiscard]] bool tells_once() const override { return false; }
+  // Lines that were read and not delivered lie here: of them the descriptor tells nothing.
+  [[nodiscard]] bool tells_once() const override { return true; }
   TakeResult Take(Batch& batch) override;
   std::optional<uint64_t> Available() override { return std::nullopt; }
   // A tracing instance cannot be removed while its pipe is open.

@@ -41,7 +41,7 @@ class Source {
 
   // Readable when there may be records. Valid while the source lives.
   [[nodiscard]] virtual int poll_fd() const = 0;
-  // Whether the descriptor tells of a wake-up once only, though records are left.
+  // Whether the descriptor may be silent though records are left: it tells of a wake-up once only.
   [[nodiscard]] virtual bool tells_once() const = 0;
 
   // Puts records into the batch, which has room for one at least. No JavaScript runs in it.

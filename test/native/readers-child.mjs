@@ -5,26 +5,54 @@
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isMainThread, parentPort, Worker } from 'node:worker_threads'
-import { ringBuffers } from '../../dist/lib/index.js'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { ringBuffers, TracePipe } from '../../dist/lib/index.js'
+import { openProgramStream } from '../../dist/lib/program-stream.js'
 import { attachOnExec, held, load, streams, u64 } from './streams.mjs'
+
+/** Workers that are terminated one after the other as soon as they say so. @returns the sum of what they said */
+async function terminateWorkers(task) {
+  let said = 0
+  for (let i = 0; i < Number(process.argv[3]); i++) {
+    const worker = new Worker(new URL(import.meta.url), { workerData: task })
+    await new Promise((resolve) =>
+      worker.on('exit', resolve).on('message', (number) => {
+        said += number
+        void worker.terminate()
+      }),
+    )
+  }
+  await sleep(10)
+  return said
+}
+
+const left = () => ['map_id', 'prog_id', 'link_id'].flatMap((kind) => held(kind)).length
+
+/** What a worker does until it is terminated. It says so with a number. */
+const tasks = {
+  stream(say) {
+    attachOnExec()
+    streams((batches) => batches === 10 && say(held('link_id').length))
+  },
+  /** Of a ring that nobody drains. */
+  wait(say) {
+    const ring = load('native_readers').map('commands').userRing()
+    const record = new Uint8Array(8)
+    while (ring.output(record));
+    void ring.outputAsync(record)
+    void ring.reserveAsync(8)
+    say(1)
+  },
+}
 
 const scenarios = {
   async terminate() {
-    const count = Number(process.argv[3])
-    let attached = 0
-    for (let i = 0; i < count; i++) {
-      const worker = new Worker(new URL(import.meta.url))
-      await new Promise((resolve) =>
-        worker.on('exit', resolve).on('message', (links) => {
-          attached += links
-          void worker.terminate()
-        }),
-      )
-    }
-    await sleep(10)
-    const left = ['map_id', 'prog_id', 'link_id'].flatMap((kind) => held(kind))
-    console.log(`${count} workers ended, ${attached} links were attached, ${left.length} maps, programs and links are left`)
+    const attached = await terminateWorkers('stream')
+    console.log(`${attached} links were attached, ${left()} maps, programs and links are left`)
+  },
+  async terminateWaiting() {
+    const waited = await terminateWorkers('wait')
+    console.log(`${waited} waited, ${left()} maps, programs and links are left`)
   },
   exit() {
     streams((batches) => batches === 10 && process.exit(7))
@@ -44,6 +72,14 @@ const scenarios = {
     ringBuffers([object.map('events'), object.map('logs')])
       .on('event', () => {})
       .unref()
+    load('readers')
+      .map('events')
+      .ringBuffer()
+      .unref()
+      .on('event', () => {})
+    new TracePipe({ kernel: 'native', tracefs: process.argv[4] }).on('event', () => {}).unref()
+    const silent = { info: { name: 'silent' }, readStream: () => 0 }
+    openProgramStream(silent, 'stdout', {}).on('event', () => {}).unref()
   },
   async idle() {
     const object = load('readers')
@@ -85,7 +121,6 @@ const scenarios = {
 
 if (isMainThread) await scenarios[process.argv[2]]()
 else {
-  attachOnExec()
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, not a window
-  streams((batches) => batches === 10 && parentPort.postMessage(held('link_id').length))
+  tasks[workerData]((number) => parentPort.postMessage(number))
 }

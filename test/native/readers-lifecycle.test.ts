@@ -4,16 +4,18 @@ import { expect, it } from 'vitest'
 import { patience } from '../support/patience.js'
 import { describeSince } from '../support/require-kernel.js'
 import { isVirtual } from '../support/this-machine.js'
+import { mountTracefs } from '../support/tracefs.js'
 
 const CHILD = fileURLToPath(new URL('readers-child.mjs', import.meta.url))
 
 /** How many one after the other. Each takes an emulated processor ten seconds. */
 const WORKERS = isVirtual ? 4 : 20
+const WAITERS = isVirtual ? 2 : 5
 
 /** Runs a scenario of readers-child.mjs in a process of its own. `npm test` has built dist/ by now. */
-function run(scenario: string): Promise<{ readonly code: number | string; readonly output: string }> {
+function run(scenario: string, workers = WORKERS, ...more: readonly string[]): Promise<{ readonly code: number | string; readonly output: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [CHILD, scenario, String(WORKERS)], { timeout: patience(60_000) }, (error, stdout) => {
+    execFile(process.execPath, [CHILD, scenario, String(workers), ...more], { timeout: patience(60_000) }, (error, stdout) => {
       resolve({ code: error === null ? 0 : (error.signal ?? error.code ?? 'unknown'), output: stdout.trim() })
     })
   })
@@ -26,7 +28,14 @@ describeNative('perf buffers, user rings, and several rings on one reader', { ti
   it('end with their workers, which are terminated in mid-stream', async () => {
     expect(await run('terminate')).toEqual({
       code: 0,
-      output: `${WORKERS} workers ended, ${WORKERS} links were attached, 0 maps, programs and links are left`,
+      output: `${WORKERS} links were attached, 0 maps, programs and links are left`,
+    })
+  })
+
+  it('end with workers that wait for room', async () => {
+    expect(await run('terminateWaiting', WAITERS)).toEqual({
+      code: 0,
+      output: `${WAITERS} waited, 0 maps, programs and links are left`,
     })
   })
 
@@ -35,8 +44,13 @@ describeNative('perf buffers, user rings, and several rings on one reader', { ti
     expect((await run('uncaught')).code).toBe(1)
   })
 
-  it('let the process end after unref()', async () => {
-    expect(await run('unref')).toEqual({ code: 0, output: '' })
+  it('let the process end after unref(), as all kinds of readers do', async () => {
+    const tracefs = await mountTracefs()
+    try {
+      expect(await run('unref', 0, tracefs.path)).toEqual({ code: 0, output: '' })
+    } finally {
+      await tracefs.close()
+    }
   })
 
   it('sleep while nothing comes', async () => {
