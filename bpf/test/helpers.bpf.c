@@ -119,6 +119,17 @@ int loop(struct answers *ctx) {
   return 0;
 }
 
+/* Linux 6.18 looks at all of a count that the compiler doesn't cut to its 32 bits. */
+SEC("syscall")
+int long_loop(struct answers *ctx) {
+  u64 sum = 0;
+  u64 count = 0x100000003;
+  barrier_var(count);
+  ctx->a = bpf_loop(count, square, &sum, 0);
+  ctx->b = sum;
+  return 0;
+}
+
 SEC("syscall")
 int print(struct answers *ctx) {
   static const char format[] = "%d|%5u|%-4x|%08llx|%s|%%|%c";

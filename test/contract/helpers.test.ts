@@ -77,6 +77,11 @@ describeContract(
       expect(answers(object, 'loop')).toEqual([10n, 285n, 0xfffffff9n, -22n])
     })
 
+    it('loop over no more than 32 bits can say', () => {
+      using object = load(tested.make())
+      expect(answers(object, 'long_loop').slice(0, 2)).toEqual([0xfffffff9n, 0n])
+    })
+
     it('format and compare text', () => {
       using object = load(tested.make())
       expect(answers(object, 'print').slice(0, 2)).toEqual([37n, -1n])

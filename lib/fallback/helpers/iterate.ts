@@ -11,9 +11,9 @@ export const iterateHelpers: HelperFamily = () => ({
   [LOOP](registers, engine) {
     const count = unsigned(registers, 1)
     if (flagsIn(registers, 4) !== 0) return give(registers, EINVAL)
-    if (count > MAX_LOOPS) {
+    // Linux's verifier writes the loop into the program: there all 64 bits of the count are looked at, and this error comes without its sign's upper half.
+    if (registers.hi[1] !== 0 || count > MAX_LOOPS) {
       give(registers, E2BIG)
-      // Linux's verifier writes the loop into the program, and there this error comes without its sign's upper half.
       registers.hi[0] = 0
       return
     }
