@@ -1,6 +1,6 @@
 /** Cases for the verifier: instructions, what they refer to, and what comes out. */
 import { verifyProgram, type Verdict, type VerifierMap } from '../../lib/fallback/verifier/index.js'
-import type { FunctionInfo, MapReference } from '../../lib/fallback/verifier/program.js'
+import type { DebugInfo, FunctionInfo, MapReference } from '../../lib/fallback/verifier/program.js'
 import { instruction } from '../../lib/isa/build.js'
 import type { Instruction } from '../../lib/isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../lib/isa/opcodes.js'
@@ -23,6 +23,7 @@ export interface CaseOptions {
   readonly attachType?: number
   readonly flags?: number
   readonly license?: string
+  readonly debugInfo?: DebugInfo
   /** Of who loads it; all. */
   readonly privileges?: Privileges
   readonly functions?: readonly FunctionInfo[]
@@ -76,6 +77,7 @@ export function verify(code: CaseCode, options: CaseOptions = {}): Verdict {
     mapReferences,
     functions: options.functions ?? [],
     kfuncs: new Map(),
+    debugInfo: options.debugInfo,
     exceptionCallback: options.exceptionCallback,
     attachTarget: undefined,
   }

@@ -13,6 +13,7 @@ import { KERNEL_HI, type Memory } from '../memory.js'
 import { functionInfo, specialFields } from '../verifier/function-types.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
 import type {
+  DebugInfo,
   FunctionInfo,
   KernelSymbol,
   MapReference,
@@ -136,6 +137,7 @@ function verifierProgram({
     license: file.license,
     mapReferences,
     functions: functionsOf(file, linked),
+    debugInfo: debugInfoOf(file, linked),
     kfuncs: linked.kfuncs,
     ...(symbols !== undefined && { symbols }),
     exceptionCallback: exceptionCallbackOf(file, linked),
@@ -242,6 +244,15 @@ function exceptionCallbackOf({ btf }: ObjectFile, { functions, funcInfo }: Linke
 }
 
 /** Hidden functions are static ones, as libbpf has it. */
+function debugInfoOf({ btf }: ObjectFile, { funcInfo, lines }: LinkedCode): DebugInfo | undefined {
+  if (btf === undefined) return undefined
+  return {
+    functions: funcInfo.map(({ offset, type }) => ({ insn: offset / SLOT, type })),
+    lines: lines.map(({ offset }) => ({ insn: offset / SLOT })),
+    btf,
+  }
+}
+
 function functionsOf({ btf, text }: ObjectFile, { funcInfo }: LinkedCode): readonly FunctionInfo[] {
   if (btf === undefined) return []
   const hidden = new Set(text?.functions.flatMap((one) => (one.global ? [] : [one.name])))

@@ -1,4 +1,5 @@
 /** What the verifier is given: a program, the maps it refers to, and what is known of its functions. */
+import type { Btf } from '../../btf/types.js'
 import type { Instruction } from '../../isa/instruction.js'
 import type { KernelTypes, StructType } from './kernel-types.js'
 
@@ -71,6 +72,25 @@ export interface FunctionInfo {
   readonly returns: 'void' | 'int' | 'other'
 }
 
+export interface FunctionRecord {
+  /** Slot at which the function starts. */
+  readonly insn: number
+  /** Its type: a BTF_KIND_FUNC. */
+  readonly type: number
+}
+
+export interface LineRecord {
+  /** Slot of the first instruction of the line. */
+  readonly insn: number
+}
+
+/** What came with a program beside its instructions; empty lists: none came. */
+export interface DebugInfo {
+  readonly functions: readonly FunctionRecord[]
+  readonly lines: readonly LineRecord[]
+  readonly btf: Btf
+}
+
 export interface VerifierProgram {
   readonly instructions: readonly Instruction[]
   /** BPF_PROG_TYPE_*. */
@@ -84,6 +104,8 @@ export interface VerifierProgram {
   readonly mapReferences: ReadonlyMap<number, MapReference>
   /** Empty: no func_info. */
   readonly functions: readonly FunctionInfo[]
+  /** func_info and line_info as they came, to be checked; undefined: nothing came. */
+  readonly debugInfo?: DebugInfo | undefined
   /** The kernel functions that it calls, by slot, for messages. */
   readonly kfuncs: ReadonlyMap<number, string>
   /** Symbols of the kernel whose addresses are loaded, by slot of the LDDW. */

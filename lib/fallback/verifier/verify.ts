@@ -4,6 +4,7 @@ import { BPF_ATTACH_TYPE as A } from '../../linux/attach-types.js'
 import { BPF_PROG_TYPE as P, BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import { checkControlFlow } from './cfg.js'
 import { Code } from './code.js'
+import { checkDebugInfo, checkFunctionRecords } from './debug-info.js'
 import { checkEncodings } from './encoding.js'
 import { checkExceptionCallback } from './exceptions.js'
 import { explore } from './explore.js'
@@ -157,7 +158,10 @@ function verify(
   checkSleepable(program)
   const code = new Code(program.instructions, program.kfuncs)
   if (privileges === 'none') checkCallsNothing(code)
+  const { debugInfo } = program
+  if (debugInfo !== undefined) checkFunctionRecords(debugInfo)
   const subprograms = findSubprograms(code, program)
+  if (debugInfo !== undefined) checkDebugInfo(debugInfo, subprograms, code)
   checkFunctionInfo(subprograms, program.functions.length > 0)
   checkEncodings(code, program)
   const marks = checkControlFlow(code, subprograms, privileges !== 'none')
