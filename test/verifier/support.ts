@@ -24,6 +24,8 @@ export interface CaseOptions {
   readonly flags?: number
   readonly license?: string
   readonly debugInfo?: DebugInfo
+  /** Milliseconds. */
+  readonly timeout?: number
   /** Of who loads it; all. */
   readonly privileges?: Privileges
   readonly functions?: readonly FunctionInfo[]
@@ -81,7 +83,8 @@ export function verify(code: CaseCode, options: CaseOptions = {}): Verdict {
     exceptionCallback: options.exceptionCallback,
     attachTarget: undefined,
   }
-  return verifyProgram(program, { privileges: options.privileges ?? 'all' })
+  const { privileges = 'all', timeout } = options
+  return verifyProgram(program, { privileges, ...(timeout !== undefined && { timeout }) })
 }
 
 /** `accepted`, or instruction and reason. */

@@ -15,7 +15,25 @@ const PRIVATE_STACKS: ReadonlySet<number> = new Set([P.KPROBE, P.TRACEPOINT, P.P
 export function checkStackDepth(code: Code, subprograms: readonly Subprogram[], type: number): void {
   const roots = subprograms.filter(({ index, isAsyncCallback }) => index === 0 || isAsyncCallback)
   const isPrivate = PRIVATE_STACKS.has(type) && !subprograms.some(({ hasTailCall }) => hasTailCall)
-  for (const root of roots) walk(code, subprograms, root, isPrivate)
+  const calls = subprograms.map((subprogram) => callsOf(code, subprograms, subprogram))
+  for (const root of roots) walk(calls, root, isPrivate)
+}
+
+/** The last one of a function first. */
+function callsOf(
+  code: Code,
+  subprograms: readonly Subprogram[],
+  { start, end }: Subprogram,
+): readonly Subprogram[] {
+  const called: Subprogram[] = []
+  for (let slot = end - 1; slot >= start; slot--) {
+    const isCall = code.isLocalCall(slot)
+    if (!isCall && !code.isFunctionAddress(slot)) continue
+    const target = slot + 1 + code.immAt(slot)
+    const callee = subprograms.find((one) => one.start === target)
+    if (callee !== undefined && (isCall || !callee.isAsyncCallback)) called.push(callee)
+  }
+  return called
 }
 
 interface Call {
@@ -26,7 +44,8 @@ interface Call {
   readonly tailCalls: boolean
 }
 
-function walk(code: Code, subprograms: readonly Subprogram[], root: Subprogram, isPrivate: boolean): void {
+/** @param calls by the number of the function */
+function walk(calls: readonly (readonly Subprogram[])[], root: Subprogram, isPrivate: boolean): void {
   const pending: Call[] = [{ subprogram: root, depth: 0, frames: 1, tailCalls: false }]
   const deepest = new Map<string, true>()
   for (let call = pending.pop(); call !== undefined; call = pending.pop()) {
@@ -42,12 +61,7 @@ function walk(code: Code, subprograms: readonly Subprogram[], root: Subprogram, 
     const key = `${subprogram.index} ${depth} ${frames}`
     if (deepest.has(key)) continue
     deepest.set(key, true)
-    for (let slot = subprogram.end - 1; slot >= subprogram.start; slot--) {
-      const isCall = code.isLocalCall(slot)
-      if (!isCall && !code.isFunctionAddress(slot)) continue
-      const target = slot + 1 + code.immAt(slot)
-      const callee = subprograms.find(({ start }) => start === target)
-      if (callee === undefined || (callee.isAsyncCallback && !isCall)) continue
+    for (const callee of calls[subprogram.index] ?? []) {
       if (frames >= MAX_FRAMES) throw new Rejection(E2BIG, `the call stack of ${frames} frames is too deep !`)
       pending.push({ subprogram: callee, depth, frames: frames + 1, tailCalls })
     }

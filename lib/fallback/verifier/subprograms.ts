@@ -5,9 +5,11 @@ import { isGplCompatible } from '../../linux/license.js'
 import { helperPrototype } from '../../linux/helper-prototypes.js'
 import type { Code } from './code.js'
 import type { FunctionInfo, VerifierProgram } from './program.js'
-import { EPERM, invalid, Rejection, Unmodelled } from './rejection.js'
+import { E2BIG, EPERM, invalid, Rejection, Unmodelled } from './rejection.js'
 
 const TAIL_CALL = 12
+/** BPF_MAX_SUBPROGS, the entry function among them. */
+const MAX_SUBPROGRAMS = 256
 
 /** A function of the program. */
 export interface Subprogram {
@@ -120,6 +122,7 @@ function functionStarts(code: Code, program: VerifierProgram): number[] {
     const target = slot + 1 + code.immAt(slot)
     if (target < 0 || target >= code.length) invalid('call to invalid destination')
     starts.add(target)
+    if (starts.size > MAX_SUBPROGRAMS) throw new Rejection(E2BIG, 'too many subprograms')
   }
   return [...starts].sort((a, b) => a - b)
 }
