@@ -67,9 +67,16 @@ export function explainVerifierLog(
     instruction: last?.text,
     source: last && sourceOf(last),
     path: branchesOf(steps, sourceOf).slice(-MAX_BRANCHES),
-    registers: state,
+    registers: inOrder(state),
     hint: hintFor(reason, programType),
   }
+}
+
+/** Registers by their numbers, then slots of the stack from its top. */
+function inOrder(state: LogState): LogState {
+  const place = (name: string): number =>
+    (name.startsWith('fp') ? 100 : 0) + Number(/\d+/.exec(name)?.[0] ?? 0)
+  return Object.fromEntries(Object.entries(state).sort(([a], [b]) => place(a) - place(b)))
 }
 
 function branchesOf(

@@ -22,7 +22,7 @@ const REASONS: readonly KnownReason[] = [
     hint: () => 'This helper wants a pointer that is surely not NULL: check it before the call',
   },
   {
-    pattern: /invalid access to packet/,
+    pattern: /invalid access to packet|offset is outside of the packet/,
     hint: () =>
       'The packet may be shorter than that. Compare with its end first, with the same pointer: if ((void *)(header + 1) > data_end) return XDP_PASS; and read data and data_end anew after helpers that change the packet',
   },

@@ -47,6 +47,8 @@ export interface VerifierLogReport {
 
 /** `BUG_db`: an opcode that Linux can't write down. */
 const INSTRUCTION = /^(\d+): (?:\([0-9a-f]{2}\) |(?=BUG_))(.*)$/
+/** Where Linux forgets a line's end: the state at the target of a jump, behind the jump. */
+const JUMP_AND_STATE = /^(if .+ goto pc[+-]\d+) (\d+:.*)$/
 const STATE_LINE = /^(?:\d+|from \d+ to (\d+)[^:]*):((?: frame\d+:)? *(?:R\d+|fp-\d+).*)$/
 const BRANCH = /^from (\d+) to \d+[^:]*:/
 const FRAME_LINE = /^ ?(?:frame\d+: )?(?:R\d+|fp-\d+)(?:_[A-Za-z]+)?=/
@@ -124,6 +126,11 @@ class LogReader {
 
   #readInstruction(insn: number, rest: string): void {
     this.#reason = undefined
+    const joined = JUMP_AND_STATE.exec(rest)
+    if (joined !== null) {
+      this.#readInstruction(insn, joined[1] ?? '')
+      return this.read(joined[2] ?? '')
+    }
     const split = /^(.*?)\s+; ((?:frame\d+: )?(?:R\d+|fp-\d+).*)$/.exec(rest)
     this.#steps.push({ insn, text: split?.[1] ?? rest, source: this.#source, state: this.#state })
     const changed = split?.[2]

@@ -21,7 +21,7 @@ export interface KernelVerdict {
 }
 
 export interface JudgeOptions {
-  /** Bits of BPF_LOG_*: 1, the path to a refusal; 2, all paths. */
+  /** Bits of BPF_LOG_*: 1, the path to a refusal; 2, all paths; {@link SHORT}, for slow lines. */
   readonly logLevel?: number
   /** Seconds after which a verification is given up: EAGAIN. */
   readonly patience?: number
@@ -36,6 +36,8 @@ export interface KernelRun {
 const LOG_BYTES = 16 << 20
 const FUNC_INFO_BYTES = 8
 const ENOSPC = 28
+/** Level 1, of which the end alone comes back. */
+export const SHORT = -1
 /** Offsets in `union bpf_attr`, by command. */
 const MAP = { TYPE: 0, KEY: 4, VALUE: 8, ENTRIES: 12, FLAGS: 16, INNER: 20, NAME: 28, BTF: 48, KEY_TYPE: 52, VALUE_TYPE: 56 } as const // prettier-ignore
 const PROG = { TYPE: 0, COUNT: 4, CODE: 8, LICENSE: 16, LOG_LEVEL: 24, LOG_SIZE: 28, LOG: 32, FLAGS: 44, ATTACH: 68, BTF: 72, FUNC_SIZE: 76, FUNC: 80, FUNC_COUNT: 88, TARGET: 108 } as const // prettier-ignore
@@ -43,10 +45,15 @@ const RUN = { PROG: 0, RETVAL: 4, DATA_IN: 8, DATA_OUT: 12, IN: 16, OUT: 24, REP
 
 /** Asks one process with bpf() after the other: maps and types that are alike are made once. */
 export class KernelJudge implements AsyncDisposable {
-  readonly #bpf = new RemoteBpf()
+  readonly #bpf: RemoteBpf
   readonly #maps = new Map<string, Promise<number>>()
   readonly #types = new Map<string, Promise<number>>()
   #kernelTypes: ReadonlyMap<string, number> | undefined
+
+  /** @param bpf whom it asks; default: this machine's kernel */
+  constructor(bpf: RemoteBpf = new RemoteBpf()) {
+    this.#bpf = bpf
+  }
 
   /** With all paths in its log, if they fit: only so it tells where a program is refused for what its paths come to. */
   async judge(program: CaseProgram, { logLevel = 2, patience }: JudgeOptions = {}): Promise<KernelVerdict> {
@@ -61,7 +68,7 @@ export class KernelJudge implements AsyncDisposable {
     program: CaseProgram,
     data: Uint8Array,
   ): Promise<{ readonly verdict: KernelVerdict; readonly run: KernelRun | undefined }> {
-    const loaded = await this.#load(program, 1, undefined)
+    const loaded = await this.#load(program, SHORT, undefined)
     const verdict = verdictOf(loaded)
     if (loaded.result < 0) return { verdict, run: undefined }
     const { result, errno, attributes, buffers } = await this.#bpf.call({
@@ -99,7 +106,7 @@ export class KernelJudge implements AsyncDisposable {
         fields: {
           [PROG.TYPE]: type,
           [PROG.COUNT]: program.instructions.length,
-          [PROG.LOG_LEVEL]: logLevel,
+          [PROG.LOG_LEVEL]: logLevel === SHORT ? 1 : logLevel,
           [PROG.LOG_SIZE]: LOG_BYTES,
           [PROG.FLAGS]: flags,
           [PROG.ATTACH]: attachType,
@@ -113,7 +120,7 @@ export class KernelJudge implements AsyncDisposable {
         buffers: [
           { at: PROG.CODE, bytes: encode(withDescriptors(program, descriptors)) },
           { at: PROG.LICENSE, bytes: text(license) },
-          { at: PROG.LOG, size: LOG_BYTES, returns: 'text' },
+          { at: PROG.LOG, size: LOG_BYTES, returns: logLevel === SHORT ? 'tail' : 'text' },
           ...(withFunctions ? [{ at: PROG.FUNC, bytes: functionInfo(functions) }] : []),
         ],
       },

@@ -1,5 +1,5 @@
 /** The bpf() system call, made by a process of its own: what tests ask of the kernel that no library asks. */
-import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,8 +25,8 @@ export interface RemoteBuffer {
   readonly bytes?: Uint8Array
   /** Bytes; default: those of `bytes`. */
   readonly size?: number
-  /** Whether it comes back: whole, or as text up to its end. */
-  readonly returns?: 'all' | 'text'
+  /** Whether it comes back: whole, as text up to its end, or as the last 2,000 characters of that. */
+  readonly returns?: 'all' | 'text' | 'tail'
 }
 
 export interface RemoteCall {
@@ -46,33 +46,59 @@ export interface RemoteAnswer {
 }
 
 const ATTRIBUTE_BYTES = 144
-const KINDS = { all: 1, text: 2 } as const
+const KINDS = { all: 1, text: 2, tail: 3 } as const
 const HEADER = 20
 const BUFFER_HEADER = 16
 const ANSWER_HEADER = 12
 /** After which a call is interrupted. */
 const PATIENCE_S = process.env['VM'] === '1' ? 120 : 20
 
-/** Takes a C compiler, as the addon does. */
+/** How calls get there and answers back. */
+export interface Transport extends AsyncDisposable {
+  readonly input: Writable
+  readonly output: Readable
+}
+
+/** Compiles the other end. Takes a C compiler, as the addon does. @returns its path, in `folder` */
+export function compileRemote(folder: string): string {
+  const program = join(folder, 'remote-bpf')
+  const source = fileURLToPath(new URL('remote-bpf.c', import.meta.url))
+  execFileSync(process.env['CC'] ?? 'cc', ['-O1', '-Wall', '-o', program, source])
+  return program
+}
+
+/** A process on this machine. */
+function localProcess(): Transport {
+  const folder = mkdtempSync(join(tmpdir(), 'remote-bpf-'))
+  const child = spawn(compileRemote(folder), { stdio: ['pipe', 'pipe', 'inherit'] })
+  return {
+    input: child.stdin,
+    output: child.stdout,
+    async [Symbol.asyncDispose]() {
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.stdin.end()
+      await ended
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
 export class RemoteBpf implements AsyncDisposable {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'remote-bpf-'))
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>
+  readonly #transport: Transport
   readonly #waiting: ((frame: Buffer) => void)[] = []
   #received: Buffer[] = []
   #bytes = 0
 
-  constructor() {
-    const program = join(this.#folder, 'remote-bpf')
-    const source = fileURLToPath(new URL('remote-bpf.c', import.meta.url))
-    execFileSync(process.env['CC'] ?? 'cc', ['-O1', '-Wall', '-o', program, source])
-    this.#child = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] })
-    this.#child.stdout.on('data', (chunk: Buffer) => this.#receive(chunk))
+  /** @param transport default: a process on this machine */
+  constructor(transport: Transport = localProcess()) {
+    this.#transport = transport
+    transport.output.on('data', (chunk: Buffer) => this.#receive(chunk))
   }
 
   /** Calls bpf(); calls are answered in their order. @param patience seconds after which it is interrupted: EAGAIN */
   async call(call: RemoteCall, patience = PATIENCE_S): Promise<RemoteAnswer> {
     const answered = new Promise<Buffer>((resolve) => this.#waiting.push(resolve))
-    this.#child.stdin.write(request(call, patience))
+    this.#transport.input.write(request(call, patience))
     return answer(await answered)
   }
 
@@ -96,10 +122,7 @@ export class RemoteBpf implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve))
-    this.#child.stdin.end()
-    await ended
-    rmSync(this.#folder, { recursive: true })
+    await this.#transport[Symbol.asyncDispose]()
   }
 }
 

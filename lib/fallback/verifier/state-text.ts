@@ -18,7 +18,7 @@ function numberText(value: bigint): string {
   return value >= -0x8000n && value <= 0xffffn ? `${value}` : `0x${BigInt.asUintN(64, value).toString(16)}`
 }
 
-/** A limit; it is left out where it says nothing: at the end of its type's range, or where the 64-bit limit says it already. */
+/** A limit; it is left out where it says nothing: at the end of its type's range. */
 type Limit = readonly [name: string, value: bigint, isSilent: boolean]
 
 function limitsOf(register: Register): readonly Limit[] {
@@ -35,19 +35,24 @@ function limitsOf(register: Register): readonly Limit[] {
     ['smax', smax, smax === S64_MAX],
     ['umin', umin, umin === 0n],
     ['umax', umax, umax === U64_MAX],
-    ['smin32', s32Min, s32Min === S32_MIN || s32Min === BigInt.asIntN(32, smin)],
-    ['smax32', s32Max, s32Max === S32_MAX || s32Max === BigInt.asIntN(32, smax)],
-    ['umin32', u32Min, u32Min === 0n || u32Min === BigInt.asUintN(32, umin)],
-    ['umax32', u32Max, u32Max === U32_MAX || u32Max === BigInt.asUintN(32, umax)],
+    ['smin32', s32Min, s32Min === S32_MIN],
+    ['smax32', s32Max, s32Max === S32_MAX],
+    ['umin32', u32Min, u32Min === 0n],
+    ['umax32', u32Max, u32Max === U32_MAX],
   ]
 }
 
 /** Limits that are the same number are one entry: `smax=umax=255`. */
 function rangeParts(register: Register): readonly string[] {
-  const names = new Map<bigint, string>()
-  for (const [name, value, isSilent] of limitsOf(register))
-    if (!isSilent) names.set(value, `${names.get(value) ?? ''}${name}=`)
-  const parts = Array.from(names, ([value, prefix]) => `${prefix}${numberText(value)}`)
+  const names = new Map<bigint, { readonly value: bigint; text: string }>()
+  for (const [name, value, isSilent] of limitsOf(register)) {
+    if (isSilent) continue
+    const bits = BigInt.asUintN(64, value)
+    const known = names.get(bits)
+    if (known === undefined) names.set(bits, { value, text: `${name}=` })
+    else known.text += `${name}=`
+  }
+  const parts = Array.from(names.values(), ({ value, text }) => `${text}${numberText(value)}`)
   const mask = unsigned(register.maskHi, register.maskLo)
   if (mask === U64_MAX) return parts
   const value = unsigned(register.valueHi, register.valueLo)
