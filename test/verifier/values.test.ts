@@ -1,6 +1,7 @@
 /** Soundness of the arithmetic: what is known of a result holds for every concrete result. Exhaustive over small sets of values. */
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { syncBounds } from '../../lib/fallback/verifier/values/bounds.js'
+import { syncBounds, zeroExtend32 } from '../../lib/fallback/verifier/values/bounds.js'
 import { decide, JUMP, opposite, refine } from '../../lib/fallback/verifier/values/ranges.js'
 import { cloneRegister, KIND, Register } from '../../lib/fallback/verifier/values/register.js'
 import { ALU, computeScalar } from '../../lib/fallback/verifier/values/scalar-alu.js'
@@ -138,6 +139,61 @@ describe.each([64n, 32n])('arithmetic of %s bits', (bits) => {
   })
 })
 
+/**
+ * Where ranges go wrong: at zero, and where 32 and 64 bits overflow, with and without a sign. Around each, all intervals of eight numbers.
+ */
+const MIDDLES = [0n, 0x8000_0000n, 0x1_0000_0000n, 0x8000_0000_0000_0000n]
+const intervals = (middle: bigint, length: number): readonly (readonly bigint[])[] => {
+  const window = Array.from({ length }, (_unused, i) => u64(middle - BigInt(length / 2) + BigInt(i)))
+  return window.flatMap((_first, start) =>
+    window.slice(start).map((_last, i) => window.slice(start, start + i + 1)),
+  )
+}
+const PAIRS = MIDDLES.flatMap((middle) => [[middle, middle] as const, [middle, 0n] as const])
+
+describe.each([64n, 32n])('arithmetic of %s bits on all small intervals', (bits) => {
+  const cut = (value: bigint): bigint => BigInt.asUintN(Number(bits), value)
+
+  it.each(OPERATIONS)('%s', (name, concrete) => {
+    const wrong: unknown[] = []
+    for (const [middle, other] of PAIRS) {
+      for (const left of intervals(middle, 6)) {
+        const a = abstractionOf(left)
+        for (const right of intervals(other, 6)) {
+          const result = cloneRegister(a)
+          computeScalar(result, ALU[name], abstractionOf(right), bits === 64n)
+          for (const x of left) {
+            for (const y of right) {
+              const value = cut(concrete(cut(x), cut(y), bits))
+              const broken = violation(result, value)
+              if (broken !== undefined) wrong.push([name, left, right, value, broken])
+            }
+          }
+        }
+      }
+    }
+    expect(wrong.slice(0, 3)).toEqual([])
+  })
+
+  it.each(SHIFTS)('%s by each of several numbers', (name, concrete) => {
+    const wrong: unknown[] = []
+    for (const left of SETS) {
+      for (const right of intervals(4n, 8)) {
+        const result = cloneRegister(abstractionOf(left))
+        computeScalar(result, ALU[name], abstractionOf(right), bits === 64n)
+        for (const a of left) {
+          for (const by of right) {
+            const value = cut(concrete(cut(a), by, bits))
+            const broken = violation(result, value)
+            if (broken !== undefined) wrong.push([name, left, right, value, broken])
+          }
+        }
+      }
+    }
+    expect(wrong.slice(0, 3)).toEqual([])
+  })
+})
+
 describe('loads, moves and byte swaps', () => {
   const reversed = (value: bigint, bytes: number): bigint => {
     let result = 0n
@@ -239,6 +295,134 @@ describe.each([64, 32])('comparisons of %s bits', (bits) => {
   })
 })
 
+describe.each([64, 32])('comparisons of %s bits on all small intervals', (bits) => {
+  it.each(Object.keys(COMPARISONS))('%s', (name) => {
+    const holds = COMPARISONS[name] as (typeof COMPARISONS)[string]
+    const comparison = JUMP[name as keyof typeof JUMP]
+    const wrong: unknown[] = []
+    for (const [middle, other] of PAIRS) {
+      for (const left of intervals(middle, 6)) {
+        for (const right of intervals(other, 6)) {
+          const a = abstractionOf(left)
+          const b = abstractionOf(right)
+          syncBounds(a)
+          syncBounds(b)
+          const outcome = decide(a, b, comparison, bits === 64)
+          const branches = [false, true].map((taken) => {
+            const pair = [cloneRegister(a), cloneRegister(b)] as const
+            if (outcome === -1) refine(...pair, taken ? comparison : opposite(comparison), bits === 64)
+            return pair
+          })
+          for (const x of left) {
+            for (const y of right) {
+              const isTaken = holds(BigInt.asUintN(bits, x), BigInt.asUintN(bits, y), bits)
+              if (outcome !== -1 && (outcome === 1) !== isTaken) wrong.push(['decided', name, left, right])
+              const [first, second] = branches[isTaken ? 1 : 0] as (typeof branches)[number]
+              const broken = violation(first, x) ?? violation(second, y)
+              if (broken !== undefined) wrong.push([name, isTaken, left, right, x, y, broken])
+            }
+          }
+        }
+      }
+    }
+    expect(wrong.slice(0, 3)).toEqual([])
+  })
+
+  it.each(Object.keys(COMPARISONS))('%s of a register with itself', (name) => {
+    const holds = COMPARISONS[name] as (typeof COMPARISONS)[string]
+    const comparison = JUMP[name as keyof typeof JUMP]
+    for (const set of SETS) {
+      const a = abstractionOf(set)
+      syncBounds(a)
+      const outcome = decide(a, a, comparison, bits === 64)
+      for (const x of set) {
+        const value = BigInt.asUintN(bits, x)
+        expect([-1, holds(value, value, bits) ? 1 : 0]).toContain(outcome)
+      }
+    }
+  })
+})
+
+describe('what is known in several ways', () => {
+  /** All that may be said of a number, each limit as loose as any of these. */
+  const LOOSE = [...INTERESTING, 0x7eed_cafen, 0xffff_ffff_0000_0000n, 0xdead_beef_0000_0007n]
+  const any = fc.constantFrom(...LOOSE)
+  const facts = fc.record({
+    value: any,
+    mask: any,
+    unsigned: fc.tuple(any, any),
+    signed: fc.tuple(any, any),
+    unsigned32: fc.tuple(any, any),
+    signed32: fc.tuple(any, any),
+  })
+  type Facts = typeof facts extends fc.Arbitrary<infer T> ? T : never
+
+  function registerOf({ value, mask, ...limits }: Facts): Register {
+    const register = abstractionOf([value])
+    tnum.setTnum(register, hi(value & ~mask), lo(value & ~mask), hi(mask), lo(mask))
+    const around = (
+      [a, b]: readonly [bigint, bigint],
+      as: (x: bigint) => bigint,
+    ): readonly [bigint, bigint] => [least([as(value), as(a), as(b)]), most([as(value), as(a), as(b)])]
+    const [umin, umax] = around(limits.unsigned, u64)
+    const [smin, smax] = around(limits.signed, s64)
+    const [u32Min, u32Max] = around(limits.unsigned32, u32)
+    const [s32Min, s32Max] = around(limits.signed32, (x) => s32(u32(x)))
+    Object.assign(register, {
+      uminHi: hi(umin), uminLo: lo(umin), umaxHi: hi(umax), umaxLo: lo(umax),
+      sminHi: hi(smin), sminLo: lo(smin), smaxHi: hi(smax), smaxLo: lo(smax),
+      u32Min: lo(u32Min), u32Max: lo(u32Max), s32Min: Number(s32Min), s32Max: Number(s32Max),
+    }) // prettier-ignore
+    return register
+  }
+
+  it('is put together without losing a value', () => {
+    fc.assert(
+      fc.property(facts, (known) => {
+        const register = registerOf(known)
+        syncBounds(register)
+        expect(violation(register, known.value)).toBeUndefined()
+      }),
+      { numRuns: 20_000, seed: 6 },
+    )
+  })
+
+  it('holds of the lower half, zero-extended', () => {
+    fc.assert(
+      fc.property(facts, (known) => {
+        const register = registerOf(known)
+        zeroExtend32(register)
+        syncBounds(register)
+        expect(violation(register, u32(known.value))).toBeUndefined()
+      }),
+      { numRuns: 20_000, seed: 6 },
+    )
+  })
+
+  it('holds after each operation', () => {
+    fc.assert(
+      fc.property(
+        facts,
+        facts,
+        fc.constantFrom(...OPERATIONS),
+        fc.boolean(),
+        (left, right, [name, concrete], isWide) => {
+          const result = registerOf(left)
+          syncBounds(result)
+          const operand = registerOf(right)
+          syncBounds(operand)
+          computeScalar(result, ALU[name], operand, isWide)
+          const bits = isWide ? 64 : 32
+          const cut = (value: bigint): bigint => BigInt.asUintN(bits, value)
+          const value = cut(concrete(cut(left.value), cut(right.value), BigInt(bits)))
+          expect(violation(result, value)).toBeUndefined()
+        },
+      ),
+      { numRuns: 30_000, seed: 6 },
+    )
+  })
+})
+
 describe('tristate numbers of four bits, all of them', () => {
   const all: tnum.Tnum[] = []
   for (let mask = 0; mask < 16; mask++) {
@@ -269,6 +453,43 @@ describe('tristate numbers of four bits, all of them', () => {
         operation(result, a, b)
         for (const x of valuesOf(a))
           for (const y of valuesOf(b)) if (!contains(result, concrete(BigInt(x), BigInt(y)))) broken++
+      }
+    }
+    expect(broken).toBe(0)
+  })
+
+  it.each([
+    ['left', tnum.tnumShl, (a: bigint, by: bigint) => u64(a << by)],
+    ['right', tnum.tnumShr, (a: bigint, by: bigint) => a >> by],
+    ['right, with the sign', tnum.tnumSar, (a: bigint, by: bigint) => u64(s64(a) >> by)],
+    ['right, with the sign of 32 bits', tnum.tnumSar32, (a: bigint, by: bigint) => u32(s32(u32(a)) >> by)],
+  ] as const)('shifts %s, at both ends and in the middle', (name, operation, concrete) => {
+    let broken = 0
+    const limit = name.endsWith('32 bits') ? 32 : 64
+    for (const a of all) {
+      for (const at of [0, 28, 31, 60]) {
+        const [placed, result] = [new tnum.Tnum(), new tnum.Tnum()]
+        tnum.tnumShl(placed, a, at)
+        for (let by = 0; by < limit; by++) {
+          operation(result, placed, by)
+          for (const x of valuesOf(a))
+            if (!contains(result, concrete(u64(BigInt(x) << BigInt(at)), BigInt(by)))) broken++
+        }
+      }
+    }
+    expect(broken).toBe(0)
+  })
+
+  it('negation and union', () => {
+    let broken = 0
+    for (const a of all) {
+      const negated = new tnum.Tnum()
+      tnum.tnumNeg(negated, a)
+      for (const x of valuesOf(a)) if (!contains(negated, -BigInt(x))) broken++
+      for (const b of all) {
+        const union = new tnum.Tnum()
+        tnum.tnumUnion(union, a, b)
+        for (const x of [...valuesOf(a), ...valuesOf(b)]) if (!contains(union, BigInt(x))) broken++
       }
     }
     expect(broken).toBe(0)
