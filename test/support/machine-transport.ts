@@ -10,7 +10,7 @@ interface Kernel {
   readonly release: string
 }
 
-/** scripts/vm, which has no types. */
+/** What scripts/vm gives; it has no types. */
 interface Scripts {
   readonly provideEmulator: () => unknown
   readonly provideKernel: (name: string) => Kernel

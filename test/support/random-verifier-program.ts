@@ -31,6 +31,11 @@ const FLAVOURS: readonly Flavour[] = [
     context: ['u32 *)(ctx +0)', 'u32 *)(ctx +68)', 'u16 *)(ctx +8)'],
     helpers: ['bpf_get_hash_recalc'],
   },
+  {
+    type: 'syscall',
+    context: ['u64 *)(ctx +0)', 'u32 *)(ctx +8)', 'u8 *)(ctx +13)', 's16 *)(ctx +16)'],
+    helpers: [],
+  },
   { type: 'xdp', packet: [0, 4], context: ['u32 *)(ctx +12)', 'u32 *)(ctx +16)'], helpers: [] },
 ]
 
@@ -74,8 +79,12 @@ class Writer {
     this.#block(4 + this.#below(14))
     this.#finish()
     const lines = [...this.#lines, ...this.#functions.flat()]
-    const head = [`type ${this.#flavour.type}`, ...this.#head]
-    if (this.#chance(0.1)) head.push('flags test_state_freq')
+    const { type } = this.#flavour
+    const flags = [
+      ...(type === 'syscall' ? ['sleepable'] : []),
+      ...(this.#chance(0.1) ? ['test_state_freq'] : []),
+    ]
+    const head = [`type ${type}`, ...(flags.length > 0 ? [`flags ${flags.join(' ')}`] : []), ...this.#head]
     return { head, lines }
   }
 
@@ -228,10 +237,14 @@ class Writer {
     const kind = this.#pick(['value', 'value', 'stack', 'packet', 'record', 'ctx'] as const)
     if (kind === 'ctx') {
       const ctx = this.#registerOf('ctx')
-      return ctx === undefined ? undefined : `ctx ${this.#pick(this.#flavour.context).replace('ctx', `r${ctx}`)}`
+      return ctx === undefined
+        ? undefined
+        : `ctx ${this.#pick(this.#flavour.context).replace('ctx', `r${ctx}`)}`
     }
     if (kind === 'stack') {
-      const offset = this.#chance(0.95) ? -bytes * (1 + this.#below(48 / bytes)) : this.#pick([-3, 0, -512, -520])
+      const offset = this.#chance(0.95)
+        ? -bytes * (1 + this.#below(48 / bytes))
+        : this.#pick([-3, 0, -512, -520])
       for (const slot of [Math.ceil(-offset / 8)]) this.#slots.set(slot, 'number')
       return `(r10 ${offset < 0 ? offset : `+${offset}`})`
     }

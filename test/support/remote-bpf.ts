@@ -93,6 +93,7 @@ export class RemoteBpf implements AsyncDisposable {
   constructor(transport: Transport = localProcess()) {
     this.#transport = transport
     transport.output.on('data', (chunk: Buffer) => this.#receive(chunk))
+    transport.output.resume()
   }
 
   /** Calls bpf(); calls are answered in their order. @param patience seconds after which it is interrupted: EAGAIN */

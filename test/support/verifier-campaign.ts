@@ -6,7 +6,8 @@ import { SHORT, type KernelJudge, type KernelVerdict } from './kernel-judge.js'
 import { randomProgramText, type RandomProgramText } from './random-verifier-program.js'
 
 /** What two verdicts differ in. */
-export type Disagreement = 'accepted here only' | 'accepted by Linux only' | 'reason' | 'instructions processed'
+export type Disagreement =
+  'accepted here only' | 'accepted by Linux only' | 'reason' | 'instructions processed'
 
 export interface Finding {
   readonly run: number
@@ -43,7 +44,7 @@ export interface CampaignOptions {
 const TIME_LIMIT_MS = 3000
 const LARGEST = 60_000
 /** Calls on their way at once. */
-const WINDOW = 8
+const WINDOW = 4
 
 export function caseOf(text: RandomProgramText, prelude: string): Case {
   const [one] = parseCases('random', [...caseText(text), 'accepted'].join('\n'), prelude)
@@ -100,7 +101,9 @@ export async function runCampaign(judge: KernelJudge, options: CampaignOptions):
     findings.push(await reduce(judge, { run, what, text, prelude, exact }))
   }
   for (let start = 0; start < runs; start += WINDOW) {
-    const window = Array.from({ length: Math.min(WINDOW, runs - start) }, (_unused, i) => one(first + start + i))
+    const window = Array.from({ length: Math.min(WINDOW, runs - start) }, (_unused, i) =>
+      one(first + start + i),
+    )
     await Promise.all(window)
     onProgress?.(start + window.length)
   }
