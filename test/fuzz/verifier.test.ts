@@ -72,12 +72,14 @@ function outcome(object: Uint8Array, kernel: FallbackKernel): unknown {
     const { retval, ctx } = program.run({ ctx: CONTEXT })
     return { retval, ctx, values: keys.map((key) => values?.get(key)) }
   } catch (error) {
-    return error instanceof BpfError ? error.message : error
+    if (!(error instanceof BpfError)) return error
+    return error.message.includes(OUT_OF_FUEL) ? OUT_OF_FUEL : error.message
   }
 }
 
 const CONTEXT = Uint8Array.from({ length: 64 }, (_unused, i) => i * 7)
 const FUEL = 1_000_000
+const OUT_OF_FUEL = 'ran out of fuel'
 
 it(
   `of ${RUNS} random programs those that are accepted run without a trap, and alike with and without what was proven`,
@@ -98,6 +100,8 @@ it(
         createKernel({ seed: 1, engine: 'wasm', fuel: FUEL }),
         createKernel({ seed: 1, engine: 'interpreter', fuel: FUEL }),
       ].map((kernel) => outcome(object, kernel))
+      // may_goto bounds loops at eight million rounds, for which nobody has time.
+      if (checked === OUT_OF_FUEL && !verdict.terminates) continue
       const source = [...text.head, ...text.lines].join('\n')
       expect(checked, source).toMatchObject({ retval: expect.any(Number) })
       for (const each of proven) expect(each, source).toEqual(checked)
