@@ -50,7 +50,10 @@ export async function machineTransport(name: string): Promise<Transport & { read
     signal: abort.signal,
     channel,
   })
-  const [line] = (await once(server, 'connection')) as [Socket]
+  const [line] = (await Promise.race([
+    once(server, 'connection'),
+    ended.then(() => Promise.reject(new Error('the machine ended before it answered'))),
+  ])) as [Socket]
   await listening(line)
   return {
     release: kernel.release,
@@ -76,6 +79,6 @@ async function listening(line: Socket): Promise<void> {
       resolve()
     }
     line.on('data', read)
-    line.once('close', () => reject(new Error('the machine has gone')))
+    line.once('close', () => reject(new Error('the machine has gone before it was ready')))
   })
 }

@@ -103,10 +103,12 @@ static void serve(char *at) {
 /* The port becomes stdin and stdout, byte for byte. */
 static void listen_at(const char *port) {
   struct termios settings;
-  const int fd = open(port, O_RDWR | O_NOCTTY);
+  const int fd = open(port, O_RDWR | O_NOCTTY | O_NONBLOCK);
   if (fd < 0 || tcgetattr(fd, &settings) != 0) fail(port);
   cfmakeraw(&settings);
-  if (tcsetattr(fd, TCSANOW, &settings) != 0) fail(port);
+  settings.c_cflag |= CLOCAL | CREAD;
+  settings.c_cflag &= ~(HUPCL | CRTSCTS);
+  if (tcsetattr(fd, TCSANOW, &settings) != 0 || fcntl(fd, F_SETFL, 0) != 0) fail(port);
   dup2(fd, STDIN_FILENO);
   dup2(fd, STDOUT_FILENO);
   putchar('!');

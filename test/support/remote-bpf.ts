@@ -85,7 +85,10 @@ function localProcess(): Transport {
 
 export class RemoteBpf implements AsyncDisposable {
   readonly #transport: Transport
-  readonly #waiting: ((frame: Buffer) => void)[] = []
+  readonly #waiting: {
+    readonly resolve: (frame: Buffer) => void
+    readonly reject: (error: Error) => void
+  }[] = []
   #received: Buffer[] = []
   #bytes = 0
 
@@ -93,12 +96,15 @@ export class RemoteBpf implements AsyncDisposable {
   constructor(transport: Transport = localProcess()) {
     this.#transport = transport
     transport.output.on('data', (chunk: Buffer) => this.#receive(chunk))
+    transport.output.once('close', () => {
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error('who called bpf() has gone'))
+    })
     transport.output.resume()
   }
 
   /** Calls bpf(); calls are answered in their order. @param patience seconds after which it is interrupted: EAGAIN */
   async call(call: RemoteCall, patience = PATIENCE_S): Promise<RemoteAnswer> {
-    const answered = new Promise<Buffer>((resolve) => this.#waiting.push(resolve))
+    const answered = new Promise<Buffer>((resolve, reject) => this.#waiting.push({ resolve, reject }))
     this.#transport.input.write(request(call, patience))
     return answer(await answered)
   }
@@ -118,7 +124,7 @@ export class RemoteBpf implements AsyncDisposable {
       const all = Buffer.concat(this.#received)
       this.#received = [all.subarray(size)]
       this.#bytes -= size
-      this.#waiting.shift()?.(all.subarray(0, size))
+      this.#waiting.shift()?.resolve(all.subarray(0, size))
     }
   }
 
