@@ -71,6 +71,22 @@ extern void *bpf_dynptr_slice(const struct bpf_dynptr *p, __u32 offset, void *bu
 extern int bpf_copy_from_user_str(void *dst, __u32 dst__sz, const void *unsafe_ptr__ign, __u64 flags) __ksym;
 extern void no_such_function(void) __ksym __weak;
 
+/* Older libbpf has other names. */
+#define REFERENCED __attribute__((btf_type_tag("kptr")))
+#define UNREFERENCED __attribute__((btf_type_tag("kptr_untrusted")))
+
+struct held {
+  struct task_struct REFERENCED *task;
+  struct task_struct UNREFERENCED *seen;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, int);
+  __type(value, struct held);
+} holder SEC(".maps");
+
 extern const struct rq runqueues __ksym;
 extern const int cpu_number __ksym __weak;
 extern const void schedule __ksym;
@@ -174,7 +190,64 @@ int addresses(void *ctx) {
   return 0;
 }
 
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(exchanges, struct task_struct *parent, struct task_struct *child) {
+  struct held *held = bpf_map_lookup_elem(&holder, &(int){0});
+  struct task_struct *task;
+  if (!held) return 0;
+  held->seen = parent;
+  task = bpf_task_acquire(child);
+  if (!task) return 0;
+  task = bpf_kptr_xchg(&held->task, task);
+  if (task) bpf_task_release(task);
+  task = held->task;
+  if (task) out = task->pid;
+  return 0;
+}
+
 /* What it refuses. */
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(forgets_exchanged, struct task_struct *parent, struct task_struct *child) {
+  struct held *held = bpf_map_lookup_elem(&holder, &(int){0});
+  if (held) bpf_kptr_xchg(&held->task, NULL);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(stores_referenced, struct task_struct *parent, struct task_struct *child) {
+  struct held *held = bpf_map_lookup_elem(&holder, &(int){0});
+  if (held) held->task = child;
+  return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(puts_borrowed, struct task_struct *parent, struct task_struct *child) {
+  struct held *held = bpf_map_lookup_elem(&holder, &(int){0});
+  struct task_struct *task;
+  if (!held) return 0;
+  task = bpf_kptr_xchg(&held->task, child);
+  if (task) bpf_task_release(task);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(acquires_seen, struct task_struct *parent, struct task_struct *child) {
+  struct held *held = bpf_map_lookup_elem(&holder, &(int){0});
+  struct task_struct *task = held ? held->seen : NULL;
+  if (!task) return 0;
+  task = bpf_task_acquire(task);
+  if (task) bpf_task_release(task);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(half_kptr, struct task_struct *parent, struct task_struct *child) {
+  struct held *held = bpf_map_lookup_elem(&holder, &(int){0});
+  if (held) out = *(volatile int *)&held->task;
+  return 0;
+}
+
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(keeps, struct task_struct *parent, struct task_struct *child) {

@@ -48,6 +48,8 @@ export type ArgumentType =
   | 'udynptr:local'
   | 'udynptr:ringbuf'
   | 'dynptr:ringbuf'
+  /** A pointer to a kernel object in a map's value. */
+  | 'kptr_place'
   | `btf:${string}`
 
 export type ReturnType =
@@ -276,7 +278,7 @@ const TABLE: readonly (readonly [id: number, args: string, returns?: ReturnType,
   [191, 'umem size0 any btf:task_struct any'],
   [192, 'ctx any any'],
   [193, 'btf:file umem size'],
-  [194, 'btf:kptr btf:kptr', 'btf:kptr'],
+  [194, 'kptr_place btf:kptr?', 'btf?:kptr'],
   [195, 'map key any', 'map_value?', P],
   [196, 'sock_common', 'btf?:mptcp_sock'],
   [197, 'wmem size0 any udynptr:local'],

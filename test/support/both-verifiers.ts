@@ -1,14 +1,17 @@
 /** Both verifiers, asked the same: Linux's, and the fallback's with this machine's types. */
 import { expect, it } from 'vitest'
 import { verify, type ProgramVerdict } from '../../lib/index.js'
-import { describeSince } from './require-kernel.js'
+import type { KernelNeeds } from './kernel-needs.js'
+import { requires } from './require-kernel.js'
 import { linuxIsAtLeast } from './this-machine.js'
 
-/** The fallback has the rules, counts and words of this release; of younger ones only the verdict is compared. */
-const judged = describeSince('6.18')
-const isExact = !linuxIsAtLeast('6.19')
+/** The fallback has the rules, counts and words of this release; of others only the verdict is compared. */
+const RELEASE = '6.18'
+const isExact = linuxIsAtLeast(RELEASE) && !linuxIsAtLeast('6.19')
 
 export interface ComparedObject {
+  /** Default: that release. */
+  readonly needs?: KernelNeeds
   /** Of bpf/test. */
   readonly object: string
   readonly accepted: readonly string[]
@@ -17,12 +20,15 @@ export interface ComparedObject {
 }
 
 /** Tests that both verifiers say the same of each program: the same verdict in the same words, at the same instruction, after as many. */
-export function compareVerifiers(title: string, { object, accepted, refused }: ComparedObject): void {
+export function compareVerifiers(
+  title: string,
+  { needs = { since: RELEASE }, object, accepted, refused }: ComparedObject,
+): void {
   const path = new URL(`../../bpf/test/${object}.bpf.o`, import.meta.url).pathname
   const judge = (kernel: 'native' | 'fallback', program: string): ProgramVerdict | undefined =>
     verify(path, { kernel, program })[0]
 
-  judged(`${title}, judged by both verifiers`, () => {
+  requires(needs)(`${title}, judged by both verifiers`, () => {
     it.each(accepted)('%s is accepted by both, after as many instructions', (program) => {
       const linux = judge('native', program)
       expect(linux).toMatchObject({ accepted: true })

@@ -1,5 +1,6 @@
 /** Instructions of classes ALU and ALU64. */
 import { CLASS } from '../../isa/opcodes.js'
+import { BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { withScalarId } from './linked.js'
 import { checkWritable, readRegister } from './operands.js'
 import { movePointer, SYMBOLS } from './pointer-alu.js'
@@ -73,13 +74,39 @@ function move(env: Verification, opcode: number): void {
     registers[dst] = constantScalar(wide ? imm >> 31 : 0, imm)
     return
   }
-  if (wide && offset === 1) throw new Unmodelled('addr_space_cast (arena)')
+  if (wide && offset === 1) return castAddress(env, dst, src)
   if (wide && offset === -1) throw new Unmodelled('address of per-CPU memory')
   const extends_ = SIGN_EXTENSIONS.has(offset) && (wide || offset !== 32)
   if ((offset !== 0 && !extends_) || code.immAt(insn) !== 0) invalid('BPF_MOV uses reserved fields')
   const source = readRegister(env, src)
   checkWritable(dst)
   registers[dst] = wide ? moved64(env, source, src, offset) : moved32(env, source, src, offset)
+}
+
+/** Immediates of address casts: from an arena to the kernel's memory, and back. */
+const FROM_ARENA = 1
+const TO_ARENA = 1 << 16
+
+function castAddress(env: Verification, dst: number, src: number): void {
+  const imm = env.code.immAt(env.insn)
+  if (imm !== FROM_ARENA && imm !== TO_ARENA)
+    invalid('addr_space_cast insn can only convert between address space 1 and 0')
+  if (!hasArena(env))
+    invalid('addr_space_cast insn can only be used in a program that has an associated arena')
+  readRegister(env, src)
+  checkWritable(dst)
+  if (imm === TO_ARENA) {
+    env.registers[dst] = UNKNOWN
+    return
+  }
+  const address = cloneRegister(UNKNOWN)
+  address.kind = KIND.ARENA
+  env.registers[dst] = address
+}
+
+function hasArena({ program }: Verification): boolean {
+  for (const { map } of program.mapReferences.values()) if (map.type === M.ARENA) return true
+  return false
 }
 
 /** Gives the source an id, so that the copy is known to be equal. */
@@ -153,6 +180,8 @@ function binary(env: Verification, opcode: number, operation: number): void {
   const shift = operation === ALU.LSH || operation === ALU.RSH || operation === ALU.ARSH
   if (!fromRegister && shift && (imm < 0 || imm >= (wide ? 64 : 32))) invalid(`invalid shift ${imm}`)
   checkWritable(dst)
+  // Any arithmetic will do: what comes out is within the arena again.
+  if (register.kind === KIND.ARENA) return
   registers[dst] = compute(env, operation, dst, register, fromRegister ? src : -1, operand, wide)
 }
 

@@ -162,13 +162,18 @@ export function returnFromFunction(env: Verification): number {
   return insn
 }
 
-/** Refuses a result outside of a range, as an exit or the end of a callback does. */
+/**
+ * Refuses a result outside of a range, as an exit or the end of a callback does.
+ *
+ * @param isOutside that it is outside is known
+ */
 export function checkCallbackResult(
   result: Register,
   { least, most }: { readonly least: number; readonly most: number },
   where: string,
+  isOutside = false,
 ): void {
-  if (isWithin(result, least, most)) return
+  if (!isOutside && isWithin(result, least, most)) return
   let text = `${where} the register R0 has`
   let unknown = true
   if (result.sminHi !== S64_MIN_HI || result.sminLo !== 0) {

@@ -70,8 +70,8 @@ function checkWide(code: Code, program: VerifierProgram, slot: number): void {
     throw new Rejection(EINVAL, `fd ${code.imm[slot]} is not pointing to valid bpf_map`)
   const { map, valueOffset } = reference
   if (valueOffset === undefined) return
-  if (map.type === BPF_MAP_TYPE.ARENA) throw new Unmodelled('arena')
   if (valueOffset >>> 0 >= MAX_OFFSET) invalid(`direct value offset of ${valueOffset >>> 0} is not allowed`)
+  if (map.type === BPF_MAP_TYPE.ARENA) return
   if (map.type !== BPF_MAP_TYPE.ARRAY) invalid('no direct value access support for this map type')
   if (map.maxEntries !== 1 || valueOffset >>> 0 >= map.valueSize)
     invalid(`invalid access to map value pointer, value_size=${map.valueSize} off=${valueOffset >>> 0}`)

@@ -1,5 +1,6 @@
 /** The walk along all paths: one instruction after the other, until each path has ended or is covered by another one. */
 import { CLASS, OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import { BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import { simulateAlu } from './alu.js'
 import { simulateAtomic } from './atomics.js'
@@ -9,7 +10,8 @@ import { globalEntry } from './global-functions.js'
 import { callHelper } from './helper-call.js'
 import { callKfunc } from './kfunc-call.js'
 import { simulateJump } from './jumps.js'
-import { accessMemory, checkNoOffset } from './memory-access.js'
+import { accessMemory } from './memory-access.js'
+import { checkNoOffset } from './pointer-offsets.js'
 import { checkWritable, readRegister } from './operands.js'
 import { endPath, isCovered } from './prune.js'
 import type { KernelSymbol } from './program.js'
@@ -226,6 +228,10 @@ function loadWide(env: Verification): void {
   const reference = program.mapReferences.get(insn)
   if (reference === undefined) return invalid('unrecognized bpf_ld_imm64 insn')
   const { map, valueOffset } = reference
+  if (map.type === M.ARENA && valueOffset !== undefined) {
+    registers[dst] = UNKNOWN
+    return
+  }
   const result = pointer(valueOffset === undefined ? KIND.MAP_PTR : KIND.MAP_VALUE)
   result.map = map
   if (valueOffset !== undefined) result.offset = valueOffset

@@ -119,7 +119,8 @@ export function specialFields(btf: Btf, id: TypeId, start = 0): readonly Special
     }
     case 'ptr': {
       const tag = typeById(btf, type.type)
-      return tag.kind === 'type_tag' && KPTR_TAGS.has(tag.name) ? [{ kind: tag.name, offset: start }] : []
+      if (tag.kind !== 'type_tag' || !KPTR_TAGS.has(tag.name)) return []
+      return [{ kind: tag.name, offset: start, target: nameOf(btf, tag.type) }]
     }
     default:
       return []

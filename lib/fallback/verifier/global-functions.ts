@@ -1,6 +1,6 @@
 /** Global functions: called by what they declare, and verified once by it. */
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
-import { checkNoOffset } from './memory-access.js'
+import { checkNoOffset } from './pointer-offsets.js'
 import { checkDynptr } from './helper-arguments.js'
 import { checkMemory } from './memory-argument.js'
 import type { FunctionArgument } from './program.js'

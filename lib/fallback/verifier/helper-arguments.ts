@@ -3,11 +3,13 @@ import type { ArgumentType, HelperPrototype } from '../../linux/helper-prototype
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { destroyDynptr, dynptrAt } from './dynptr-slots.js'
 import { checkField, lock, unlock } from './locks.js'
-import { checkNoOffset, mayAccessPacket } from './memory-access.js'
+import { mayAccessPacket } from './memory-access.js'
+import { checkNoOffset } from './pointer-offsets.js'
 import { checkMemory, checkSizedMemory } from './memory-argument.js'
 import { readRegister } from './operands.js'
 import { markPrecise, markSlotPrecise } from './precision.js'
-import type { VerifierMap } from './program.js'
+import { checkExchanged, exchangedField } from './kptrs.js'
+import type { SpecialField, VerifierMap } from './program.js'
 import { denied, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
 import { holdsStruct } from './struct-walk.js'
 import { checkStackRange, slotAt, slotOf } from './stack.js'
@@ -38,6 +40,8 @@ export class CallFacts {
   largest = 0
   callback = -1
   dynptr: Register | undefined = undefined
+  /** Pointer in a map's value that is exchanged. */
+  kptr: SpecialField | undefined = undefined
   /** Per-CPU object that was passed. */
   object: Register | undefined = undefined
   /** To be done when all arguments are fine: what the helper writes. */
@@ -112,6 +116,11 @@ const ACCEPTED: Readonly<Record<string, Accepted>> = {
     [KIND.DYNPTR, 0],
   ],
   btf: KERNEL_OBJECT,
+  /** Where bpf_kptr_xchg() finds a pointer. */
+  kptr_place: [
+    [KIND.MAP_VALUE, 0],
+    [KIND.BTF_ID, FLAG.ALLOC],
+  ],
 }
 
 /** Memory that is only read: pointers to what may not be written do. */
@@ -163,10 +172,12 @@ function valueType({ type }: VerifierMap): string {
 }
 
 const SK_RELEASE = 86
+const KPTR_XCHG = 194
 
 function isReleasing(helper: number, base: string): boolean {
   if (base === 'ringbuf_mem') return true
   if (base === 'dynptr') return helper === 199 || helper === 200
+  if (helper === KPTR_XCHG) return base === 'btf'
   return helper === SK_RELEASE && base === 'btf_sock'
 }
 
@@ -301,8 +312,10 @@ function checkMeaning(
     case 'percpu':
       facts.object = register
       return
+    case 'kptr_place':
+      return takeKptr(env, number, register, facts)
     case 'btf':
-      if (detail === 'kptr') throw new Unmodelled('bpf_kptr_xchg()')
+      if (detail === 'kptr') return takeKptr(env, number, register, facts)
       checkObject(env, number, register, detail)
       return
   }
@@ -336,6 +349,16 @@ function checkFixed(
   denied(
     `misaligned ${kindName(register.kind) === 'fp' ? 'stack ' : ''}access off ${variable}+${register.offset}+0 size ${size}`,
   )
+}
+
+/** bpf_kptr_xchg(): where the pointer is, and the one that is put there. */
+function takeKptr(env: Verification, number: number, register: Register, facts: CallFacts): void {
+  if (number === 1) {
+    facts.kptr = exchangedField(number, register)
+    facts.map = register.map
+    return
+  }
+  if (facts.kptr !== undefined) checkExchanged(env, facts.kptr, number, register)
 }
 
 /** Checks that a pointer is to an object of a type, or to one that lies in its object. */

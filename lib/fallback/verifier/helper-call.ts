@@ -11,6 +11,7 @@ import { placeDynptr } from './dynptr-slots.js'
 import { CallFacts, checkArgument } from './helper-arguments.js'
 import { objectPointer } from './kernel-pointers.js'
 import { isOfPacket } from './kfunc-results.js'
+import { exchangedPointer } from './kptrs.js'
 import type { VerifierMap, VerifierProgram } from './program.js'
 import { checkHelperPrivileges } from './privileges.js'
 import { markPrecise } from './precision.js'
@@ -338,7 +339,7 @@ const SOCKET_CASTS: ReadonlySet<number> = new Set([136, 137, 138, 139, 140, 196]
 function returnedObject(env: Verification, id: number, returns: string, facts: CallFacts): Register {
   const [how, name = ''] = returns.split(':')
   if (how !== 'btf' && how !== 'btf?') throw new Unmodelled(`what bpf_${helperById(id)?.name ?? ''} returns`)
-  if (name === 'kptr') throw new Unmodelled('bpf_kptr_xchg()')
+  if (facts.kptr !== undefined) return exchangedPointer(env, facts.kptr)
   const trust = id === ID.GET_CURRENT_TASK_BTF ? FLAG.TRUSTED : 0
   const object = objectPointer(env.kernel.structs.named(name), how === 'btf?' ? FLAG.MAYBE_NULL : trust)
   if (how === 'btf?') object.id = env.newId()

@@ -2,10 +2,11 @@
 import { SAFE_MEMBERS, SAFE_SUFFIXES, type SafeMember } from '../../linux/kernel-pointers.js'
 import { findMember, resolveType, sizeOf, skipModifiers, typeById } from '../../btf/query.js'
 import type { TypeId } from '../../btf/types.js'
+import { BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { AttachTarget, TargetArgument } from './attach-target.js'
 import { isStruct, type StructType } from './kernel-types.js'
-import { denied, invalid } from './rejection.js'
+import { denied, invalid, Unmodelled } from './rejection.js'
 import { walkStruct, type Walk } from './struct-walk.js'
 import { syncBounds } from './values/bounds.js'
 import { FLAG, KIND, pointer, type Register, UNKNOWN, unknownScalar } from './values/register.js'
@@ -102,6 +103,36 @@ function checkPlace(
   if ((base.flags & FLAG.USER) !== 0) denied(`R${number} is ptr_${name} access user memory: off=${offset}`)
   if ((base.flags & FLAG.PERCPU) !== 0)
     denied(`R${number} is ptr_${name} access percpu memory: off=${offset}`)
+}
+
+/** What maps are in the kernel, by type. */
+const MAP_STRUCTS: Readonly<Record<number, string>> = {
+  [M.ARRAY]: 'bpf_array',
+  [M.PERCPU_ARRAY]: 'bpf_array',
+  [M.HASH]: 'bpf_htab',
+  [M.LRU_HASH]: 'bpf_htab',
+  [M.PERCPU_HASH]: 'bpf_htab',
+  [M.LRU_PERCPU_HASH]: 'bpf_htab',
+  [M.ARENA]: 'bpf_arena',
+  [M.RINGBUF]: 'bpf_ringbuf_map',
+  [M.LPM_TRIE]: 'lpm_trie',
+}
+
+/** The kernel's own description of a map may be read. */
+export function accessMapStructure(
+  env: Verification,
+  number: number,
+  base: Register,
+  offset: number,
+  size: number,
+  write: boolean,
+): Register {
+  const name = MAP_STRUCTS[base.map?.type ?? 0]
+  if (name === undefined) throw new Unmodelled('access to a map structure')
+  if (offset < 0) denied(`R${number} is ${name} invalid negative access: off=${offset}`)
+  if (write) denied(`only read from ${name} is supported`)
+  const struct = env.kernel.structs.named(name)
+  return loaded(env, objectPointer(struct, 0), struct, walkStruct(struct, offset, size, 0))
 }
 
 /** Members of TCP sockets that congestion control may write, as ranges of `tcp_sock`. */

@@ -25,9 +25,6 @@ const UNMODELLED: ReadonlySet<string> = new Set([
   'bpf_percpu_obj_new_impl',
   'bpf_local_irq_save',
   'bpf_local_irq_restore',
-  'bpf_arena_alloc_pages',
-  'bpf_arena_free_pages',
-  'bpf_arena_reserve_pages',
   'bpf_iter_css_task_new',
 ])
 

@@ -129,6 +129,9 @@ function kernelContext(env: Verification): Register {
 function cast(env: Verification, { constant = 0 }: KfuncFacts): Register {
   const { btf } = env.kernel
   if (btf === undefined) throw new Unmodelled("bpf_rdonly_cast(): the kernel's BTF isn't known")
+  const { code, insn } = env
+  const isOfThisKernel = btf.find('bpf_rdonly_cast').includes(code.immAt(insn))
+  if (!isOfThisKernel) throw new Unmodelled("bpf_rdonly_cast(): the type's number is of another kernel")
   if (constant < 0 || constant >= btf.types.length)
     invalid(`Unknown type ID ${constant} passed to kfunc bpf_rdonly_cast`)
   const type = typeById(btf, constant)

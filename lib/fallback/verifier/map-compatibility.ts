@@ -34,7 +34,7 @@ const SLEEPABLE_MAPS: ReadonlySet<number> = new Set([
 ])
 
 /** Fields of map values that this verifier knows the rules of. */
-const KNOWN_FIELDS: ReadonlySet<string> = new Set(['bpf_spin_lock', 'bpf_timer'])
+const KNOWN_FIELDS: ReadonlySet<string> = new Set(['bpf_spin_lock', 'bpf_timer', 'kptr', 'kptr_untrusted'])
 
 export function hasField(map: VerifierMap, kind: string): boolean {
   return map.specialFields.some((field) => field.kind === kind)
@@ -45,7 +45,8 @@ export function isTracing(type: number): boolean {
 }
 
 export function checkMapForProgram(program: VerifierProgram, map: VerifierMap): void {
-  if (map.type === M.ARENA) throw new Unmodelled('arena')
+  if (map.type === M.ARENA && map.isPlaced === false)
+    invalid("arena's user address must be set via map_extra or mmap()")
   for (const { kind } of [...map.specialFields, ...(map.inner?.specialFields ?? [])])
     if (!KNOWN_FIELDS.has(kind)) throw new Unmodelled(`${kind} in values of map ${map.name}`)
   if (hasField(map, 'bpf_spin_lock')) {

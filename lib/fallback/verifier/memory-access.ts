@@ -11,8 +11,10 @@ import {
 } from '../../linux/context-access.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
-import { accessObject, loadArgument, objectPointer } from './kernel-pointers.js'
-import type { VerifierMap } from './program.js'
+import { checkNoOffset } from './pointer-offsets.js'
+import { accessMapStructure, accessObject, loadArgument, objectPointer } from './kernel-pointers.js'
+import { checkKptrAccess, isKptr, kptrAt, loadKptr, storeKptr } from './kptrs.js'
+import type { SpecialField, VerifierMap } from './program.js'
 import { denied, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
 import { checkStackBounds, loadStack, MAX_VARIABLE_OFFSET, type Stored, storeStack } from './stack.js'
 import { typeName } from './type-names.js'
@@ -89,7 +91,15 @@ function isLasting({ kind, flags, map }: Register): boolean {
 
 /** Loads through these are alike: what can't be read gives zero. */
 const READ_ALIKE = kindMask([KIND.MEM, KIND.BTF_ID]) | (1 << 31)
-const SPECIAL = kindMask([KIND.CTX, KIND.SOCKET, KIND.SOCK_COMMON, KIND.TCP_SOCK, KIND.XDP_SOCK, KIND.BTF_ID])
+const SPECIAL = kindMask([
+  KIND.CTX,
+  KIND.SOCKET,
+  KIND.SOCK_COMMON,
+  KIND.TCP_SOCK,
+  KIND.XDP_SOCK,
+  KIND.BTF_ID,
+  KIND.ARENA,
+])
 
 function dispatch(env: Verification, base: Register, access: Access): Register {
   const { number, size, write } = access
@@ -101,7 +111,7 @@ function dispatch(env: Verification, base: Register, access: Access): Register {
       return UNKNOWN
     case KIND.MAP_VALUE:
       checkLeak(env, access, 'map')
-      return accessMapValue(base, access, offset)
+      return accessMapValue(env, base, access, offset)
     case KIND.MEM:
       if ((base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
       if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
@@ -142,8 +152,10 @@ function dispatch(env: Verification, base: Register, access: Access): Register {
       if (write && (base.flags & FLAG.RDONLY) !== 0) denied(`R${number} cannot write into ${typeName(base)}`)
       checkBuffer((base.flags & FLAG.RDONLY) !== 0 ? 'rdonly' : 'rdwr', number, base, offset, size)
       return UNKNOWN
+    case KIND.ARENA:
+      return UNKNOWN
     case KIND.MAP_PTR:
-      throw new Unmodelled('access to a map structure')
+      return accessMapStructure(env, number, base, offset, size, write)
     default:
       if (base.kind !== KIND.BTF_ID || (base.flags & FLAG.MAYBE_NULL) !== 0) return refuse(number, base)
       return accessObject(env, number, base, offset, size, write)
@@ -180,7 +192,7 @@ const NET_IP_ALIGN = 2
 function checkAlignment(base: Register, { offset, size }: Access, isStrict: boolean): void {
   if (size === 1) return
   const { kind } = base
-  if (!isStrict && kind !== KIND.STACK) return
+  if (kind === KIND.ARENA || (!isStrict && kind !== KIND.STACK)) return
   const isPacket = kind === KIND.PACKET || kind === KIND.PACKET_META
   const fixed = base.offset + offset + (isPacket ? NET_IP_ALIGN : 0)
   const low = (base.valueLo + fixed) | 0
@@ -246,13 +258,18 @@ export function checkMapFlags(map: VerifierMap, offset: number, size: number, wr
 
 const FIELD_SIZES: Readonly<Record<string, number>> = { bpf_spin_lock: 4, bpf_timer: 16 }
 
-/** Checks bounds, and that the kernel's own fields aren't touched. */
+/**
+ * Checks bounds, and that the kernel's own fields aren't touched.
+ *
+ * @param isDirect a load or store, no helper's
+ */
 export function checkMapValue(
   number: number,
   base: Register,
   offset: number,
   size: number,
   zeroSize: boolean,
+  isDirect = false,
 ): void {
   const map = base.map as VerifierMap
   checkRegion(number, base, offset, size, map.valueSize, zeroSize)
@@ -260,23 +277,33 @@ export function checkMapValue(
   const start = sminNumber(base) + offset
   const end = umaxNumber(base) + offset + size
   for (const field of map.specialFields) {
-    if (start < field.offset + (FIELD_SIZES[field.kind] ?? 8) && field.offset < end)
-      denied(`${field.kind} cannot be accessed directly by load/store`)
+    if (start >= field.offset + (FIELD_SIZES[field.kind] ?? 8) || field.offset >= end) continue
+    if (isKptr(field)) checkKptrAccess(base, offset, size, field, isDirect)
+    else denied(`${field.kind} cannot be accessed directly by load/store`)
   }
 }
 
-function accessMapValue(
-  base: Register,
-  { number, size, write, signExtends }: Access,
-  offset: number,
-): Register {
+function accessMapValue(env: Verification, base: Register, access: Access, offset: number): Register {
+  const { number, size, write, signExtends } = access
   const map = base.map as VerifierMap
   const fixed = constantNumber(base)
   checkMapFlags(map, offset, size, write)
-  checkMapValue(number, base, offset, size, false)
+  checkMapValue(number, base, offset, size, false, true)
+  const kptr = map.specialFields.length > 0 && isConst(base) ? kptrAt(map, offset + fixed) : undefined
+  if (kptr !== undefined) return accessKptr(env, kptr, access)
   const { constants } = map
   if (write || constants === undefined || !isConst(base)) return UNKNOWN
   return constantAt(constants, offset + fixed, size, signExtends === true)
+}
+
+function accessKptr(env: Verification, field: SpecialField, access: Access): Register {
+  const { write, stored, signExtends = false, atomic = false } = access
+  if (atomic || signExtends) denied('kptr in map can only be accessed using BPF_MEM instruction mode')
+  if (!write) return loadKptr(env, field)
+  const number = stored !== undefined && 'register' in stored ? stored.register : -1
+  const imm = stored !== undefined && 'constant' in stored ? stored.constant : 0
+  storeKptr(env, field, number, number < 0 ? undefined : env.register(number), imm)
+  return UNKNOWN
 }
 
 function constantAt(bytes: Uint8Array, offset: number, size: number, signExtends: boolean): Register {
@@ -289,16 +316,6 @@ function constantAt(bytes: Uint8Array, offset: number, size: number, signExtends
     hi = lo >> 31
   }
   return constantScalar(hi, lo)
-}
-
-/** Refuses pointers with an offset where none is allowed. */
-export function checkNoOffset(number: number, base: Register, fixedAllowed = false): void {
-  const name = typeName(base)
-  if (base.offset < 0) denied(`negative offset ${name} ptr R${number} off=${base.offset} disallowed`)
-  if (!fixedAllowed && base.offset !== 0)
-    denied(`dereference of modified ${name} ptr R${number} off=${base.offset} disallowed`)
-  if (!isConst(base) || (base.valueLo | base.valueHi) !== 0)
-    denied(`variable ${name} access var_off=${tnumText(base)} disallowed`)
 }
 
 function noteContext(env: Verification, end: number): void {

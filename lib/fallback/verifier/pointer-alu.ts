@@ -78,6 +78,11 @@ export function movePointer(
   const name = typeName(base)
   if ((base.flags & FLAG.MAYBE_NULL) !== 0)
     denied(`R${number} pointer arithmetic on ${name} prohibited, null-check it first`)
+  if (base.kind === KIND.MEM && (base.flags & FLAG.UNTRUSTED) !== 0) {
+    // Such memory is read where that is possible, wherever that is: Linux leaves the result what it was, even a number that it isn't any more.
+    if (reversed) env.numbersAreWrong = true
+    return reversed ? by : base
+  }
   if (!mayMove(base, by, known, operation)) denied(`R${number} pointer arithmetic on ${name} prohibited`)
   checkSane(by, name)
   checkSane(base, name)

@@ -9,6 +9,8 @@ export interface SpecialField {
   readonly kind: string
   /** Bytes from the start of the value. */
   readonly offset: number
+  /** Of a pointer: the struct that it points to. */
+  readonly target?: string
 }
 
 /** A map as the verifier sees it. */
@@ -26,6 +28,8 @@ export interface VerifierMap {
   readonly inner: VerifierMap | undefined
   /** The value, if neither user space nor programs can change it any more: what is loaded from it is constant. */
   readonly constants: Uint8Array | undefined
+  /** Of an arena: whether its address is known, as Linux wants it. */
+  readonly isPlaced?: boolean
   /** Whether BTF describes its values: bpf_timer and bpf_spin_lock need it. */
   readonly hasTypes: boolean
 }

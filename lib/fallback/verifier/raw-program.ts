@@ -18,11 +18,16 @@ interface RawMap {
   readonly value_size: number
   readonly max_entries: number
   readonly map_flags: number
+  readonly map_extra?: number
   readonly inner?: RawMap
   readonly frozen_rdonly?: boolean
   /** Hexadecimal. */
   readonly data?: string
-  readonly special_fields?: readonly { readonly kind: string; readonly off: number }[]
+  readonly special_fields?: readonly {
+    readonly kind: string
+    readonly off: number
+    readonly target?: string
+  }[]
   readonly btf_value?: string
 }
 
@@ -93,10 +98,13 @@ function bytes(hex: string): Uint8Array {
   return result
 }
 
+const ARENA = 33
+
 function toMap(raw: RawMap): VerifierMap {
-  const specialFields: SpecialField[] = (raw.special_fields ?? []).map(({ kind, off }) => ({
+  const specialFields: SpecialField[] = (raw.special_fields ?? []).map(({ kind, off, target }) => ({
     kind,
     offset: off,
+    ...(target !== undefined && { target }),
   }))
   return {
     name: raw.name ?? raw.fixup ?? '',
@@ -108,6 +116,7 @@ function toMap(raw: RawMap): VerifierMap {
     specialFields,
     inner: raw.inner === undefined ? undefined : toMap(raw.inner),
     constants: raw.frozen_rdonly === true && raw.data !== undefined ? bytes(raw.data) : undefined,
+    ...(raw.type === ARENA && { isPlaced: (raw.map_extra ?? 0) !== 0 }),
     hasTypes: raw.btf_value !== undefined || specialFields.length > 0,
   }
 }

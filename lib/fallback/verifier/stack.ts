@@ -223,6 +223,7 @@ const SPILLABLE: ReadonlySet<number> = new Set([
   KIND.MEM,
   KIND.FUNC,
   KIND.MAP_KEY,
+  KIND.ARENA,
 ])
 
 function storeFixed(env: Verification, frame: Frame, offset: number, size: number, stored: Stored): void {

@@ -76,6 +76,8 @@ export class Verification {
   contextSize = 0
   /** A stack pointer was taken for one of another frame: nothing is proven of the stack. */
   framesAreMixed = false
+  /** A number was taken for what it was before a pointer was added: nothing is proven. */
+  numbersAreWrong = false
   /** Callbacks of bpf_loop() calls that can be inlined, by slot; -1: it can't. */
   readonly inlinedLoops = new Map<number, number>()
   /** Lets loops be told from loops: visits of strongly connected components by chain of calls. */

@@ -110,7 +110,8 @@ function logText(
   return `${env?.log?.text ?? ''}${tail.join('\n')}\n`
 }
 
-function isProven({ pointerKinds, framesAreMixed }: Verification, insn: number): boolean {
+function isProven({ pointerKinds, framesAreMixed, numbersAreWrong }: Verification, insn: number): boolean {
+  if (numbersAreWrong) return false
   const kinds = pointerKinds[insn] ?? 0
   if (framesAreMixed && (kinds & (1 << KIND.STACK)) !== 0) return false
   return kinds !== 0 && (kinds & ~MEMORY) === 0
@@ -120,7 +121,8 @@ function isProven({ pointerKinds, framesAreMixed }: Verification, insn: number):
 const MEMORY = kindMask([KIND.STACK, KIND.MAP_VALUE, KIND.MAP_KEY, KIND.MEM])
 
 /** What may go on for longer than was walked: loops by helpers, and functions that are verified apart. */
-function endsAsWalked({ code, subprograms }: Verification): boolean {
+function endsAsWalked({ code, subprograms, numbersAreWrong }: Verification): boolean {
+  if (numbersAreWrong) return false
   if (subprograms.some((subprogram) => subprogram.global)) return false
   for (let slot = 0; slot < code.length; slot++) {
     if (code.isMayGoto(slot) || code.isFunctionAddress(slot)) return false

@@ -35,6 +35,8 @@ export const KIND = {
   /** In stack slots alone. */
   ITERATOR: 21,
   IRQ_FLAG: 22,
+  /** Into an arena: any access is allowed, and what isn't there is zero. */
+  ARENA: 23,
 } as const
 
 /** Whether an iterator has elements left: its `range`. Its turn is `frame`. */
