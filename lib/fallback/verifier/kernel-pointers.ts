@@ -6,7 +6,7 @@ import { BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { AttachTarget, TargetArgument } from './attach-target.js'
 import { isStruct, type StructType } from './kernel-types.js'
-import { denied, invalid, Unmodelled } from './rejection.js'
+import { denied, EPERM, invalid, Rejection, Unmodelled } from './rejection.js'
 import { walkStruct, type Walk } from './struct-walk.js'
 import { syncBounds } from './values/bounds.js'
 import { FLAG, KIND, pointer, type Register, UNKNOWN, unknownScalar } from './values/register.js'
@@ -95,6 +95,7 @@ function checkPlace(
   offset: number,
 ): void {
   const { name } = struct
+  checkMayRead(env, name)
   if (!env.gpl && !struct.local)
     invalid(`Cannot access kernel 'struct ${name}' from non-GPL compatible program`)
   if (offset < 0) denied(`R${number} is ptr_${name} invalid negative access: off=${offset}`)
@@ -103,6 +104,12 @@ function checkPlace(
   if ((base.flags & FLAG.USER) !== 0) denied(`R${number} is ptr_${name} access user memory: off=${offset}`)
   if ((base.flags & FLAG.PERCPU) !== 0)
     denied(`R${number} is ptr_${name} access percpu memory: off=${offset}`)
+}
+
+/** The kernel's memory is for those who may know its addresses. */
+function checkMayRead({ mayLeak }: Verification, struct: string): void {
+  if (mayLeak) return
+  throw new Rejection(EPERM, `'struct ${struct}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN`)
 }
 
 /** What maps are in the kernel, by type. */
@@ -129,6 +136,7 @@ export function accessMapStructure(
 ): Register {
   const name = MAP_STRUCTS[base.map?.type ?? 0]
   if (name === undefined) throw new Unmodelled('access to a map structure')
+  checkMayRead(env, name)
   if (offset < 0) denied(`R${number} is ${name} invalid negative access: off=${offset}`)
   if (write) denied(`only read from ${name} is supported`)
   const struct = env.kernel.structs.named(name)

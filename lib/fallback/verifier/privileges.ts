@@ -1,5 +1,6 @@
 /** What the process that loads a program may do, and what Linux refuses to those who may less. */
 import type { Privileges } from '../../linux/capabilities.js'
+import { BPF_MAP_TYPE } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { VerifierProgram } from './program.js'
 import { E2BIG, EPERM, invalid, Rejection } from './rejection.js'
@@ -7,6 +8,7 @@ import { E2BIG, EPERM, invalid, Rejection } from './rejection.js'
 /** BPF_MAXINSNS: what a program without CAP_BPF may have. */
 const UNPRIVILEGED_INSTRUCTIONS = 4096
 
+const { ARENA } = BPF_MAP_TYPE
 const UNPRIVILEGED_TYPES: ReadonlySet<number> = new Set([P.SOCKET_FILTER, P.CGROUP_SKB])
 /** CAP_NET_ADMIN alone isn't enough for these, CAP_PERFMON must be there. */
 const TRACING_TYPES: ReadonlySet<number> = new Set([
@@ -48,8 +50,14 @@ const UNPRIVILEGED_HELPERS: ReadonlySet<number> = new Set([
 ]) // prettier-ignore
 
 /** What Linux asks before it looks at the instructions. */
-export function checkPrivileges({ type, instructions }: VerifierProgram, privileges: Privileges): void {
+export function checkPrivileges(
+  { type, instructions, mapReferences }: VerifierProgram,
+  privileges: Privileges,
+): void {
   if (privileges === 'all') return
+  for (const { map } of mapReferences.values()) {
+    if (map.type === ARENA) throw new Rejection(EPERM, 'CAP_BPF and CAP_PERFMON are required to use arena')
+  }
   if (privileges === 'none') {
     const { length } = instructions
     if (length > UNPRIVILEGED_INSTRUCTIONS)
