@@ -75,48 +75,69 @@ export type Outcome = 1 | 0 | -1
 
 /** Whether a comparison of two numbers is decided. */
 export function decide(a: Register, b: Register, comparison: number, wide: boolean): Outcome {
-  return wide ? decide64(a, b, comparison) : decide32(a, b, comparison)
-}
-
-function decide64(a: Register, b: Register, comparison: number): Outcome {
   switch (comparison) {
     case JUMP.JEQ:
-      return equality64(a, b)
-    case JUMP.JNE: {
-      const equal = equality64(a, b)
-      return equal === -1 ? -1 : equal === 1 ? 0 : 1
-    }
+      return wide ? equality64(a, b) : equality32(a, b)
+    case JUMP.JNE:
+      return not(wide ? equality64(a, b) : equality32(a, b))
     case JUMP.JSET:
-      if (!isConst(b)) return -1
-      if (((a.valueLo & b.valueLo) | (a.valueHi & b.valueHi)) !== 0) return 1
-      return (((a.valueLo | a.maskLo) & b.valueLo) | ((a.valueHi | a.maskHi) & b.valueHi)) === 0 ? 0 : -1
+      return wide ? anySet64(a, b) : anySet32(a, b)
     case JUMP.JGT:
-      if (ult(b.umaxHi, b.umaxLo, a.uminHi, a.uminLo)) return 1
-      return ult(b.uminHi, b.uminLo, a.umaxHi, a.umaxLo) ? -1 : 0
-    case JUMP.JGE:
-      if (!ult(a.uminHi, a.uminLo, b.umaxHi, b.umaxLo)) return 1
-      return ult(a.umaxHi, a.umaxLo, b.uminHi, b.uminLo) ? 0 : -1
-    case JUMP.JLT:
-      if (ult(a.umaxHi, a.umaxLo, b.uminHi, b.uminLo)) return 1
-      return ult(a.uminHi, a.uminLo, b.umaxHi, b.umaxLo) ? -1 : 0
+      return above(a, b, wide)
     case JUMP.JLE:
-      if (!ult(b.uminHi, b.uminLo, a.umaxHi, a.umaxLo)) return 1
-      return ult(b.umaxHi, b.umaxLo, a.uminHi, a.uminLo) ? 0 : -1
+      return not(above(a, b, wide))
+    case JUMP.JLT:
+      return above(b, a, wide)
+    case JUMP.JGE:
+      return not(above(b, a, wide))
     case JUMP.JSGT:
-      if (slt(b.smaxHi, b.smaxLo, a.sminHi, a.sminLo)) return 1
-      return slt(b.sminHi, b.sminLo, a.smaxHi, a.smaxLo) ? -1 : 0
-    case JUMP.JSGE:
-      if (!slt(a.sminHi, a.sminLo, b.smaxHi, b.smaxLo)) return 1
-      return slt(a.smaxHi, a.smaxLo, b.sminHi, b.sminLo) ? 0 : -1
-    case JUMP.JSLT:
-      if (slt(a.smaxHi, a.smaxLo, b.sminHi, b.sminLo)) return 1
-      return slt(a.sminHi, a.sminLo, b.smaxHi, b.smaxLo) ? -1 : 0
+      return greater(a, b, wide)
     case JUMP.JSLE:
-      if (!slt(b.sminHi, b.sminLo, a.smaxHi, a.smaxLo)) return 1
-      return slt(b.smaxHi, b.smaxLo, a.sminHi, a.sminLo) ? 0 : -1
+      return not(greater(a, b, wide))
+    case JUMP.JSLT:
+      return greater(b, a, wide)
+    case JUMP.JSGE:
+      return not(greater(b, a, wide))
     default:
       return -1
   }
+}
+
+function not(outcome: Outcome): Outcome {
+  return outcome === -1 ? -1 : outcome === 1 ? 0 : 1
+}
+
+/** Unsigned a > b. */
+function above(a: Register, b: Register, wide: boolean): Outcome {
+  if (wide) {
+    if (ult(b.umaxHi, b.umaxLo, a.uminHi, a.uminLo)) return 1
+    return ult(b.uminHi, b.uminLo, a.umaxHi, a.umaxLo) ? -1 : 0
+  }
+  if (ult32(b.u32Max, a.u32Min)) return 1
+  return ult32(b.u32Min, a.u32Max) ? -1 : 0
+}
+
+/** Signed a > b. */
+function greater(a: Register, b: Register, wide: boolean): Outcome {
+  if (wide) {
+    if (slt(b.smaxHi, b.smaxLo, a.sminHi, a.sminLo)) return 1
+    return slt(b.sminHi, b.sminLo, a.smaxHi, a.smaxLo) ? -1 : 0
+  }
+  if (a.s32Min > b.s32Max) return 1
+  return a.s32Max > b.s32Min ? -1 : 0
+}
+
+/** Whether a has one of the bits of b. */
+function anySet64(a: Register, b: Register): Outcome {
+  if (!isConst(b)) return -1
+  if (((a.valueLo & b.valueLo) | (a.valueHi & b.valueHi)) !== 0) return 1
+  return (((a.valueLo | a.maskLo) & b.valueLo) | ((a.valueHi | a.maskHi) & b.valueHi)) === 0 ? 0 : -1
+}
+
+function anySet32(a: Register, b: Register): Outcome {
+  if (b.maskLo !== 0) return -1
+  if ((a.valueLo & b.valueLo) !== 0) return 1
+  return ((a.valueLo | a.maskLo) & b.valueLo) === 0 ? 0 : -1
 }
 
 function equality64(a: Register, b: Register): Outcome {
@@ -136,47 +157,6 @@ function equality64(a: Register, b: Register): Outcome {
   if (ult32(b.u32Max, a.u32Min) || ult32(a.u32Max, b.u32Min)) return 0
   if (a.s32Min > b.s32Max || a.s32Max < b.s32Min) return 0
   return -1
-}
-
-function decide32(a: Register, b: Register, comparison: number): Outcome {
-  switch (comparison) {
-    case JUMP.JEQ:
-      return equality32(a, b)
-    case JUMP.JNE: {
-      const equal = equality32(a, b)
-      return equal === -1 ? -1 : equal === 1 ? 0 : 1
-    }
-    case JUMP.JSET:
-      if (b.maskLo !== 0) return -1
-      if ((a.valueLo & b.valueLo) !== 0) return 1
-      return ((a.valueLo | a.maskLo) & b.valueLo) === 0 ? 0 : -1
-    case JUMP.JGT:
-      if (ult32(b.u32Max, a.u32Min)) return 1
-      return ult32(b.u32Min, a.u32Max) ? -1 : 0
-    case JUMP.JGE:
-      if (!ult32(a.u32Min, b.u32Max)) return 1
-      return ult32(a.u32Max, b.u32Min) ? 0 : -1
-    case JUMP.JLT:
-      if (ult32(a.u32Max, b.u32Min)) return 1
-      return ult32(a.u32Min, b.u32Max) ? -1 : 0
-    case JUMP.JLE:
-      if (!ult32(b.u32Min, a.u32Max)) return 1
-      return ult32(b.u32Max, a.u32Min) ? 0 : -1
-    case JUMP.JSGT:
-      if (a.s32Min > b.s32Max) return 1
-      return a.s32Max > b.s32Min ? -1 : 0
-    case JUMP.JSGE:
-      if (a.s32Min >= b.s32Max) return 1
-      return a.s32Max < b.s32Min ? 0 : -1
-    case JUMP.JSLT:
-      if (a.s32Max < b.s32Min) return 1
-      return a.s32Min < b.s32Max ? -1 : 0
-    case JUMP.JSLE:
-      if (a.s32Max <= b.s32Min) return 1
-      return a.s32Min > b.s32Max ? 0 : -1
-    default:
-      return -1
-  }
 }
 
 function equality32(a: Register, b: Register): Outcome {
