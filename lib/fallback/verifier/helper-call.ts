@@ -15,7 +15,7 @@ import { exchangedPointer } from './kptrs.js'
 import type { VerifierMap, VerifierProgram } from './program.js'
 import { checkHelperPrivileges } from './privileges.js'
 import { markPrecise } from './precision.js'
-import { denied, ENOTSUPP, invalid, Rejection, Unmodelled } from './rejection.js'
+import { denied, EFAULT, ENOTSUPP, invalid, Rejection, Unmodelled } from './rejection.js'
 import { forgetPackets } from './packet.js'
 import { checkNoLeak, releaseReference } from './references.js'
 import { slotOf } from './stack.js'
@@ -273,7 +273,8 @@ function setTimerCallback(env: Verification, facts: CallFacts): void {
 }
 
 function loop(env: Verification, facts: CallFacts): void {
-  // How many turns there are decides whether another one is looked at.
+  // How many turns there are decides whether another one is looked at. Linux doesn't expect a pointer here, and refuses it as a bug of its own.
+  if (env.register(1).kind !== KIND.SCALAR) throw new Rejection(EFAULT, 'verifier bug: backtracking misuse')
   markPrecise(env, 1)
   checkInlining(env, facts.callback)
   const { frame } = env
