@@ -1,5 +1,5 @@
 /** How `libbpf-node verify` prints verdicts. */
-import { isAbsolute, relative } from 'node:path'
+import { isAbsolute, normalize, relative } from 'node:path'
 import { errnoName } from '../linux/errno.js'
 import { explanationText } from '../verifier-explanation.js'
 import type { ProgramVerdict } from '../verify.js'
@@ -56,7 +56,7 @@ function annotation({ program, accepted, reason = '', explanation }: ProgramVerd
 
 /** GitHub knows files by their paths in the repository, in which the command runs. */
 function fromHere(file: string): string {
-  return isAbsolute(file) ? relative(process.cwd(), file) : file
+  return isAbsolute(file) ? relative(process.cwd(), file) : normalize(file)
 }
 
 function escapeData(text: string): string {

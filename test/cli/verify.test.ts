@@ -116,7 +116,7 @@ describe('of an object', () => {
   it('gives annotations for GitHub', () => {
     const { stdout } = verify(object('rejected'), '--format', 'github')
     expect(stdout).toMatch(
-      /^::error file=.*rejected\.bpf\.c,line=18,col=10,title=[^:]*careless[^:]*::R0 invalid mem access .*%0A/,
+      /^::error file=bpf\/test\/rejected\.bpf\.c,line=18,col=10,title=[^:]*careless[^:]*::R0 invalid mem access .*%0A/,
     )
     expect(stdout.trimEnd().split('\n')).toHaveLength(1)
   })
