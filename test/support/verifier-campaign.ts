@@ -38,6 +38,8 @@ export interface CampaignOptions {
   /** Whether the kernel has our words and counts. */
   readonly exact: boolean
   readonly onProgress?: (done: number) => void
+  /** As soon as one is reduced. */
+  readonly onFinding?: (finding: Finding) => void
 }
 
 /** What takes longer here would take an emulated processor minutes: it isn't asked. */
@@ -78,7 +80,7 @@ function words(what: Disagreement, here: Verdict, linux: KernelVerdict): readonl
 }
 
 export async function runCampaign(judge: KernelJudge, options: CampaignOptions): Promise<CampaignResult> {
-  const { runs, seed, first = 0, prelude, perKind = 3, exact, onProgress } = options
+  const { runs, seed, first = 0, prelude, perKind = 3, exact, onProgress, onFinding } = options
   const counts: Record<string, number> = {}
   const findings: Finding[] = []
   let accepted = 0
@@ -98,7 +100,9 @@ export async function runCampaign(judge: KernelJudge, options: CampaignOptions):
     const kind = what === 'instructions processed' ? what : `${what}: ${general(ours)} | ${general(theirs)}`
     counts[kind] = (counts[kind] ?? 0) + 1
     if (counts[kind] > perKind) return
-    findings.push(await reduce(judge, { run, what, text, prelude, exact }))
+    const finding = await reduce(judge, { run, what, text, prelude, exact })
+    onFinding?.(finding)
+    findings.push(finding)
   }
   for (let start = 0; start < runs; start += WINDOW) {
     const window = Array.from({ length: Math.min(WINDOW, runs - start) }, (_unused, i) =>
