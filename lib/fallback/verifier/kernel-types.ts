@@ -31,6 +31,8 @@ export interface KernelFunction {
 /** The structs of one BTF. */
 export class StructSpace {
   readonly #byId = new Map<TypeId, StructType>()
+  readonly #byName = new Map<string, StructType>()
+  /** Those of which BTF has no members. */
   readonly #unknown = new Map<string, StructType>()
 
   constructor(
@@ -52,8 +54,13 @@ export class StructSpace {
 
   /** The struct of a name; one without members where BTF has none of it. */
   named(name: string): StructType {
-    const id = this.btf === undefined ? undefined : structNamed(this.btf, name)
-    return id === undefined ? this.#nameOnly(name) : this.struct(id)
+    let struct = this.#byName.get(name)
+    if (struct === undefined) {
+      const id = this.btf === undefined ? undefined : structNamed(this.btf, name)
+      struct = id === undefined ? this.#nameOnly(name) : this.struct(id)
+      this.#byName.set(name, struct)
+    }
+    return struct
   }
 
   #nameOnly(name: string): StructType {
