@@ -13,7 +13,7 @@ import { describeSince } from '../support/require-kernel.js'
 import { isSanitized, isVirtual } from '../support/this-machine.js'
 
 /** With sanitizers each takes three times as long, on an emulated processor twenty times. */
-const USUAL = isVirtual ? 50 : isSanitized ? 100 : 1000
+const USUAL = isVirtual ? 50 : isSanitized ? 40 : 1000
 const CYCLES = Number(process.env['CYCLES'] ?? USUAL)
 const WARM_UP = Math.ceil(CYCLES / 4)
 /** How often memory is looked at. */

@@ -3,12 +3,12 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { patience } from '../support/patience.js'
 import { describeSince } from '../support/require-kernel.js'
-import { isVirtual } from '../support/this-machine.js'
+import { isSanitized, isVirtual } from '../support/this-machine.js'
 
 const CHILD = fileURLToPath(new URL('lifecycle-child.mjs', import.meta.url))
 
-/** How many one after the other. Each takes an emulated processor ten seconds. */
-const WORKERS = isVirtual ? 4 : 20
+/** How many one after the other. Each takes an emulated processor ten seconds, and one with sanitizers two. */
+const WORKERS = isVirtual ? 4 : isSanitized ? 5 : 20
 
 /** The object that fills the ring uses bpf_loop(). */
 const BPF_LOOP = '5.17'

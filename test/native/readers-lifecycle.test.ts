@@ -3,13 +3,13 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { patience } from '../support/patience.js'
 import { describeSince } from '../support/require-kernel.js'
-import { isVirtual } from '../support/this-machine.js'
+import { isSanitized, isVirtual } from '../support/this-machine.js'
 import { mountTracefs } from '../support/tracefs.js'
 
 const CHILD = fileURLToPath(new URL('readers-child.mjs', import.meta.url))
 
-/** How many one after the other. Each takes an emulated processor ten seconds. */
-const WORKERS = isVirtual ? 4 : 20
+/** How many one after the other. Each takes an emulated processor ten seconds, and one with sanitizers two. */
+const WORKERS = isVirtual ? 4 : isSanitized ? 5 : 20
 const WAITERS = isVirtual ? 2 : 5
 
 /** Runs a scenario of readers-child.mjs in a process of its own. `npm test` has built dist/ by now. */

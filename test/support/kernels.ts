@@ -8,7 +8,7 @@ import type { Kernel } from '../../lib/kernel.js'
 import { open } from '../../lib/open.js'
 import type { OpenObject } from '../../lib/open-object.js'
 import { describeSince, linuxIsAtLeast, SYSCALL_PROGRAMS } from './require-kernel.js'
-import { isSanitized, isVirtual } from './this-machine.js'
+import { isVirtual } from './this-machine.js'
 
 export interface TestedKernel {
   readonly name: 'native' | 'fallback'
@@ -65,10 +65,13 @@ const fallback = (engine: EngineName): TestedKernel => ({
 })
 
 /**
- * None in a virtual machine, where the question is what its kernel does, nor with sanitizers, which look at the addon and would search
- * the simulated kernels' memory for leaks.
+ * None in a virtual machine, where the question is what its kernel does, nor where an addon is named (prebuilt, or with sanitizers, which
+ * would search the simulated kernels' memory for leaks): the question is what that one does.
  */
-const simulated = isVirtual || isSanitized ? [] : [fallback('wasm'), fallback('interpreter')]
+const simulated =
+  isVirtual || process.env['LIBBPF_NODE_ADDON'] !== undefined
+    ? []
+    : [fallback('wasm'), fallback('interpreter')]
 
 /**
  * Declares the tests once for each kernel. Native ones are skipped without privileges, unless REQUIRE_KERNEL=1 makes them fail.
