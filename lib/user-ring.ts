@@ -1,4 +1,5 @@
 /** User ring buffers: records from here to a program. */
+import type { Writable } from 'node:stream'
 import type { Codec } from './codec/index.js'
 import { DrainQueue, type WaitOptions } from './drain-queue.js'
 import { BpfError } from './errors.js'
@@ -6,11 +7,15 @@ import { Handle } from './handle.js'
 import type { KernelMap, KernelUserRing } from './kernel.js'
 import { BPF_MAP_TYPE, mapTypeName } from './linux/map-types.js'
 import type { ObjectFile } from './object-file/types.js'
+import { abortSignal, integer } from './reader-options.js'
 import { recordCodec } from './record-decoder.js'
+import { UserRingStream } from './user-ring-stream.js'
 
 export interface UserRingOptions {
   /** Struct in the object's BTF that every record is: `output()` takes such values then. */
   readonly type?: string
+  /** Closes the ring when aborted. */
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -31,6 +36,8 @@ export class UserRing<T = Uint8Array> extends Handle {
   readonly #scratch: Uint8Array
   readonly #reserved = new Map<Uint8Array, number>()
   readonly #waiting: DrainQueue
+  readonly #signal: AbortSignal | undefined
+  readonly #onAbort = (): void => this.close()
 
   /** @internal */
   constructor(map: KernelMap, file: ObjectFile, options: UserRingOptions) {
@@ -43,6 +50,7 @@ export class UserRing<T = Uint8Array> extends Handle {
     }
     const subject = `user ring buffer '${name}'`
     const codec = options.type === undefined ? undefined : recordCodec(subject, file, options.type)
+    const signal = abortSignal(options.signal)
     const ring = map.openUserRing()
     super(ring, subject)
     this.#subject = subject
@@ -50,6 +58,9 @@ export class UserRing<T = Uint8Array> extends Handle {
     this.#codec = codec
     this.#scratch = new Uint8Array(codec?.size ?? 0)
     this.#waiting = new DrainQueue((listener) => ring.watchDrains(listener), subject)
+    this.#signal = signal
+    if (signal?.aborted) this.close()
+    else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   /**
@@ -112,8 +123,26 @@ export class UserRing<T = Uint8Array> extends Handle {
     detach(bytes)
   }
 
+  /**
+   * A Node stream to the program, in object mode: of values of the `type`, or of bytes. Each waits for room as `outputAsync()` does, so a
+   * program that drains slowly slows down what is piped into it. The stream's end, and destroying it, close the ring.
+   *
+   * @param options `highWaterMark`: records that the stream holds while they wait; default 256
+   */
+  writable(options: { readonly highWaterMark?: number } = {}): Writable {
+    this.assertOpen()
+    const highWaterMark = integer('highWaterMark', options.highWaterMark ?? 256, 1)
+    const ring = {
+      // What isn't a record is refused there.
+      outputAsync: (record: unknown) => this.outputAsync(record as T | Uint8Array),
+      close: () => this.close(),
+    }
+    return new UserRingStream(ring, highWaterMark)
+  }
+
   override close(): void {
     super.close()
+    this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#waiting.close()
     for (const bytes of this.#reserved.keys()) detach(bytes)
     this.#reserved.clear()

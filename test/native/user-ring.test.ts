@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { finished } from 'node:stream/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { open, type BpfObject, type UserRing } from '../../lib/index.js'
 import { code } from '../support/errors.js'
@@ -193,6 +195,51 @@ describeNative('waiting for room in a user ring buffer', () => {
     await first
     await expect(never).rejects.toMatchObject({ code: 'E2BIG' })
     await expect(ring.reserveAsync(8192)).rejects.toMatchObject({ code: 'E2BIG' })
+  })
+
+  it('is what a stream does, record by record, which holds up its source', async () => {
+    const stream = object.map('commands').userRing<Command>({ type: 'command' }).writable({ highWaterMark: 2 })
+    const before = sum()
+    expect(stream.write({ verb: 1, argument: 10 })).toBe(true)
+    expect(stream.write({ verb: 2, argument: 20 })).toBe(false)
+    const drained = once(stream, 'drain')
+    setTimeout(drainAll, 20)
+    await drained
+    stream.end(bytes(3, 30))
+    await finished(stream)
+    drainAll()
+    expect(sum() - before).toBe(256n + 60n)
+  })
+
+  it('ends with a stream that is destroyed, and its ring with it', async () => {
+    const own = object.map('commands').userRing()
+    const stream = own.writable()
+    stream.write(bytes(1, 1))
+    stream.destroy()
+    await once(stream, 'close')
+    expect(own.closed).toBe(true)
+    expect(code(() => own.writable())).toBe('CLOSED')
+  })
+
+  it('fails a stream that is given what is no record', async () => {
+    drainAll()
+    const own = object.map('commands').userRing()
+    const stream = own.writable()
+    stream.write('text')
+    await expect(finished(stream)).rejects.toMatchObject({ code: 'BAD_VALUE' })
+    expect(own.closed).toBe(true)
+    expect(code(() => ring.writable({ highWaterMark: 0 }))).toBe('BAD_VALUE')
+  })
+
+  it('ends with the signal of the ring', async () => {
+    const abort = new AbortController()
+    const own = object.map('commands').userRing({ signal: abort.signal })
+    const wait = own.outputAsync(bytes(1, 1))
+    abort.abort()
+    await expect(wait).rejects.toMatchObject({ code: 'CLOSED' })
+    expect(own.closed).toBe(true)
+    expect(object.map('commands').userRing({ signal: AbortSignal.abort() }).closed).toBe(true)
+    expect(code(() => object.map('commands').userRing({ signal: 'now' as unknown as AbortSignal }))).toBe('BAD_VALUE')
   })
 
   it('refuses what is no signal', async () => {
