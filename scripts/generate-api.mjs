@@ -52,6 +52,8 @@ function readFile(path) {
     } else if (type === 'ExportNamedDeclaration' && source !== null) {
       for (const { local, exported } of statement.specifiers)
         file.exported.set(exported.name, [at(source.value), local.name])
+    } else if (type === 'ExportAllDeclaration') {
+      for (const [name, from] of fileAt(at(source.value)).exported) file.exported.set(name, from)
     } else if (type === 'ExportNamedDeclaration' && isNode(declaration)) {
       for (const name of namesOf(declaration)) {
         file.declared.set(name, [...(file.declared.get(name) ?? []), statement])
