@@ -175,5 +175,7 @@ function subjectOf(attachment: Attachment): LinkSubject {
     seen: { value, cookie },
     attached: (object) => object.program(program),
     detaches: false,
+    // Since then trampolines take a program again.
+    reattaches: link !== 'tracing' || linuxIsAtLeast('5.13'),
   }
 }

@@ -193,7 +193,7 @@ interface RunnableType {
   readonly retval: number
 }
 
-/** Every type that Linux runs on demand. */
+/** Every type that Linux runs on demand. Before 6.1, a flow dissector's answer is whether it was BPF_OK. */
 const RUNNABLE: readonly RunnableType[] = [
   { type: 'socket_filter', needs: { since: '5.8' }, object: 'network', program: 'on_socket_filter', options: { data: frame() }, retval: -1 },
   { type: 'sched_cls', needs: { since: '5.8' }, object: 'network', program: 'on_tc', options: { data: frame() }, retval: -1 },
@@ -203,7 +203,7 @@ const RUNNABLE: readonly RunnableType[] = [
   { type: 'lwt_out', needs: { since: '5.8' }, object: 'network', program: 'on_lwt_out', options: { data: frame() }, retval: 0 },
   { type: 'lwt_xmit', needs: { since: '5.8' }, object: 'network', program: 'on_lwt_xmit', options: { data: frame() }, retval: 0 },
   { type: 'xdp', needs: { since: '5.8' }, object: 'network', program: 'on_xdp', options: { data: frame() }, retval: XDP_PASS },
-  { type: 'flow_dissector', needs: { since: '5.8' }, object: 'network', program: 'on_flow_dissector', options: { data: frame() }, retval: 0 },
+  { type: 'flow_dissector', needs: { since: '5.8' }, object: 'network', program: 'on_flow_dissector', options: { data: frame() }, retval: linuxIsAtLeast('6.1') ? 0 : 1 },
   { type: 'sk_lookup', needs: { since: '5.13' }, object: 'network', program: 'on_sk_lookup', options: { ctx: { family: 2, protocol: 6, local_port: 7 } }, retval: 1 },
   { type: 'netfilter', needs: { since: '6.4', config: ['NETFILTER_BPF_LINK'] }, object: 'network', program: 'on_netfilter', options: { data: frame() }, retval: 1 },
   { type: 'tracing', needs: { since: '5.8', machine: true }, object: 'tracing', program: 'on_entry', options: {}, retval: 0 },

@@ -181,7 +181,7 @@ export const ATTACHMENTS: readonly Attachment[] = [
     attach: ({ program }) => program.attachLsm(),
   },
   {
-    name: 'sleepable LSM', program: 'on_file_open_sleepable', needs: { since: '5.10', machine: true, config: ['BPF_LSM'] }, link: 'tracing', runs: 1, fire: openFile,
+    name: 'sleepable LSM', program: 'on_file_open_sleepable', needs: { since: '5.11', machine: true, config: ['BPF_LSM'] }, link: 'tracing', runs: 1, fire: openFile,
     attach: ({ program }) => program.attachLsm(),
   },
   {
