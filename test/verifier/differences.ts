@@ -15,6 +15,15 @@ export interface Difference {
   readonly why: string
 }
 
+/** Accepted by both, after other numbers of instructions. */
+export const COUNTED_OTHERWISE: readonly Difference[] = [
+  {
+    topic: 'found',
+    rule: 'a loop in a loop of may_goto',
+    why: 'the inner loop is pruned earlier here (454 instructions for 525): not understood yet',
+  },
+]
+
 /** What the verifier here refuses, and Linux accepts, or words in another way. */
 export const DIFFERENCES_HERE: readonly Difference[] = [
   {
