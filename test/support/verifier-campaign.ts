@@ -107,10 +107,10 @@ export async function runCampaign(judge: KernelJudge, options: CampaignOptions):
     const what = disagreement(here, linux, exact)
     if (what === undefined) return
     const [ours, theirs] = words(what, here, linux)
-    const kind = what === 'instructions processed' ? what : `${what}: ${general(ours)} | ${general(theirs)}`
+    const kind = kindOf(what, [ours, theirs])
     counts[kind] = (counts[kind] ?? 0) + 1
     if (counts[kind] > perKind) return
-    const finding = await reduce(judge, { run, what, text, prelude, exact })
+    const finding = await reduce(judge, { run, what, kind, text, prelude, exact })
     onFinding?.(finding)
     findings.push(finding)
   }
@@ -124,11 +124,17 @@ export async function runCampaign(judge: KernelJudge, options: CampaignOptions):
   return { programs: runs - tooLarge, tooLarge, accepted, findings, counts }
 }
 
+/** What makes two disagreements the same. */
+function kindOf(what: Disagreement, [here, linux]: readonly [string, string]): string {
+  return what === 'instructions processed' ? what : `${what}: ${general(here)} | ${general(linux)}`
+}
+
 /** Without numbers: the kind of a reason. */
 const general = (text: string): string => text.replaceAll(/\b(?:0x[0-9a-f]+|\d+)\b/g, 'N')
 
 interface Reducible {
   readonly run: number
+  readonly kind: string
   readonly what: Disagreement
   readonly text: RandomProgramText
   readonly prelude: string
@@ -137,9 +143,9 @@ interface Reducible {
 
 /** Takes lines away, fewer and fewer at once, as long as the verdicts go on to differ in the same way. */
 async function reduce(judge: KernelJudge, finding: Reducible): Promise<Finding> {
-  const { run, what, prelude, exact } = finding
+  const { run, what, kind, prelude, exact } = finding
   let best = finding.text
-  let says = await compare(judge, best, { what, prelude, exact })
+  let says = await compare(judge, best, { kind, prelude, exact })
   for (let size = Math.ceil(best.lines.length / 2); size >= 1;) {
     let shrunk = false
     for (let at = 0; at < best.lines.length; at += size) {
@@ -148,7 +154,7 @@ async function reduce(judge: KernelJudge, finding: Reducible): Promise<Finding> 
       )
       if (lines.length === best.lines.length) continue
       const smaller = { head: headFor(best.head, lines), lines }
-      const difference = await compare(judge, smaller, { what, prelude, exact })
+      const difference = await compare(judge, smaller, { kind, prelude, exact })
       if (difference === undefined) continue
       best = smaller
       says = difference
@@ -176,12 +182,15 @@ const headFor = (head: readonly string[], lines: readonly string[]): readonly st
 async function compare(
   judge: KernelJudge,
   text: RandomProgramText,
-  { what, prelude, exact }: Pick<Reducible, 'what' | 'prelude' | 'exact'>,
+  { kind, prelude, exact }: Pick<Reducible, 'kind' | 'prelude' | 'exact'>,
 ): Promise<readonly [here: string, linux: string] | undefined> {
   try {
     const here = judgeHere(text, prelude)
     const linux = await linuxSays(judge, text, prelude)
-    return disagreement(here, linux, exact) === what ? words(what, here, linux) : undefined
+    const what = disagreement(here, linux, exact)
+    if (what === undefined) return undefined
+    const both = words(what, here, linux)
+    return kindOf(what, both) === kind ? both : undefined
   } catch {
     // Not even a program.
     return undefined
