@@ -4,8 +4,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,9 +14,8 @@
 #include "link.h"
 #include "log.h"
 #include "map.h"
-#include "object_settings.h"
+#include "object_spec.h"
 #include "program.h"
-#include "unique_fd.h"
 
 namespace bpfnode {
 namespace {
@@ -62,39 +59,6 @@ struct LoadWork {
   }
 };
 
-Napi::Object MapSpec(Napi::Env env, bpf_map* map) {
-  Napi::Object spec = Napi::Object::New(env);
-  spec.Set("name", bpf_map__name(map));
-  spec.Set("internal", bpf_map__is_internal(map));
-  spec.Set("type", static_cast<uint32_t>(bpf_map__type(map)));
-  spec.Set("keySize", bpf_map__key_size(map));
-  spec.Set("valueSize", bpf_map__value_size(map));
-  spec.Set("maxEntries", bpf_map__max_entries(map));
-  spec.Set("flags", bpf_map__map_flags(map));
-  spec.Set("numaNode", bpf_map__numa_node(map));
-  const auto extra = uint64_t{bpf_map__map_extra(map)};
-  if (extra != 0) spec.Set("mapExtra", Napi::BigInt::New(env, extra));
-  spec.Set("autocreate", bpf_map__autocreate(map));
-  const char* pin_path = bpf_map__pin_path(map);
-  if (pin_path != nullptr) spec.Set("pinPath", pin_path);
-  bpf_map* inner = bpf_map__inner_map(map);
-  if (inner != nullptr) spec.Set("inner", MapSpec(env, inner));
-  return spec;
-}
-
-Napi::Object ProgramSpec(Napi::Env env, const bpf_program* program) {
-  Napi::Object spec = Napi::Object::New(env);
-  spec.Set("name", bpf_program__name(program));
-  spec.Set("section", bpf_program__section_name(program));
-  spec.Set("type", static_cast<uint32_t>(bpf_program__type(program)));
-  spec.Set("expectedAttachType", static_cast<uint32_t>(bpf_program__expected_attach_type(program)));
-  spec.Set("flags", bpf_program__flags(program));
-  spec.Set("logLevel", bpf_program__log_level(program));
-  spec.Set("autoload", bpf_program__autoload(program));
-  spec.Set("autoattach", bpf_program__autoattach(program));
-  return spec;
-}
-
 #if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
 bool IsStructOpsLink(const bpf_link* link) {
   bpf_link_info info = {};
@@ -104,61 +68,6 @@ bool IsStructOpsLink(const bpf_link* link) {
          info.type == BPF_LINK_TYPE_STRUCT_OPS;
 }
 #endif
-
-// A property of the settings, or an undefined value.
-Napi::Value Option(const Napi::Object& options, const char* name) { return options.Get(name); }
-
-// Text that may be missing: empty then. nullopt with an exception pending where it is no text.
-std::optional<std::string> ToOptionalText(Napi::Env env, napi_value value, Parameter parameter) {
-  if (IsNullish(env, value)) return std::string{};
-  return ToText(env, value, parameter);
-}
-
-std::optional<OpenSettings> ToSettings(Napi::Env env, napi_value value, const char* call) {
-  const Napi::Value argument(env, value);
-  if (!argument.IsObject()) {
-    Throw(env, {call, 0, "settings", {}, Reason::kArgument});
-    return std::nullopt;
-  }
-  const auto options = argument.As<Napi::Object>();
-  OpenSettings settings;
-  const auto name = ToText(env, Option(options, "name"), {call, "name"});
-  if (!name) return std::nullopt;
-  settings.name = *name;
-  const auto pin_root_path = ToOptionalText(env, Option(options, "pinRootPath"), {call, "pinRootPath"});
-  if (!pin_root_path) return std::nullopt;
-  settings.pin_root_path = *pin_root_path;
-  const auto kconfig = ToOptionalText(env, Option(options, "kconfig"), {call, "kconfig"});
-  if (!kconfig) return std::nullopt;
-  settings.kconfig = *kconfig;
-  const Napi::Value token_path = Option(options, "bpfTokenPath");
-  if (!IsNullish(env, token_path)) {
-#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 4
-    settings.token_path = ToText(env, token_path, {call, "bpfTokenPath"});
-    if (!settings.token_path) return std::nullopt;
-#else
-    Throw(env, {call,
-                0,
-                "BPF tokens, for which the addon must be built with libbpf 1.4 or newer",
-                {},
-                Reason::kUnsupported});
-    return std::nullopt;
-#endif
-  }
-  const Napi::Value btf = Option(options, "btf");
-  if (!IsNullish(env, btf)) {
-    const auto bytes = ToBytes(env, btf, {call, "btf"});
-    if (!bytes) return std::nullopt;
-    settings.btf.assign(bytes->data, bytes->data + bytes->size);
-  }
-  const Napi::Value log_level = Option(options, "kernelLogLevel");
-  if (!IsNullish(env, log_level)) {
-    const auto level = ToUint32(env, log_level, {call, "kernelLogLevel"});
-    if (!level) return std::nullopt;
-    settings.kernel_log_level = *level;
-  }
-  return settings;
-}
 
 // The element that an index stands for; nullptr with an exception pending.
 template <class T>
@@ -171,11 +80,6 @@ T* At(Napi::Env env, napi_value value, const std::vector<T*>& items, const char*
     return nullptr;
   }
   return items[*index];
-}
-
-std::string Subject(const bpf_map* map) { return std::string("map '") + bpf_map__name(map) + "'"; }
-std::string Subject(const bpf_program* program, const char* what = "program") {
-  return std::string(what) + " '" + bpf_program__name(program) + "'";
 }
 
 }  // namespace
@@ -217,7 +121,7 @@ Napi::Value Object::Open(const Napi::CallbackInfo& info) {
   if (!image) return {};
   // A copy: libelf wants the image aligned, and the caller's may be shared with another thread.
   const std::vector<uint8_t> copy(image->data, image->data + image->size);
-  const auto settings = ToSettings(env, info[1], kCall);
+  const auto settings = ToOpenSettings(env, info[1], kCall);
   if (!settings) return {};
   const auto subject = ToText(env, info[2], {kCall, "subject"});
   if (!subject) return {};
@@ -287,205 +191,6 @@ Napi::Value Object::ProgramSpecs(const Napi::CallbackInfo& info) {
   uint32_t i = 0;
   for (const bpf_program* program : programs) specs.Set(i++, ProgramSpec(Env(), program));
   return specs;
-}
-
-// setMap(map, name, value)
-// Of maps of the object only: libbpf's setters follow a pointer that a template for inner maps lacks.
-Napi::Value Object::SetMap(const Napi::CallbackInfo& info) {
-  const auto name = ToText(Env(), info[1], {"bpf_map", "name"});
-  if (!name) return {};
-  const auto* setting = FindMapSetting(*name);
-  if (setting == nullptr) {
-    Throw(Env(), {"bpf_map", 0, "name", {}, Reason::kArgument});
-    return {};
-  }
-  if (!Require(ObjectState::Phase::kOpen, setting->call)) return {};
-  bpf_map* map = MapAt(info[0], setting->call);
-  if (map == nullptr) return {};
-  const auto value = ToUint32(Env(), info[2], {setting->call, setting->name});
-  if (!value) return {};
-  if (setting->shapes && IsLaidOutByLibbpf(map)) {
-    Throw(Env(), {setting->call, EINVAL, Subject(map), {}});
-    return {};
-  }
-#if LIBBPF_MAJOR_VERSION == 1 && LIBBPF_MINOR_VERSION < 4
-  // It looks at such a map during load all the same, and may have no kernel types to compare it with: a
-  // crash.
-  if (*name == "autocreate" && bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS) {
-    Throw(Env(),
-          {setting->call, 0, "autocreate of struct_ops maps before libbpf 1.4", {}, Reason::kUnsupported});
-    return {};
-  }
-#endif
-  LogCapture capture;
-  return Answer(setting->set(map, *value), setting->call, Subject(map), capture);
-}
-
-// setMapExtra(map, value)
-Napi::Value Object::SetMapExtra(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_map__set_map_extra";
-  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
-  bpf_map* map = MapAt(info[0], kCall);
-  if (map == nullptr) return {};
-  uint64_t value = 0;
-  bool lossless = false;
-  if (napi_get_value_bigint_uint64(Env(), info[1], &value, &lossless) != napi_ok || !lossless) {
-    Throw(Env(), {kCall, 0, "mapExtra", {}, Reason::kArgument});
-    return {};
-  }
-  LogCapture capture;
-  return Answer(bpf_map__set_map_extra(map, value), kCall, Subject(map), capture);
-}
-
-// setInnerMap(map, fd): a map that exists is the template for what `map` holds.
-Napi::Value Object::SetInnerMap(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_map__set_inner_map_fd";
-  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
-  bpf_map* map = MapAt(info[0], kCall);
-  if (map == nullptr) return {};
-  const auto fd = ToUint32(Env(), info[1], {kCall, "fd"}, 0, INT32_MAX);
-  if (!fd) return {};
-  UniqueFd own = UniqueFd::Duplicate(static_cast<int>(*fd));
-  if (!own) {
-    Throw(Env(), {"fcntl(F_DUPFD_CLOEXEC)", errno, Subject(map), {}});
-    return {};
-  }
-  LogCapture capture;
-  const int status = bpf_map__set_inner_map_fd(map, own.get());
-  if (status == 0) state_->skeleton->KeepUntilLoaded(std::move(own));
-  return Answer(status, kCall, Subject(map), capture);
-}
-
-// setPinPath(map, path | undefined)
-Napi::Value Object::SetPinPath(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_map__set_pin_path";
-  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
-  bpf_map* map = MapAt(info[0], kCall);
-  if (map == nullptr) return {};
-  std::optional<std::string> path;
-  if (!IsNullish(Env(), info[1])) {
-    path = ToText(Env(), info[1], {kCall, "path"});
-    if (!path) return {};
-  }
-  LogCapture capture;
-  return Answer(bpf_map__set_pin_path(map, path ? path->c_str() : nullptr), kCall, Subject(map), capture);
-}
-
-// reuseMap(map, fd): `fd` stays the caller's; libbpf takes a duplicate.
-Napi::Value Object::ReuseMap(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_map__reuse_fd";
-  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
-  bpf_map* map = MapAt(info[0], kCall);
-  if (map == nullptr) return {};
-  const auto fd = ToUint32(Env(), info[1], {kCall, "fd"}, 0, INT32_MAX);
-  if (!fd) return {};
-  bpf_map_info kernel_info = {};
-  __u32 length = sizeof(kernel_info);
-  if (bpf_obj_get_info_by_fd(static_cast<int>(*fd), &kernel_info, &length) != 0) {
-    Throw(Env(), {"bpf(BPF_OBJ_GET_INFO_BY_FD)", errno, Subject(map), {}});
-    return {};
-  }
-  // libbpf takes over the other map's sizes, and would unmap by them what it has mapped by its own.
-  const bool fits = kernel_info.type == bpf_map__type(map) &&
-                    kernel_info.value_size == bpf_map__value_size(map) &&
-                    kernel_info.max_entries == bpf_map__max_entries(map);
-  if (IsLaidOutByLibbpf(map) && (!bpf_map__is_internal(map) || !fits)) {
-    Throw(Env(), {kCall, EINVAL, Subject(map), {}});
-    return {};
-  }
-  LogCapture capture;
-  return Answer(bpf_map__reuse_fd(map, static_cast<int>(*fd)), kCall, Subject(map), capture);
-}
-
-// setProgram(program, name, value)
-Napi::Value Object::SetProgram(const Napi::CallbackInfo& info) {
-  const auto name = ToText(Env(), info[1], {"bpf_program", "name"});
-  if (!name) return {};
-  const auto* setting = FindProgramSetting(*name);
-  if (setting == nullptr) {
-    Throw(Env(), {"bpf_program", 0, "name", {}, Reason::kArgument});
-    return {};
-  }
-  if (!Require(ObjectState::Phase::kOpen, setting->call)) return {};
-  bpf_program* program = ProgramAt(info[0], setting->call);
-  if (program == nullptr) return {};
-  const auto value = ToUint32(Env(), info[2], {setting->call, setting->name});
-  if (!value) return {};
-  LogCapture capture;
-  return Answer(setting->set(program, *value), setting->call, Subject(program), capture);
-}
-
-// setAttachTarget(program, fd | 0, function)
-Napi::Value Object::SetAttachTarget(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_program__set_attach_target";
-  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
-  bpf_program* program = ProgramAt(info[0], kCall);
-  if (program == nullptr) return {};
-  const auto fd = ToUint32(Env(), info[1], {kCall, "fd"}, 0, INT32_MAX);
-  if (!fd) return {};
-  const auto function = ToText(Env(), info[2], {kCall, "function"});
-  if (!function) return {};
-  UniqueFd own;
-  if (*fd != 0) {
-    own = UniqueFd::Duplicate(static_cast<int>(*fd));
-    if (!own) {
-      Throw(Env(), {"fcntl(F_DUPFD_CLOEXEC)", errno, Subject(program), {}});
-      return {};
-    }
-  }
-  LogCapture capture;
-  if (!own) state_->skeleton->WillReadKernelTypes();
-  const int status = bpf_program__set_attach_target(program, own ? own.get() : 0, function->c_str());
-  if (status == 0 && own) state_->skeleton->KeepUntilLoaded(std::move(own));
-  return Answer(status, kCall, Subject(program), capture);
-}
-
-Napi::Value Object::InitialValue(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_map__initial_value";
-  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
-  bpf_map* map = MapAt(info[0], kCall);
-  if (map == nullptr) return {};
-  // Maps of struct_ops have an initial value too, but it is no global data.
-  size_t size = 0;
-  const void* value = bpf_map__is_internal(map) ? bpf_map__initial_value(map, &size) : nullptr;
-  if (value == nullptr) return Env().Undefined();
-  Napi::Uint8Array copy = Napi::Uint8Array::New(Env(), size);
-  // Empty in an environment that is ending, which refuses to make one.
-  if (!copy.IsEmpty() && size > 0) memcpy(copy.Data(), value, size);
-  return copy;
-}
-
-// setInitialValue(map, offset, bytes)
-// In place: bpf_map__set_initial_value() takes the whole value, which may be hundreds of megabytes.
-Napi::Value Object::SetInitialValue(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "bpf_map__initial_value";
-  if (!Require(ObjectState::Phase::kOpen, kCall)) return {};
-  bpf_map* map = MapAt(info[0], kCall);
-  if (map == nullptr) return {};
-  size_t size = 0;
-  const void* initial = bpf_map__is_internal(map) ? bpf_map__initial_value(map, &size) : nullptr;
-  // Memory that skeletons write to as well; it is const in older libbpfs only.
-  auto* value = static_cast<uint8_t*>(const_cast<void*>(initial));
-  if (value == nullptr) {
-    Throw(Env(), {kCall, EINVAL, Subject(map), {}});
-    return {};
-  }
-  // A map that takes its place has its values already.
-  if (bpf_map__fd(map) >= 0) {
-    Throw(Env(), {kCall, EBUSY, Subject(map), {}});
-    return {};
-  }
-  const auto offset = ToUint32(Env(), info[1], {kCall, "offset"});
-  if (!offset) return {};
-  const auto bytes = ToBytes(Env(), info[2], {kCall, "bytes"});
-  if (!bytes) return {};
-  if (*offset > size || bytes->size > size - *offset) {
-    const auto end = static_cast<double>(*offset) + static_cast<double>(bytes->size);
-    Throw(Env(), {kCall, 0, "end of bytes", {}, Reason::kRange, static_cast<double>(size), end});
-    return {};
-  }
-  if (bytes->size > 0) memcpy(value + *offset, bytes->data, bytes->size);
-  return Env().Undefined();
 }
 
 Napi::Value Object::Load(const Napi::CallbackInfo& info) {
