@@ -4,9 +4,11 @@ import type { Readable } from 'node:stream'
 import type { DropCounter } from './drop-counter.js'
 import { BpfError } from './errors.js'
 import type { KernelReader, ReaderOptions, RecordBatch, RecordSink } from './kernel.js'
+import { LossCounter } from './loss-counter.js'
 import { ReaderIteration } from './reader-iteration.js'
 import { abortSignal, integer, readerOptions, type EventReaderOptions } from './reader-options.js'
 import { RecordStream } from './record-stream.js'
+import { guarded, throwLater } from './throw-later.js'
 
 export interface ReaderEvents<T> {
   /** One record; of a perf buffer also the CPU where it was sent, of several rings on one reader the place of its ring. */
@@ -60,16 +62,12 @@ export abstract class EventReader<T>
   readonly #subject: string
   readonly #reader: KernelReader
   readonly #decode: ReaderParts<T>['decode']
-  #dropped: DropCounter | undefined
+  readonly #losses: LossCounter
   readonly #headerBytes: number
   readonly #signal: AbortSignal | undefined
   readonly #release: (() => void) | undefined
   readonly #onAbort = (): void => this.close()
   #drops = 0
-  /** What `dropped` told last. */
-  #counted = 0
-  /** What the kernel told last, by CPU. */
-  #lost: number[] | undefined
   #closed = false
   /** By pause(): listeners wait for resume(). */
   #paused = false
@@ -92,7 +90,7 @@ export abstract class EventReader<T>
     super()
     this.#subject = subject
     this.#decode = decode
-    this.#dropped = dropped
+    this.#losses = new LossCounter(dropped)
     this.#release = release
     this.#headerBytes = headerBytes
     this.#signal = abortSignal(options.signal)
@@ -244,7 +242,7 @@ export abstract class EventReader<T>
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#reader.close()
     this.#wake?.()
-    this.#reportCounted()
+    this.reportDrops(this.#losses.counted())
     this.#release?.()
     this.emit('close')
   }
@@ -263,7 +261,8 @@ export abstract class EventReader<T>
   #receive(batch: RecordBatch): void {
     const { count, lost } = batch
     // Listeners may transfer the batch's memory away: the counts are read before.
-    if (lost !== undefined) this.#reportLost(lost)
+    const byCpu = lost === undefined ? undefined : this.#losses.byCpu(lost)
+    if (byCpu !== undefined) this.reportDrops(sum(byCpu), byCpu)
     if (count > 0) {
       // Index and length of the last record tell how many bytes all of them take.
       const used = batch.index[2 * count - 2]! + batch.index[2 * count - 1]! // count > 0
@@ -278,7 +277,7 @@ export abstract class EventReader<T>
       }
     }
     // Closing has reported already.
-    if (!this.#closed) this.#reportCounted()
+    if (!this.#closed) this.reportDrops(this.#losses.counted())
   }
 
   /** Starts and stops with the listeners: they come and go, and no record is taken for nobody. */
@@ -350,46 +349,6 @@ export abstract class EventReader<T>
     }
   }
 
-  /** The program's own count. */
-  #reportCounted(): void {
-    const total = this.#readCount()
-    if (total === undefined) return
-    const count = total - this.#counted
-    if (count <= 0) return
-    this.#counted = total
-    this.reportDrops(count)
-  }
-
-  #readCount(): number | undefined {
-    try {
-      return this.#dropped === undefined ? undefined : this.#dropped.read()
-    } catch (error) {
-      // A function that someone gave: what it said last stays.
-      this.#dropped = undefined
-      if (!(error instanceof BpfError && error.code === 'CLOSED')) throwLater(error)
-      return undefined
-    }
-  }
-
-  /** The kernel's count. */
-  #reportLost(lost: Float64Array): void {
-    const known = (this.#lost ??= Array.from(lost, () => 0))
-    let sum = 0
-    let byCpu: number[] | undefined
-    for (let cpu = 0; cpu < lost.length; cpu++) {
-      const now = lost[cpu]! // cpu < lost.length
-      const before = known[cpu]! // as long as `lost`
-      if (now === before) continue
-      // The counts start again where somebody transferred their memory away.
-      const rise = now > before ? now - before : now
-      byCpu ??= Array.from(lost, () => 0)
-      byCpu[cpu] = rise
-      known[cpu] = now
-      sum += rise
-    }
-    if (sum > 0) this.reportDrops(sum, byCpu)
-  }
-
   #iterate<I>(take: () => IteratorYieldResult<I> | undefined): ReaderIteration<I> {
     this.#assertMayIterate()
     this.#iterating = true
@@ -448,19 +407,8 @@ export abstract class EventReader<T>
   }
 }
 
-/** A listener's exception becomes an uncaught exception of its own, and keeps no other event from its listeners. */
-function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error
-  })
-}
-
-function guarded(emit: () => void): void {
-  try {
-    emit()
-  } catch (error) {
-    throwLater(error)
-  }
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
 function restOf({ bytes, index, origins, times, count }: RecordBatch, from: number): RecordBatch {
