@@ -145,10 +145,9 @@ class Writer {
     const kind = this.#below(10)
     const width = this.#chance(0.6) ? 'r' : 'w'
     if (kind === 0) return this.#emit(`${width}${to} = -${width}${to}`)
-    // Not of 32 and 64 bits: what they make of constants only the last kernels of a series know.
-    if (kind === 1) return this.#emit(`r${to} = ${this.#pick(['le16', 'le32', 'le64'])} r${to}`)
+    // No byte orders: what they make of constants only the last kernels of a series know.
     const from = this.#registerOf('number') ?? to
-    if (kind === 2)
+    if (kind <= 2)
       return this.#emit(
         width === 'r'
           ? `r${to} = (s${this.#pick([8, 16, 32])})r${from}`
