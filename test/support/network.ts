@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { plainEnvironment } from './plain-environment.js'
 
 /** Answers each line with its status, the number of bytes that it wrote, and those bytes. It ends with whoever asks. */
 const SHELL = `
@@ -60,10 +61,11 @@ export class TestNamespace implements Disposable {
   static async create(): Promise<TestNamespace> {
     const folder = mkdtempSync(join(tmpdir(), 'namespace-'))
     const pipes = ['questions', 'answers'].map((name) => join(folder, name))
-    execFileSync('mkfifo', pipes)
+    execFileSync('mkfifo', pipes, { env: plainEnvironment() })
     // For both directions: neither waits for the shell.
     const [questions = -1, answers = -1] = pipes.map((pipe) => openSync(pipe, 'r+'))
     const keeper = spawn('unshare', ['--net', 'bash', '-c', SHELL, ...pipes], {
+      env: plainEnvironment(),
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const { pid, stdout } = keeper
@@ -84,6 +86,7 @@ export class TestNamespace implements Disposable {
   run(command: string, ...args: readonly string[]): string {
     const output = execFileSync('nsenter', [`--net=${this.path}`, '--', command, ...args], {
       encoding: 'utf8',
+      env: plainEnvironment(),
       stdio: 'pipe',
     })
     settle()
