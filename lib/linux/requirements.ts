@@ -20,7 +20,15 @@ export interface Requirement {
   readonly also?: string
   /** What takes less, for people. */
   readonly instead?: string
+  /** It goes through perf_event_open(), which some distributions keep from processes with CAP_PERFMON too: see {@link PARANOID}. */
+  readonly opensPerfEvents?: true
 }
+
+/**
+ * The level of the sysctl kernel.perf_event_paranoid from which on perf_event_open() takes CAP_SYS_ADMIN, whatever else a process holds. Linux
+ * itself knows levels up to 2; Debian's kernels and Ubuntu's have this one, by default.
+ */
+export const PARANOID = 3
 
 const TRACEFS = 'tracefs is mounted: mount -t tracefs tracefs /sys/kernel/tracing'
 const CGROUP2 = 'a cgroup2 file system is mounted: mount -t cgroup2 none /sys/fs/cgroup'
@@ -30,23 +38,24 @@ const BPF_LSM_ACTIVE =
 /** Since July 2025: Linux 6.17, and the long-term kernels of that time. A probe within an instruction changes what is executed. */
 const UPROBE_ALTERNATIVE =
   'CAP_PERFMON is enough for uprobe.multi (Linux 6.6), and was for single probes before July 2025'
+const PERF_EVENTS = { opensPerfEvents: true } as const
 const USDT_ALTERNATIVE = 'CAP_PERFMON is enough with libbpf 1.3 and Linux 6.6'
 
 function needs(
   since: string,
   config: readonly string[] = [],
   capabilities: readonly Capability[] = [],
-  more: Pick<Requirement, 'also' | 'instead'> = {},
+  more: Pick<Requirement, 'also' | 'instead' | 'opensPerfEvents'> = {},
 ): Requirement {
   return { since, config, capabilities, ...more }
 }
 
 /** By the `kind` of an attach request. */
 export const ATTACHMENTS = {
-  kprobe: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON']),
+  kprobe: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON'], PERF_EVENTS),
   'kprobe.multi': needs('5.18', ['CONFIG_KPROBES', 'CONFIG_FPROBE'], ['CAP_PERFMON']),
   'kprobe.session': needs('6.10', ['CONFIG_KPROBES', 'CONFIG_FPROBE'], ['CAP_PERFMON']),
-  ksyscall: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON']),
+  ksyscall: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON'], PERF_EVENTS),
   uprobe: needs('4.1', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_SYS_ADMIN'], {
     instead: UPROBE_ALTERNATIVE,
   }),
@@ -55,7 +64,7 @@ export const ATTACHMENTS = {
   usdt: needs('4.20', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_SYS_ADMIN'], {
     instead: USDT_ALTERNATIVE,
   }),
-  tracepoint: needs('4.7', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON'], { also: TRACEFS }),
+  tracepoint: needs('4.7', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON'], { also: TRACEFS, ...PERF_EVENTS }),
   rawTracepoint: needs('4.17', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON']),
   trace: needs('5.5', ['CONFIG_BPF_EVENTS', 'CONFIG_BPF_JIT', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON']),
   fentry: needs(
@@ -73,7 +82,7 @@ export const ATTACHMENTS = {
     also: BPF_LSM_ACTIVE,
   }),
   freplace: needs('5.6', ['CONFIG_BPF_JIT', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON', 'CAP_NET_ADMIN']),
-  perfEvent: needs('4.9', ['CONFIG_PERF_EVENTS'], ['CAP_PERFMON']),
+  perfEvent: needs('4.9', ['CONFIG_PERF_EVENTS'], ['CAP_PERFMON'], PERF_EVENTS),
   iter: needs('5.8', ['CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON']),
   xdp: needs('4.8', ['CONFIG_NET'], ['CAP_NET_ADMIN']),
   'xdp.link': needs('5.9', ['CONFIG_NET'], ['CAP_NET_ADMIN']),

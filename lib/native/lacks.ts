@@ -1,8 +1,8 @@
 /** What a machine or a process lacks of a requirement, and the sentence that says so. */
 import { capabilityNumber, holds, type Capability } from '../linux/capabilities.js'
 import { isOlderThan } from '../linux/release.js'
-import type { Requirement } from '../linux/requirements.js'
-import { capabilitySets, inUserNamespace, kernelOptions, release, securityPolicy, type SecurityPolicy } from './host.js'
+import { PARANOID, type Requirement } from '../linux/requirements.js'
+import { capabilitySets, inUserNamespace, kernelOptions, perfEventParanoid, release, securityPolicy, type SecurityPolicy } from './host.js'
 
 /** What counts of a machine and a process. Read by {@link readHost}; given by tests. */
 export interface Host {
@@ -14,6 +14,8 @@ export interface Host {
   readonly effective: bigint
   readonly inUserNamespace: boolean
   readonly policy: SecurityPolicy
+  /** The sysctl kernel.perf_event_paranoid; undefined: nobody tells. */
+  readonly paranoid: number | undefined
 }
 
 export function readHost(): Host {
@@ -23,6 +25,7 @@ export function readHost(): Host {
     effective: capabilitySets().effective,
     inUserNamespace: inUserNamespace(),
     policy: securityPolicy(),
+    paranoid: perfEventParanoid(),
   }
 }
 
@@ -60,11 +63,17 @@ export function whyRefused(what: string, requirement: Requirement, errno: string
       const instead = requirement.instead === undefined ? '' : `. ${requirement.instead}`
       return `${what}: ${capabilities.join(' and ')} ${capabilities.length === 1 ? 'is' : 'are'} missing${instead}`
     }
-    return policyHint(what, host)
+    return paranoidHint(what, requirement, host) ?? policyHint(what, host)
   }
   if (version !== undefined) return `${what}: Linux has it since ${version}, and this is ${host.release}`
   if (options.length > 0) return `${what}: this kernel was built without ${options.join(' and ')}`
   return undefined
+}
+
+/** undefined: that is not what stands in the way. */
+function paranoidHint(what: string, { opensPerfEvents }: Requirement, { paranoid = 0, effective }: Host): string | undefined {
+  if (opensPerfEvents !== true || paranoid < PARANOID || holds(effective, 'CAP_SYS_ADMIN')) return undefined
+  return `${what}: kernel.perf_event_paranoid is ${paranoid}, with which this kernel wants CAP_SYS_ADMIN: sysctl kernel.perf_event_paranoid=${PARANOID - 1}`
 }
 
 /** What is left when the capabilities are there and the kernel says EPERM. */

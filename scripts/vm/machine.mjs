@@ -17,7 +17,9 @@ const SHARE_WAIT_MS = 10_000
 
 /** Emulated clocks fail the kernel's checks of its clock sources: it is told to trust them. */
 const KERNEL_ARGUMENTS =
-  'console=ttyS0 loglevel=3 panic=-1 mitigations=off tsc=reliable no_timer_check random.trust_cpu=1 libbpf_node.vm'
+  'console=ttyS0 loglevel=3 panic=-1 mitigations=off tsc=reliable no_timer_check random.trust_cpu=1 ' +
+  // Debian's 5.10 leaves bpf out of the active security modules.
+  'lsm=landlock,lockdown,yama,integrity,apparmor,bpf libbpf_node.vm'
 
 /**
  * Boots a kernel, runs a command in it as root, and switches it off.

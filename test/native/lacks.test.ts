@@ -20,6 +20,7 @@ function host(given: Partial<Host> = {}): Host {
     effective: capabilitySet('CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'),
     inUserNamespace: false,
     policy: { modules: ['lockdown', 'apparmor', 'bpf'], lockdown: 'none', seccomp: false, noNewPrivileges: false },
+    paranoid: 2,
     ...given,
   }
 }
@@ -54,6 +55,16 @@ describe('why something was refused', () => {
     const locked = { modules: undefined, lockdown: 'integrity', seccomp: true, noNewPrivileges: false }
     expect(reason({ policy: locked })).toMatch(/kernel lockdown \(integrity\), the seccomp filter/)
     expect(reason({ inUserNamespace: true })).toMatch(/user namespace only.*token/)
+  })
+
+  it('names the sysctl with which Debian keeps perf events from all but root', () => {
+    const reason = (given: Partial<Host>) => whyRefused('kprobe', ATTACHMENTS.kprobe, 'EACCES', host(given))
+    expect(reason({ paranoid: 3 })).toBe(
+      'kprobe: kernel.perf_event_paranoid is 3, with which this kernel wants CAP_SYS_ADMIN: sysctl kernel.perf_event_paranoid=2',
+    )
+    expect(reason({ paranoid: 2 })).toMatch(/security policy/)
+    expect(reason({ paranoid: undefined })).toMatch(/security policy/)
+    expect(whyRefused('netkit', netkit, 'EPERM', host({ paranoid: 3 }))).toMatch(/security policy/)
   })
 
   it('says nothing where the requirement explains nothing', () => {

@@ -11,6 +11,7 @@ const host = (facts: Partial<Host> = {}): Host => ({
   effective: ALL,
   inUserNamespace: false,
   policy: { modules: undefined, lockdown: 'none', seccomp: false, noNewPrivileges: false },
+  paranoid: 2,
   ...facts,
 })
 const program = { name: 'p', section: 'tc', id: 1, type: 3, expectedAttachType: 0, tag: '', log: '' }

@@ -186,7 +186,8 @@ function tests(subject: LinkSubject, newPath: () => string): void {
     const link = attach()
     const path = newPath()
     link.pin(path).disown()
-    expect(openFiles()).toBe(before)
+    // What else the process had open may have been closed meanwhile.
+    expect(openFiles()).toBeLessThanOrEqual(before)
     expect(code(() => link.info())).toBe('CLOSED')
     await expectToFire()
     using again = openPinnedLink(path, NATIVE)
