@@ -27,9 +27,11 @@ export interface RingProgram {
   drainPerf(fills: number): Promise<RingReport>
   flood(ms: number): Promise<RingReport>
   flood16(ms: number): Promise<RingReport>
+  floodPerf(ms: number): Promise<RingReport>
   latency(pulses: number): Promise<RingReport>
   /** The producers, as processes of their own. */
   produce(programId: number, ms: number): ChildProcess
+  producePerf(programId: number, ms: number): ChildProcess
   pulse(programId: number, pulses: number): ChildProcess
   /** Floods like `produce`. @returns how many records were sent or found no room */
   count(programId: number, ms: number): Promise<number>
@@ -48,8 +50,10 @@ export async function compileRing(): Promise<RingProgram> {
     drainPerf: (fills) => report('drain-perf', FLOOD_OBJECT, String(fills)),
     flood: (ms) => report('flood', FLOOD_OBJECT, String(ms)),
     flood16: (ms) => report('flood16', FLOOD_OBJECT, String(ms)),
+    floodPerf: (ms) => report('flood-perf', FLOOD_OBJECT, String(ms)),
     latency: (pulses) => report('latency', FLOOD_OBJECT, String(pulses)),
     produce: (programId, ms) => start('produce', programId, ms),
+    producePerf: (programId, ms) => start('produce-perf', programId, ms),
     count: async (programId, ms) => Number((await execute(binary, ['count', String(programId), String(ms)])).stdout),
     pulse: (programId, pulses) => start('pulse', programId, pulses),
   }

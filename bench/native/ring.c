@@ -53,14 +53,20 @@ static void run_flood(int program, unsigned count) {
   if (bpf_prog_test_run_opts(program, &opts)) die("bpf_prog_test_run_opts");
 }
 
+static void run_perf(int program, unsigned count) {
+  unsigned long long args[2] = {count, 0};
+  LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(args));
+  if (bpf_prog_test_run_opts(program, &opts)) die("bpf_prog_test_run_opts");
+}
+
 static unsigned long long produced;
 
-static int produce(unsigned id, int ms) {
+static int produce(void (*send)(int, unsigned), unsigned id, int ms) {
   int program = bpf_prog_get_fd_by_id(id);
   if (program < 0) die("bpf_prog_get_fd_by_id");
   unsigned long long end = clock_ns(CLOCK_MONOTONIC) + ms * 1000000ull;
   while (clock_ns(CLOCK_MONOTONIC) < end) {
-    run_flood(program, 1024);
+    send(program, 1024);
     produced += 1024;
   }
   return 0;
@@ -87,12 +93,6 @@ static int on_pulse(void *ctx, void *data, size_t size) {
 static void on_sample(void *ctx, int cpu, void *data, __u32 size) {
   (void)cpu;
   on_record(ctx, data, size);
-}
-
-static void run_perf(int program, unsigned count) {
-  unsigned long long args[2] = {count, 0};
-  LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(args));
-  if (bpf_prog_test_run_opts(program, &opts)) die("bpf_prog_test_run_opts");
 }
 
 static int ascending(const void *a, const void *b) {
@@ -130,16 +130,17 @@ static struct counters read_counters(struct bpf_object *object) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) return fprintf(stderr, "usage: ring drain|drain-perf|flood|flood16|latency OBJECT N | produce|pulse ID N\n"), 2;
+  if (argc != 4) return fprintf(stderr, "usage: ring drain|drain-perf|flood|flood-perf|flood16|latency OBJECT N | produce|produce-perf|pulse ID N\n"), 2;
   const char *what = argv[1];
   int number = atoi(argv[3]);
-  if (!strcmp(what, "count")) return produce(atoi(argv[2]), number), printf("%llu\n", produced), 0;
-  if (!strcmp(what, "produce")) return produce(atoi(argv[2]), number);
+  if (!strcmp(what, "count")) return produce(run_flood, atoi(argv[2]), number), printf("%llu\n", produced), 0;
+  if (!strcmp(what, "produce")) return produce(run_flood, atoi(argv[2]), number);
+  if (!strcmp(what, "produce-perf")) return produce(run_perf, atoi(argv[2]), number);
   if (!strcmp(what, "pulse")) return pulse(atoi(argv[2]), number);
 
   struct bpf_object *object = load(argv[2]);
   int program = bpf_program__fd(bpf_object__find_program_by_name(
-      object, !strcmp(what, "drain-perf") ? "flood_perf" : !strcmp(what, "flood16") ? "flood16" : !strcmp(what, "latency") ? "pulse" : "flood"));
+      object, strstr(what, "-perf") ? "flood_perf" : !strcmp(what, "flood16") ? "flood16" : !strcmp(what, "latency") ? "pulse" : "flood"));
   unsigned long long *latencies = calloc(number + 1, sizeof(*latencies));
   int latency = !strcmp(what, "latency");
   int ring_fd = bpf_object__find_map_fd_by_name(object, "ring");
@@ -167,6 +168,19 @@ int main(int argc, char **argv) {
       wall += clock_ns(CLOCK_MONOTONIC) - wall0;
       cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
     }
+    perf_buffer__free(perf);
+  } else if (!strcmp(what, "flood-perf")) {
+    int perf_fd = bpf_object__find_map_fd_by_name(object, "perf");
+    struct perf_buffer *perf = perf_buffer__new(perf_fd, 1024, on_sample, NULL, NULL, NULL);
+    if (!perf) die("perf_buffer__new");
+    pid_t producer = start(argv[0], "produce-perf", program, argv[3]);
+    unsigned long long wall0 = clock_ns(CLOCK_MONOTONIC), cpu0 = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    int status;
+    while (waitpid(producer, &status, WNOHANG) == 0) perf_buffer__poll(perf, 10);
+    perf_buffer__consume(perf);
+    wall = clock_ns(CLOCK_MONOTONIC) - wall0;
+    cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
+    if (status != 0) die("producer");
     perf_buffer__free(perf);
   } else {
     pid_t producer = start(argv[0], latency ? "pulse" : "produce", program, argv[3]);
