@@ -14,6 +14,8 @@ const PAGE = 4096
 /** What the smallest map of a type takes beside the defaults of the type. */
 const SMALLEST: ReadonlyMap<number, Partial<CreateMapOptions>> = new Map<number, Partial<CreateMapOptions>>([
   [BPF_MAP_TYPE.STACK_TRACE, { valueSize: 8 }],
+  // struct bpf_insn_array_value.
+  [BPF_MAP_TYPE.INSN_ARRAY, { valueSize: 16 }],
   [BPF_MAP_TYPE.LPM_TRIE, { keySize: 8 }],
   [BPF_MAP_TYPE.CGROUP_STORAGE, { keySize: 8, maxEntries: 0 }],
   [BPF_MAP_TYPE.PERCPU_CGROUP_STORAGE, { keySize: 8, maxEntries: 0 }],
