@@ -1,23 +1,21 @@
 /** Runs instructions without an object, in the manner of user-space VMs: r1 points to a memory, r2 is its length. */
-import { decode, encode } from '../isa/instruction.js'
+import { decode } from '../isa/instruction.js'
 import type { Instruction } from '../isa/instruction.js'
-import { mov64 } from '../isa/build.js'
-import { OP, opcodeInfo, PSEUDO_CALL, PSEUDO_LDDW } from '../isa/opcodes.js'
-import { BPF_PROG_TYPE } from '../linux/program-types.js'
-import { BpfError } from '../errors.js'
+import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../isa/opcodes.js'
+import { BPF_PROG_TYPE, BPF_PROGRAM_FLAGS } from '../linux/program-types.js'
+import { BpfError, unsupported } from '../errors.js'
 import { createHelpers } from './helpers/index.js'
+import { proofOf } from './loader/proof.js'
 import { Machine } from './machine.js'
 import { Access } from './memory.js'
-import { contextRules } from './verifier/context-rules.js'
-import { checkPointers } from './verifier/pointers.js'
-import { verifyStructure } from './verifier/structure.js'
+import { UNMODELLED, type Verdict, type VerifierProgram, verifyProgram } from './verifier/index.js'
 import { createEngine } from './vm/engine.js'
 import { pointerOf } from './vm/trap.js'
-import type { EngineName, HelperFunction } from './vm/types.js'
+import type { EngineName, HelperFunction, Proof } from './vm/types.js'
 
 export interface RawRunnerOptions {
   readonly engine: EngineName
-  /** Refuse what a verifier refuses; else run it in the sandbox. Programs are taken for ones of type `syscall`. */
+  /** Refuse what the verifier refuses; else run it in the sandbox. Programs may do what ones of type `syscall` may. */
   readonly verify: boolean
   /** Instructions after which a program is stopped. */
   readonly fuel: number
@@ -65,7 +63,7 @@ export class RawRunner {
   run({ code, memory: input = EMPTY, helpers = this.helpers }: RawProgram): RawResult {
     const { engine: name, verify, fuel } = this.#options
     const { memory } = this.#machine
-    if (verify) check(code, input.length)
+    const proof = verify ? verified(code, input.length, fuel) : undefined
     const program = {
       name: NAME,
       code,
@@ -80,6 +78,7 @@ export class RawRunner {
       helpers,
       fuel,
       sandboxed: !verify,
+      ...(proof !== undefined && { proof: () => proof }),
       tailCall: () => false,
       packetAt: (at, offset, size) =>
         offset >= 0 && at === context && offset + size <= input.length ? at + offset : -1,
@@ -114,64 +113,41 @@ function functionsOf(code: Uint8Array): readonly { readonly name: string; readon
     .map((start) => ({ name: start === 0 ? NAME : `sub${start}`, start }))
 }
 
-/** Verifies a program whose r2 is known, which no program type of Linux has: by an instruction in front. */
-function check(code: Uint8Array, length: number): void {
-  const own = decode(code)
-  own.forEach((insn, slot) => {
-    // The only place outside of the program that the one in front makes a place inside.
-    if (leadsTo(insn, slot) === -1) throw outOfRange(insn, slot)
-  })
-  const instructions = [mov64(2, length), ...own]
-  const input = {
-    name: NAME,
-    functions: [{ name: NAME, start: 0 }],
-    programType: BPF_PROG_TYPE.SYSCALL,
+/**
+ * What the verifier has proven of it.
+ *
+ * @throws BpfError `VERIFIER_REJECTED`; `UNSUPPORTED` for what the verifier doesn't model
+ */
+function verified(code: Uint8Array, length: number, fuel: number): Proof {
+  const program = rawProgram(decode(code), length)
+  const verdict = verifyProgram(program)
+  if (!verdict.accepted) throw refusal(verdict)
+  return proofOf(program.instructions, verdict, fuel)
+}
+
+/** A program of the type that may do most, with a memory instead of the context: see decision 13. */
+function rawProgram(instructions: readonly Instruction[], length: number): VerifierProgram {
+  return {
+    instructions,
+    type: BPF_PROG_TYPE.SYSCALL,
+    attachType: 0,
+    flags: BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE,
     license: LICENSE,
-    lines: [],
-  }
-  try {
-    verifyStructure({ ...input, code: encode(instructions) })
-    const accessed = checkPointers({
-      ...input,
-      instructions,
-      sleepable: true,
-      reached: new Uint8Array(instructions.length).fill(1),
-      context: contextRules(BPF_PROG_TYPE.SYSCALL, 0, undefined),
-      resolve: () => undefined,
-    })
-    if (accessed > length)
-      throw new BpfError(
-        'VERIFIER_REJECTED',
-        `it accesses ${accessed} bytes of its memory, which has ${length}`,
-      )
-  } catch (error) {
-    throw error instanceof BpfError && error.verifier?.insn !== undefined
-      ? shifted(error, error.verifier.insn)
-      : error
+    mapReferences: new Map(),
+    functions: [],
+    kfuncs: new Map(),
+    attachTarget: undefined,
+    memory: length,
   }
 }
 
-/** The slot of a jump, call or function's address; undefined: it is none of these. */
-function leadsTo({ opcode, src, offset, imm }: Instruction, slot: number): number | undefined {
-  const isFunction =
-    (opcode === OP.CALL && src === PSEUDO_CALL.LOCAL) || (opcode === OP.LDDW && src === PSEUDO_LDDW.FUNC)
-  if (isFunction || opcode === OP.JA32) return slot + 1 + imm
-  const kind = opcodeInfo(opcode)?.kind
-  return kind === 'jump' || kind === 'may_goto' || kind === 'ja' ? slot + 1 + offset : undefined
-}
-
-/** In Linux's words. */
-function outOfRange({ opcode }: Instruction, slot: number): BpfError {
-  const isFunction = opcode === OP.CALL || opcode === OP.LDDW
-  const summary = isFunction ? 'call to invalid destination' : `jump out of range from insn ${slot} to -1`
-  return new BpfError('VERIFIER_REJECTED', summary, { verifier: { summary, log: summary, insn: slot } })
-}
-
-/** The same refusal, without the instruction in front. */
-function shifted({ code, verifier }: BpfError, insn: number): BpfError {
-  const summary = (verifier?.summary ?? '').replace(
-    /\b(insn|to) (-?\d+)/g,
-    (_text, word: string, slot: string) => `${word} ${Number(slot) - 1}`,
-  )
-  return new BpfError(code, summary, { verifier: { summary, log: summary, insn: Math.max(0, insn - 1) } })
+function refusal(verdict: Verdict): BpfError {
+  const { reason: summary = '', details, errno } = verdict
+  const insn = verdict.insn ?? verdict.malformed
+  if (summary.startsWith(UNMODELLED)) return unsupported(summary.slice(UNMODELLED.length))
+  const log = `${[...details, summary].join('\n')}\n`
+  return new BpfError('VERIFIER_REJECTED', summary, {
+    errno,
+    verifier: { summary, log, program: NAME, ...(insn !== undefined && { insn }) },
+  })
 }

@@ -97,4 +97,51 @@ describe('verified raw programs', () => {
   it('may lead back to their first', () => {
     expect(refusal([bpf.mov64(0, 0), bpf.jump('jeq', 0, 1, -2), bpf.exit()])).toBe(0n)
   })
+
+  const verdict = (text: string, memory: number): unknown => {
+    try {
+      return runner.run({ code: encode(assemble(text)), memory: new Uint8Array(memory).fill(7) }).r0
+    } catch (error) {
+      return error instanceof BpfError ? (error.verifier ?? error.code) : error
+    }
+  }
+
+  it('access their memory at every offset that is proven to lie within, and no other', () => {
+    const last = 'r0 = *(u16 *)(r1 +2)\nexit'
+    expect(verdict(last, 4)).toBe(0x707n)
+    expect(verdict(last, 3)).toMatchObject({
+      summary: 'R1 min value is outside of the allowed memory range',
+      insn: 0,
+    })
+    const indexed = 'r3 = *(u8 *)(r1 +0)\nr3 &= 7\nr1 += r3\nr0 = *(u8 *)(r1 +0)\nexit'
+    expect(verdict(indexed, 8)).toBe(7n)
+    expect(verdict(indexed, 7)).toMatchObject({ insn: 3 })
+    expect(verdict('r0 = 0\nr3 = *(u8 *)(r1 -1)\nexit', 4)).toMatchObject({ insn: 1 })
+  })
+
+  it('know their length', () => {
+    const sum =
+      'r0 = 0\nr2 += r1\nx: r3 = *(u8 *)(r1 +0)\nr0 += r3\nr1 += 1\nr4 = r2\nr4 -= r1\nif r4 != 0 goto x\nexit'
+    // The difference of two pointers into memory is any number: the walk doesn't end.
+    expect(verdict(sum, 4)).toMatchObject({ summary: expect.stringMatching(/R1 .* range/) })
+    const counted = 'r0 = 0\nx: r3 = *(u8 *)(r1 +0)\nr0 += r3\nr1 += 1\nr2 -= 1\nif r2 != 0 goto x\nexit'
+    expect(verdict(counted, 4)).toBe(28n)
+  })
+
+  it('are refused for what they do on any path, with the instruction that does it', () => {
+    expect(verdict('r0 = r3\nexit', 0)).toMatchObject({ summary: 'R3 !read_ok', insn: 0 })
+    expect(verdict('r3 = *(u8 *)(r1 +0)\nif r3 == 9 goto x\nr0 = 0\nx: exit', 1)).toMatchObject({
+      summary: 'R0 !read_ok',
+      insn: 3,
+    })
+    expect(verdict('r0 = 1\nx: goto x\nexit', 0)).toMatchObject({ summary: 'unreachable insn 2', insn: 2 })
+    expect(refusal([bpf.mov64(0, 0), bpf.instruction(0x8d), bpf.exit()])).toMatchObject({
+      summary: 'unknown opcode 8d',
+      insn: 1,
+    })
+    expect(verdict('call bpf_xdp_adjust_head\nexit', 0)).toMatchObject({
+      summary: 'program of this type cannot use helper bpf_xdp_adjust_head#44',
+    })
+    expect(verdict('r0 = 0\nr1 = addr_space_cast(r1, 0, 1)\nexit', 0)).toMatchObject({ insn: 1 })
+  })
 })

@@ -63,7 +63,7 @@ export function verifyLoaded(loaded: LoadedCode): Verified {
   const { context, program, linked } = loaded
   const verified = verifierProgram(loaded)
   const verdict = verifyProgram(verified)
-  const { accepted, reason = '', details, errno, insn } = verdict
+  const { accepted, reason = '', details, errno, insn, malformed } = verdict
   const { name, type = 0 } = program
   if (accepted)
     return {
@@ -85,6 +85,7 @@ export function verifyLoaded(loaded: LoadedCode): Verified {
   }
   throw rejection(subject, errno, reason, {
     ...(insn !== undefined && { insn, simulated: true }),
+    ...(malformed !== undefined && { insn: malformed }),
     ...(details.length > 0 && { detail: details.join('\n') }),
   })
 }

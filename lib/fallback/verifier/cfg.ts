@@ -3,7 +3,7 @@
  * jumps remembered.
  */
 import type { Code } from './code.js'
-import { invalid } from './rejection.js'
+import { malformed } from './rejection.js'
 import type { Subprogram } from './subprograms.js'
 
 export interface FlowMarks {
@@ -31,9 +31,9 @@ export function checkControlFlow(code: Code, subprograms: readonly Subprogram[],
     visit(code, slot, marks, pending)
   }
   for (let slot = 0; slot < code.length; slot++) {
-    if (seen[slot] !== 1) invalid(`unreachable insn ${slot}`)
+    if (seen[slot] !== 1) malformed(slot, `unreachable insn ${slot}`)
     if (!code.isWide(slot)) continue
-    if (seen[slot + 1] === 1) invalid(`jump into the middle of ldimm64 insn ${slot}`)
+    if (seen[slot + 1] === 1) malformed(slot, `jump into the middle of ldimm64 insn ${slot}`)
     slot++
   }
   // Functions that are verified on their own start anew.
@@ -56,7 +56,7 @@ function checkNoLoops(code: Code): void {
     state[slot] = OPEN
     for (const next of [code.branchOf(slot), code.nextOf(slot)]) {
       if (next < 0 || next >= code.length || state[next] === DONE) continue
-      if (state[next] === OPEN) invalid(`back-edge from insn ${slot} to ${next}`)
+      if (state[next] === OPEN) malformed(slot, `back-edge from insn ${slot} to ${next}`)
       pending.push(next)
     }
   }
@@ -69,7 +69,8 @@ function mark(column: Uint8Array, slot: number): void {
 function visit(code: Code, slot: number, marks: FlowMarks, pending: number[]): void {
   const { prunePoint, jumpPoint, forceCheckpoint } = marks
   const push = (target: number, branch: boolean): void => {
-    if (target < 0 || target >= code.length) invalid(`jump out of range from insn ${slot} to ${target}`)
+    if (target < 0 || target >= code.length)
+      malformed(slot, `jump out of range from insn ${slot} to ${target}`)
     if (branch) {
       mark(prunePoint, target)
       mark(jumpPoint, target)

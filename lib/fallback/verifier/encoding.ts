@@ -3,7 +3,7 @@ import { CLASS, OP, opcodeInfo, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_TYPE } from '../../linux/map-types.js'
 import type { Code } from './code.js'
 import type { VerifierProgram } from './program.js'
-import { E2BIG, EINVAL, invalid, Rejection, Unmodelled } from './rejection.js'
+import { E2BIG, EINVAL, invalid, malformed, Rejection, Unmodelled } from './rejection.js'
 import { checkMapForProgram } from './map-compatibility.js'
 
 /** Maps that a program may use. */
@@ -19,9 +19,10 @@ export function checkEncodings(code: Code, program: VerifierProgram): void {
     const opcode = code.opcodeAt(slot)
     const mode = opcode & 0xe0
     if ((opcode & 7) === CLASS.LDX && ((mode !== MEM && mode !== MEMSX) || code.imm[slot] !== 0))
-      invalid('BPF_LDX uses reserved fields')
+      malformed(slot, 'BPF_LDX uses reserved fields')
     if (opcode !== OP.LDDW) {
-      if (opcodeInfo(opcode) === undefined) invalid(`unknown opcode ${opcode.toString(16).padStart(2, '0')}`)
+      if (opcodeInfo(opcode) === undefined)
+        malformed(slot, `unknown opcode ${opcode.toString(16).padStart(2, '0')}`)
       continue
     }
     checkWide(code, program, slot)
@@ -41,13 +42,13 @@ export function checkEncodings(code: Code, program: VerifierProgram): void {
 
 function checkWide(code: Code, program: VerifierProgram, slot: number): void {
   const second = slot + 1
-  const malformed =
+  const isMalformed =
     second >= code.length ||
     code.opcode[second] !== 0 ||
     code.dst[second] !== 0 ||
     code.src[second] !== 0 ||
     code.offset[second] !== 0
-  if (malformed) invalid('invalid bpf_ld_imm64 insn')
+  if (isMalformed) malformed(slot, 'invalid bpf_ld_imm64 insn')
   switch (code.src[slot]) {
     case PSEUDO_LDDW.IMM:
     case PSEUDO_LDDW.FUNC:
@@ -57,13 +58,13 @@ function checkWide(code: Code, program: VerifierProgram, slot: number): void {
       throw new Unmodelled('kernel symbol (ksym)')
     case PSEUDO_LDDW.MAP_FD:
     case PSEUDO_LDDW.MAP_IDX:
-      if (code.imm[second] !== 0) invalid('unrecognized bpf_ld_imm64 insn')
+      if (code.imm[second] !== 0) malformed(slot, 'unrecognized bpf_ld_imm64 insn')
       break
     case PSEUDO_LDDW.MAP_VALUE:
     case PSEUDO_LDDW.MAP_IDX_VALUE:
       break
     default:
-      invalid('unrecognized bpf_ld_imm64 insn')
+      malformed(slot, 'unrecognized bpf_ld_imm64 insn')
   }
   const reference = program.mapReferences.get(slot)
   if (reference === undefined)

@@ -17,7 +17,7 @@ import { endPath, isCovered } from './prune.js'
 import type { KernelSymbol } from './program.js'
 import { E2BIG, invalid, Rejection, Unmodelled } from './rejection.js'
 import { checkNoLeak } from './references.js'
-import { State } from './state.js'
+import { type Frame, State } from './state.js'
 import type { Subprogram } from './subprograms.js'
 import { constantScalar, FLAG, KIND, pointer, type Register, UNKNOWN } from './values/register.js'
 import type { Verification } from './verification.js'
@@ -44,7 +44,7 @@ export function explore(env: Verification): void {
 function exploreFunction(env: Verification, subprogram: Subprogram): void {
   const state = new State()
   const frame = freshFrame(0, -1, subprogram.index)
-  if (subprogram.index === 0) frame.registers[1] = pointer(KIND.CTX)
+  if (subprogram.index === 0) enterProgram(env, frame)
   else
     globalEntry(env, subprogram).forEach((argument, i) => {
       frame.registers[i + 1] = argument
@@ -61,6 +61,18 @@ function exploreFunction(env: Verification, subprogram: Subprogram): void {
   env.previous = -1
   env.stackLiveness.clear()
   run(env)
+}
+
+function enterProgram({ program }: Verification, { registers }: Frame): void {
+  const { memory: size } = program
+  if (size === undefined) {
+    registers[1] = pointer(KIND.CTX)
+    return
+  }
+  const memory = pointer(KIND.MEM)
+  memory.range = size
+  registers[1] = memory
+  registers[2] = constantScalar(0, size)
 }
 
 function run(env: Verification): void {

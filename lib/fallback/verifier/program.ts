@@ -120,4 +120,6 @@ export interface VerifierProgram {
   readonly attachTarget: string | undefined
   /** The kernel's types; undefined: nothing is known of them. */
   readonly kernel?: KernelTypes
+  /** Of a raw program, which has no context: bytes of the memory that r1 points to, and r2 at the start. Undefined: r1 is the context. */
+  readonly memory?: number
 }

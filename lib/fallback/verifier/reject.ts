@@ -7,7 +7,7 @@ import type { Instruction } from '../../isa/instruction.js'
 import type { LineInfo } from '../../object-file/types.js'
 
 /** What a verifier stage knows of the program it looks at. */
-export interface VerifiedProgram {
+interface VerifiedProgram {
   readonly name: string
   readonly instructions: readonly Instruction[]
   /** BPF_PROG_TYPE_*. */
@@ -16,12 +16,7 @@ export interface VerifiedProgram {
   readonly lines: readonly LineInfo[]
 }
 
-export const EINVAL = 22
-export const EACCES = 13
-export const E2BIG = 7
-export const ENOTSUPP = 524
-
-export interface RejectOptions {
+interface RejectOptions {
   /** The instruction that is to blame, if one is. */
   readonly insn?: number
   /** Linux has already begun to simulate it: its log shows the instruction. */
@@ -67,7 +62,7 @@ export function rejection(
   })
 }
 
-export function opcodeText(opcode: number): string {
+function opcodeText(opcode: number): string {
   return opcode.toString(16).padStart(2, '0')
 }
 

@@ -3,6 +3,8 @@ export class Rejection extends Error {
   override readonly name = 'Rejection'
   /** Lines of the log before the deciding one. */
   readonly details: readonly string[]
+  /** Slot of the instruction that it is about, where nothing has been simulated yet. */
+  slot: number | undefined = undefined
 
   /**
    * @param errno  positive
@@ -40,6 +42,13 @@ export class Unmodelled extends Rejection {
 
 export function invalid(reason: string, ...details: string[]): never {
   throw new Rejection(EINVAL, reason, ...details)
+}
+
+/** Refuses an instruction for its form, before anything is simulated. */
+export function malformed(slot: number, reason: string): never {
+  const rejection = new Rejection(EINVAL, reason)
+  rejection.slot = slot
+  throw rejection
 }
 
 export function denied(reason: string, ...details: string[]): never {

@@ -5,7 +5,7 @@ import { isGplCompatible } from '../../linux/license.js'
 import { helperPrototype } from '../../linux/helper-prototypes.js'
 import type { Code } from './code.js'
 import type { FunctionInfo, VerifierProgram } from './program.js'
-import { E2BIG, EPERM, invalid, Rejection, Unmodelled } from './rejection.js'
+import { E2BIG, EPERM, invalid, malformed, Rejection, Unmodelled } from './rejection.js'
 
 const TAIL_CALL = 12
 /** BPF_MAX_SUBPROGS, the entry function among them. */
@@ -120,7 +120,7 @@ function functionStarts(code: Code, program: VerifierProgram): number[] {
     if (code.isKfuncCall(slot)) checkKfunc(code, slot, program)
     if (!code.isLocalCall(slot) && !code.isFunctionAddress(slot)) continue
     const target = slot + 1 + code.immAt(slot)
-    if (target < 0 || target >= code.length) invalid('call to invalid destination')
+    if (target < 0 || target >= code.length) malformed(slot, 'call to invalid destination')
     starts.add(target)
     if (starts.size > MAX_SUBPROGRAMS) throw new Rejection(E2BIG, 'too many subprograms')
   }
@@ -140,12 +140,12 @@ function checkJumps(code: Code, start: number, end: number): void {
   for (let slot = start; slot < end; slot++) {
     if (code.isJump(slot)) {
       const target = slot + 1 + code.jumpOffset(slot)
-      if (target < start || target >= end) invalid(`jump out of range from insn ${slot} to ${target}`)
+      if (target < start || target >= end) malformed(slot, `jump out of range from insn ${slot} to ${target}`)
     }
     if (slot !== end - 1) continue
     const opcode = code.opcode[slot]
     if (opcode !== OP.EXIT && opcode !== OP.JA && opcode !== OP.JA32)
-      invalid('last insn is not an exit or jmp')
+      malformed(slot, 'last insn is not an exit or jmp')
   }
 }
 

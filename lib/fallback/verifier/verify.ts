@@ -40,6 +40,8 @@ export interface Verdict {
   readonly details: readonly string[]
   /** Slot of the instruction that was simulated last, if any was. */
   readonly insn: number | undefined
+  /** Slot of the instruction that is refused for its form, before any is simulated. */
+  readonly malformed: number | undefined
   readonly insnsProcessed: number
   readonly totalStates: number
   /** States that were kept at once, at most. */
@@ -72,6 +74,7 @@ export function verifyProgram(program: VerifierProgram, options: VerifyOptions =
     reason: rejection?.reason,
     details: rejection?.details ?? [],
     insn: rejection === undefined ? undefined : run.env?.simulated,
+    malformed: rejection?.slot,
     insnsProcessed: run.env?.insnsProcessed ?? 0,
     totalStates: run.env?.totalStates ?? 0,
     peakStates: run.env?.peakStates ?? 0,
