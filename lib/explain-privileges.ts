@@ -1,6 +1,6 @@
 /** What of an object will load and attach here, and what to grant so that all of it does: said before anything is tried. */
 import { features } from './features/features.js'
-import { YES, type Answer } from './features/answer.js'
+import { no, unknown, YES, type Answer } from './features/answer.js'
 import { capabilityNumber, type Capability } from './linux/capabilities.js'
 import { MAP_TYPES, mapTypeName } from './linux/map-types.js'
 import { programTypeByName, programTypeName } from './linux/program-types.js'
@@ -12,7 +12,9 @@ import {
 } from './linux/requirements.js'
 import { resolveSection } from './linux/sections.js'
 import { loadAddon } from './native/addon.js'
+import { conditionsOf, type CheckedCondition } from './native/conditions.js'
 import { lacksOf, readHost, whyRefused, type Host } from './native/lacks.js'
+import { programConditions, type OwnConditions } from './program-conditions.js'
 import { OpenObject } from './open-object.js'
 import { readObject, type ObjectSource } from './read-object.js'
 
@@ -27,8 +29,18 @@ export interface Explanation {
   /** What it takes, of which this process lacks `missing`. */
   readonly needs: readonly Capability[]
   readonly missing: readonly Capability[]
-  /** What else must be so: a mount, a sysctl. */
-  readonly also: readonly string[]
+  /** What else must be so: mounts, sysctls, lockdown, security modules. */
+  readonly conditions: readonly Condition[]
+}
+
+/** What must be so on a machine, and what no capability alone makes so. */
+export interface Condition {
+  /** Half a sentence, for people: `tracefs is mounted, and this user may read it`. */
+  readonly what: string
+  /** Whether it is so for this process. */
+  readonly holds: Answer
+  /** What makes it so: a command, a parameter of the kernel, or a capability that does it too. */
+  readonly remedy: string
 }
 
 /** Ways to grant capabilities: each is enough. */
@@ -50,6 +62,8 @@ export interface PrivilegeReport {
   /** What this process lacks of it. */
   readonly missing: readonly Capability[]
   readonly grant: Grants
+  /** What else stands in the way, or may: each once. With `grant` alone, what needs it won't work. */
+  readonly obstacles: readonly Condition[]
 }
 
 interface Part {
@@ -57,6 +71,8 @@ interface Part {
   readonly typeName: string
   readonly load: Requirement | undefined
   readonly attach: Requirement | undefined
+  /** What its code or its place takes. */
+  readonly own: OwnConditions
   /** Asks the kernel, where there is an addon to ask with. */
   ask(this: void): Answer | undefined
 }
@@ -80,7 +96,19 @@ export function explainPrivileges(object: OpenObject | ObjectSource, elsewhere?:
   const explained = { programs: programs.map(explain), maps: maps.map(explain) }
   const all = [...explained.programs, ...explained.maps]
   const needs = ordered(all.flatMap((one) => one.needs))
-  return { ...explained, needs, missing: ordered(all.flatMap((one) => one.missing)), grant: grantsOf(needs) }
+  const obstacles = new Map(
+    all
+      .flatMap((one) => one.conditions)
+      .filter(({ holds }) => holds.answer !== 'yes')
+      .map((condition) => [condition.what, condition]),
+  )
+  return {
+    ...explained,
+    needs,
+    missing: ordered(all.flatMap((one) => one.missing)),
+    grant: grantsOf(needs),
+    obstacles: [...obstacles.values()],
+  }
 }
 
 function partsOfOpen(object: OpenObject): {
@@ -90,10 +118,12 @@ function partsOfOpen(object: OpenObject): {
   return {
     programs: Object.values(object.programs)
       .filter(({ autoload }) => autoload)
-      .map(({ name, type, section }) => programPart(name, programTypeByName(type), section)),
+      .map(({ name, type, section }) =>
+        programPart(name, programTypeByName(type), section, programConditions(object.file, name)),
+      ),
     maps: Object.values(object.maps)
       .filter(({ autocreate }) => autocreate)
-      .map(({ name, type }) => mapPart(name, type)),
+      .map(({ name, type, pinPath }) => mapPart(name, type, pinPath?.startsWith('/sys/fs/bpf/') ?? false)),
   }
 }
 
@@ -105,28 +135,35 @@ function partsOfFile(source: ObjectSource): {
   return {
     programs: file.programs
       .filter(({ autoload }) => autoload)
-      .map(({ name, type, section }) => programPart(name, type, section)),
-    maps: file.maps.map(({ name, type }) => mapPart(name, mapTypeName(type), type)),
+      .map(({ name, type, section }) => programPart(name, type, section, programConditions(file, name))),
+    maps: file.maps.map(({ name, type, pinning }) => mapPart(name, mapTypeName(type), pinning !== 0, type)),
   }
 }
 
-function programPart(name: string, type: number | undefined, section: string): Part {
+function programPart(name: string, type: number | undefined, section: string, own: OwnConditions): Part {
   const typeName = programTypeName(type ?? 0)
   return {
     name,
     typeName,
     load: type === undefined ? undefined : programRequirement(type),
     attach: sectionRequirement(resolveSection(section)?.prefix ?? ''),
+    own,
     ask: () => (type === undefined ? undefined : features().programType(typeName)),
   }
 }
 
-function mapPart(name: string, typeName: string, type: number | undefined = mapTypeByName(typeName)): Part {
+function mapPart(
+  name: string,
+  typeName: string,
+  isPinned: boolean,
+  type: number | undefined = mapTypeByName(typeName),
+): Part {
   return {
     name,
     typeName,
     load: type === undefined ? undefined : mapRequirement(type),
     attach: undefined,
+    own: { toLoad: isPinned ? ['pin folder'] : [], toWork: [] },
     ask: () => features().mapType(typeName),
   }
 }
@@ -135,13 +172,24 @@ function mapTypeByName(name: string): number | undefined {
   return MAP_TYPES.find((info) => info.name === name)?.type
 }
 
-function explainPart({ name, typeName, load, attach, ask }: Part, host: Host, isHere: boolean): Explanation {
+function explainPart(
+  { name, typeName, load, attach, own, ask }: Part,
+  host: Host,
+  isHere: boolean,
+): Explanation {
   // The kernel itself knows best: sysctls and policies count that no table can tell.
   const asked = isHere ? ask() : undefined
-  const loads = asked?.answer === 'yes' ? asked : (judge(typeName, load, host) ?? asked ?? YES)
+  const toLoad = [...conditionsOf(load?.conditions ?? [], host), ...conditionsOf(own.toLoad, host)]
+  const toAttach = conditionsOf(attach?.conditions ?? [], host)
+  const byType = asked?.answer === 'yes' ? undefined : (judge(typeName, load, host) ?? asked)
+  const loads = byType ?? unmetAnswer(typeName, toLoad) ?? YES
+  const attaching = `attaching ${name}`
   const attaches =
-    attach && (loads.answer === 'no' ? loads : (judge(`attaching ${name}`, attach, host) ?? YES))
-  const wanted = [loads.answer === 'yes' ? undefined : load, attach].filter((one) => one !== undefined)
+    attach &&
+    (loads.answer === 'no'
+      ? loads
+      : (judge(attaching, attach, host) ?? unmetAnswer(attaching, toAttach) ?? YES))
+  const wanted = [asked?.answer === 'yes' ? undefined : load, attach].filter((one) => one !== undefined)
   const all = [load, attach].filter((one) => one !== undefined)
   return {
     name,
@@ -150,8 +198,21 @@ function explainPart({ name, typeName, load, attach, ask }: Part, host: Host, is
     attaches,
     needs: ordered(all.flatMap(({ capabilities }) => capabilities)),
     missing: ordered(wanted.flatMap((one) => lacksOf(one, host).capabilities)),
-    also: all.flatMap(({ also }) => (also === undefined ? [] : [also])),
+    conditions: [...toLoad, ...toAttach, ...conditionsOf(own.toWork, host)].map(asCondition),
   }
+}
+
+/** The first condition that isn't met, or of which nobody can tell; undefined: there is none. */
+function unmetAnswer(what: string, conditions: readonly CheckedCondition[]): Answer | undefined {
+  const found =
+    conditions.find(({ isMet }) => isMet === false) ?? conditions.find(({ isMet }) => isMet === undefined)
+  if (found === undefined) return undefined
+  const because = `${what}: ${found.because}`
+  return found.isMet === false ? no(because) : unknown(because)
+}
+
+function asCondition({ what, isMet, because, remedy }: CheckedCondition): Condition {
+  return { what, holds: isMet === true ? YES : isMet === false ? no(because) : unknown(because), remedy }
 }
 
 /** What the table of requirements says against it; undefined: nothing. */

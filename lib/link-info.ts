@@ -26,7 +26,7 @@ export interface TracingLinkInfo extends LinkBase {
   readonly type: 'tracing'
   /** Under libbpf's name: `trace_fentry`. */
   readonly attachType: string
-  /** Id of the BTF object (of the kernel, a module) or, for freplace, of the program that is extended; 0: not told. */
+  /** Id of the BTF object (of the kernel, a module) or, for freplace, of the program that is extended; 0: not told (before Linux 5.13). */
   readonly targetObjectId: number
   /** The function's type there. */
   readonly targetBtfId: number

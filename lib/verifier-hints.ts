@@ -1,4 +1,5 @@
 /** What to do about the common reasons for which a verifier refuses programs. */
+import { helperById } from './linux/helpers.js'
 
 /** A known reason; the first one that fits counts. */
 interface KnownReason {
@@ -44,9 +45,10 @@ const REASONS: readonly KnownReason[] = [
       'The verifier finds no end of a loop within its limits. Give it a constant bound (for (int i = 0; i < 64; i++)), or use bpf_loop() (Linux 5.17), bpf_for() or may_goto (6.4, 6.9): their bodies are verified once',
   },
   {
-    pattern: /(?:unknown func|invalid func|cannot use helper) (?:bpf_)?(\w+)#\d+/,
-    hint: ([, helper], programType) =>
-      `bpf_${helper}() is not for programs of type ${programType}, or not in this kernel: npx libbpf-node features shows which are`,
+    pattern: /(?:unknown func|invalid func|cannot use helper) (?:bpf_)?(\w+)#(\d+)/,
+    // A kernel that is older than the helper has no name for it.
+    hint: ([, helper, id], programType) =>
+      `bpf_${helperById(Number(id))?.name ?? helper}() is not for programs of type ${programType}, or not in this kernel: npx libbpf-node features shows which are`,
   },
   {
     pattern: /GPL/,

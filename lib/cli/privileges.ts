@@ -15,7 +15,7 @@ export function privilegesCommand(): Command {
     })
 }
 
-function asText({ programs, maps, needs, missing, grant }: PrivilegeReport): string {
+function asText({ programs, maps, needs, missing, grant, obstacles }: PrivilegeReport): string {
   const head = ['name', 'type', 'loads', 'attaches', '']
   return [
     section('Programs', head, programs.map(row)),
@@ -28,6 +28,11 @@ function asText({ programs, maps, needs, missing, grant }: PrivilegeReport): str
           `docker      ${grant.docker}\n`,
           `systemd\n${indented(grant.systemd)}`,
           `Kubernetes\n${indented(grant.kubernetes)}`,
+        ]),
+    ...(obstacles.length === 0
+      ? []
+      : [
+          `Besides capabilities\n${obstacles.map(({ holds, remedy }) => `  ${holds.because ?? ''}\n    ${remedy}\n`).join('')}`,
         ]),
   ]
     .filter((part) => part !== '')

@@ -121,7 +121,7 @@ function mayCall({ errno, log }: AddonProbeOutcome, { name }: Helper): Answer | 
     const since = helperSince(name)
     const tooOld =
       since !== undefined &&
-      lacksOf({ since, config: [], capabilities: [] }, readHost()).version !== undefined
+      lacksOf({ since, config: [], capabilities: [], conditions: [] }, readHost()).version !== undefined
     return no(tooOld ? `Linux has it since ${since}` : 'programs of this type may not call it')
   }
   if (errno === 0 || CALL.test(log)) return YES

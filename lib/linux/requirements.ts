@@ -5,7 +5,8 @@
  * kernel/bpf/verifier.c and of the attach paths, man pages capabilities(7) and bpf(2), and the releases in which the commits appeared.
  */
 import type { Capability } from './capabilities.js'
-import { helperByName } from './helpers.js'
+import type { ConditionName } from './conditions.js'
+import { helperById, helperByName } from './helpers.js'
 import { mapType } from './map-types.js'
 import { programType } from './program-types.js'
 
@@ -16,46 +17,37 @@ export interface Requirement {
   readonly config: readonly string[]
   /** What a process must hold; for an attachment, beside what its program takes. */
   readonly capabilities: readonly Capability[]
-  /** What else must be so, for people: a mount, a sysctl. */
-  readonly also?: string
+  /** What else must be so: a mount, a sysctl. */
+  readonly conditions: readonly ConditionName[]
   /** What takes less, for people. */
   readonly instead?: string
-  /** It goes through perf_event_open(), which some distributions keep from processes with CAP_PERFMON too: see {@link PARANOID}. */
-  readonly opensPerfEvents?: true
+  /** Anybody may, without any capability, where the sysctl kernel.unprivileged_bpf_disabled is 0. */
+  readonly forEverybody?: true
 }
-
-/**
- * The level of the sysctl kernel.perf_event_paranoid from which on perf_event_open() takes CAP_SYS_ADMIN, whatever else a process holds. Linux
- * itself knows levels up to 2; Debian's kernels and Ubuntu's have this one, by default.
- */
-export const PARANOID = 3
-
-const TRACEFS = 'tracefs is mounted: mount -t tracefs tracefs /sys/kernel/tracing'
-const CGROUP2 = 'a cgroup2 file system is mounted: mount -t cgroup2 none /sys/fs/cgroup'
-const BPF_LSM_ACTIVE =
-  "bpf is among the active security modules: 'lsm=…,bpf' on the kernel's command line, see /sys/kernel/security/lsm"
 
 /** Since July 2025: Linux 6.17, and the long-term kernels of that time. A probe within an instruction changes what is executed. */
 const UPROBE_ALTERNATIVE =
   'CAP_PERFMON is enough for uprobe.multi (Linux 6.6), and was for single probes before July 2025'
-const PERF_EVENTS = { opensPerfEvents: true } as const
+const KPROBES = ['perf events', 'kprobes unlocked'] as const satisfies readonly ConditionName[]
 const USDT_ALTERNATIVE = 'CAP_PERFMON is enough with libbpf 1.3 and Linux 6.6'
 
 function needs(
   since: string,
   config: readonly string[] = [],
   capabilities: readonly Capability[] = [],
-  more: Pick<Requirement, 'also' | 'instead' | 'opensPerfEvents'> = {},
+  more: Partial<Pick<Requirement, 'conditions' | 'instead' | 'forEverybody'>> = {},
 ): Requirement {
-  return { since, config, capabilities, ...more }
+  return { since, config, capabilities, conditions: [], ...more }
 }
 
 /** By the `kind` of an attach request. */
 export const ATTACHMENTS = {
-  kprobe: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON'], PERF_EVENTS),
+  kprobe: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON'], { conditions: KPROBES }),
   'kprobe.multi': needs('5.18', ['CONFIG_KPROBES', 'CONFIG_FPROBE'], ['CAP_PERFMON']),
   'kprobe.session': needs('6.10', ['CONFIG_KPROBES', 'CONFIG_FPROBE'], ['CAP_PERFMON']),
-  ksyscall: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON'], PERF_EVENTS),
+  ksyscall: needs('4.1', ['CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS'], ['CAP_PERFMON'], {
+    conditions: KPROBES,
+  }),
   uprobe: needs('4.1', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_SYS_ADMIN'], {
     instead: UPROBE_ALTERNATIVE,
   }),
@@ -64,7 +56,9 @@ export const ATTACHMENTS = {
   usdt: needs('4.20', ['CONFIG_UPROBES', 'CONFIG_UPROBE_EVENTS'], ['CAP_SYS_ADMIN'], {
     instead: USDT_ALTERNATIVE,
   }),
-  tracepoint: needs('4.7', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON'], { also: TRACEFS, ...PERF_EVENTS }),
+  tracepoint: needs('4.7', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON'], {
+    conditions: ['tracefs', 'perf events'],
+  }),
   rawTracepoint: needs('4.17', ['CONFIG_BPF_EVENTS'], ['CAP_PERFMON']),
   trace: needs('5.5', ['CONFIG_BPF_EVENTS', 'CONFIG_BPF_JIT', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON']),
   fentry: needs(
@@ -77,12 +71,14 @@ export const ATTACHMENTS = {
     ],
     ['CAP_PERFMON'],
   ),
-  lsm: needs('5.7', ['CONFIG_BPF_LSM', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON'], { also: BPF_LSM_ACTIVE }),
+  lsm: needs('5.7', ['CONFIG_BPF_LSM', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON'], {
+    conditions: ['bpf module'],
+  }),
   lsm_cgroup: needs('6.0', ['CONFIG_BPF_LSM', 'CONFIG_CGROUP_BPF'], ['CAP_PERFMON', 'CAP_NET_ADMIN'], {
-    also: BPF_LSM_ACTIVE,
+    conditions: ['bpf module'],
   }),
   freplace: needs('5.6', ['CONFIG_BPF_JIT', 'CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON', 'CAP_NET_ADMIN']),
-  perfEvent: needs('4.9', ['CONFIG_PERF_EVENTS'], ['CAP_PERFMON'], PERF_EVENTS),
+  perfEvent: needs('4.9', ['CONFIG_PERF_EVENTS'], ['CAP_PERFMON'], { conditions: ['perf events'] }),
   iter: needs('5.8', ['CONFIG_DEBUG_INFO_BTF'], ['CAP_PERFMON']),
   xdp: needs('4.8', ['CONFIG_NET'], ['CAP_NET_ADMIN']),
   'xdp.link': needs('5.9', ['CONFIG_NET'], ['CAP_NET_ADMIN']),
@@ -93,8 +89,8 @@ export const ATTACHMENTS = {
     ['CAP_NET_ADMIN'],
   ),
   netkit: needs('6.7', ['CONFIG_NETKIT'], ['CAP_NET_ADMIN']),
-  cgroup: needs('4.10', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], { also: CGROUP2 }),
-  'cgroup.link': needs('5.7', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], { also: CGROUP2 }),
+  cgroup: needs('4.10', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], { conditions: ['cgroup2'] }),
+  'cgroup.link': needs('5.7', ['CONFIG_CGROUP_BPF'], ['CAP_NET_ADMIN'], { conditions: ['cgroup2'] }),
   netns: needs('5.8', ['CONFIG_NET'], ['CAP_NET_ADMIN']),
   netfilter: needs('6.4', ['CONFIG_NETFILTER_BPF_LINK'], ['CAP_NET_ADMIN']),
   sockmap: needs('4.14', ['CONFIG_NET', 'CONFIG_BPF_STREAM_PARSER'], ['CAP_NET_ADMIN']),
@@ -138,8 +134,35 @@ export function programRequirement(type: number): Requirement | undefined {
   if (info === undefined) return undefined
   const config = PROGRAM_CONFIG[info.name] ?? (NETWORK_PROGRAMS.has(info.name) ? ['CONFIG_NET'] : [])
   const capabilities = info.capabilities.map((one) => (one === 'perfmon' ? 'CAP_PERFMON' : 'CAP_NET_ADMIN'))
-  return needs(info.since, ['CONFIG_BPF_SYSCALL', ...config], ['CAP_BPF', ...capabilities])
+  return needs(
+    info.since,
+    ['CONFIG_BPF_SYSCALL', ...config],
+    ['CAP_BPF', ...capabilities],
+    EVERYBODYS_PROGRAMS.has(info.name) ? { forEverybody: true } : {},
+  )
 }
+
+/** Types that need no capability where kernel.unprivileged_bpf_disabled is 0. */
+const EVERYBODYS_PROGRAMS: ReadonlySet<string> = new Set(['socket_filter', 'cgroup_skb'])
+const EVERYBODYS_MAPS: ReadonlySet<string> = new Set([
+  'array', 'percpu_array', 'prog_array', 'perf_event_array', 'cgroup_array', 'array_of_maps', 'hash', 'percpu_hash', 'hash_of_maps',
+  'ringbuf', 'user_ringbuf', 'cgroup_storage', 'percpu_cgroup_storage',
+]) // prettier-ignore
+
+/** The condition under which a program may call a helper, beside its type; undefined: none. @param id BPF_FUNC_* */
+export function helperCondition(id: number): ConditionName | undefined {
+  const name = helperById(id)?.name ?? ''
+  if (name === 'probe_write_user') return 'user memory unlocked'
+  return KERNEL_READERS.has(name) ? 'kernel memory unlocked' : undefined
+}
+
+/** Helpers that lockdown takes away, for they read any memory of the kernel. */
+const KERNEL_READERS: ReadonlySet<string> = new Set([
+  'probe_read',
+  'probe_read_str',
+  'probe_read_kernel',
+  'probe_read_kernel_str',
+])
 
 /** Options that a map type takes beside CONFIG_BPF_SYSCALL, by its name. */
 const MAP_CONFIG: Readonly<Record<string, readonly string[]>> = {
@@ -176,7 +199,12 @@ export function mapRequirement(type: number): Requirement | undefined {
   const capability: readonly Capability[] = NET_ADMIN_MAPS.has(info.name)
     ? ['CAP_BPF', 'CAP_NET_ADMIN']
     : ['CAP_BPF']
-  return needs(info.since, ['CONFIG_BPF_SYSCALL', ...(MAP_CONFIG[info.name] ?? [])], capability)
+  return needs(
+    info.since,
+    ['CONFIG_BPF_SYSCALL', ...(MAP_CONFIG[info.name] ?? [])],
+    capability,
+    EVERYBODYS_MAPS.has(info.name) ? { forEverybody: true } : {},
+  )
 }
 
 /** Ids are given out in order: the last one of each release. */

@@ -1,10 +1,10 @@
 /** Why a program could not be attached where it was told to: what is wrong with the target, and which one was probably meant. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import type { RequestOf } from '../attach-request.js'
 import { BpfError, unsupported } from '../errors.js'
 import { noFunction, resolveBinary, withBinary } from './binaries.js'
 import type { TracingKind } from './attach-tracing.js'
-import { kernelFunctions, traceableFunctions, tracefs } from './kernel-functions.js'
+import { kernelFunctions, rawTracepoints, traceableFunctions, tracefs } from './kernel-functions.js'
 import { didYouMeanHint, nearestOfMany } from './suggest.js'
 
 type Explain<K extends TracingKind> = (request: RequestOf<K>, error: BpfError) => BpfError | undefined
@@ -149,10 +149,7 @@ function noTracepoint({ category, name }: RequestOf<'tracepoint'>, error: BpfErr
 function noRawTracepoint({ name }: RequestOf<'rawTracepoint'>, error: BpfError): BpfError | undefined {
   if (error.code === 'EINVAL') return withHint(error, 'The program reads more arguments than the tracepoint has; or this kernel takes no cookie for raw tracepoints (Linux 6.10)')
   if (error.code !== 'ENOENT') return undefined
-  // There is no list of them, but functions and records that are named after them.
-  const known = new Set<string>()
-  for (const [, record = ''] of readText('/proc/kallsyms').matchAll(/ __trace(?:iter|point)_(\S+)/g)) known.add(record)
-  const near = nearestOfMany(name.replace(/^.*[/:]/, ''), known)
+  const near = nearestOfMany(name.replace(/^.*[/:]/, ''), rawTracepoints())
   return new BpfError('ENOENT', `This kernel has no raw tracepoint '${name}'`, {
     ...details(error),
     hint: didYouMeanHint(near) ?? 'It goes by the name of the tracepoint without its category: sched_switch',
@@ -191,13 +188,5 @@ function foldersOf(path: string): readonly string[] {
       .map((entry) => entry.name)
   } catch {
     return []
-  }
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'latin1')
-  } catch {
-    return ''
   }
 }

@@ -101,12 +101,6 @@ export function securityPolicy(): SecurityPolicy {
   }
 }
 
-/** The sysctl kernel.perf_event_paranoid. */
-export function perfEventParanoid(): number | undefined {
-  const level = Number.parseInt(readText('/proc/sys/kernel/perf_event_paranoid') ?? '', 10)
-  return Number.isNaN(level) ? undefined : level
-}
-
 export function readText(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')

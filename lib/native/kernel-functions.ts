@@ -33,6 +33,20 @@ export function traceableFunctions(): ReadonlySet<string> {
   return names.size > 0 ? names : kernelFunctions()
 }
 
+/** There is no list of them, but functions and records that are named after them. */
+export function rawTracepoints(): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const [, name = ''] of readOr('/proc/kallsyms').matchAll(/ __trace(?:iter|point)_(\S+)/g)) names.add(name)
+  return names
+}
+
+/** All symbols, of data too. */
+export function kernelSymbols(): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const [, name = ''] of readOr('/proc/kallsyms').matchAll(/^[0-9a-f]+ \S (\S+)/gm)) names.add(name)
+  return names
+}
+
 function readOr(file: string): string {
   try {
     return readFileSync(file, 'latin1')

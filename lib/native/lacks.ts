@@ -1,33 +1,11 @@
 /** What a machine or a process lacks of a requirement, and the sentence that says so. */
 import { capabilityNumber, holds, type Capability } from '../linux/capabilities.js'
 import { isOlderThan } from '../linux/release.js'
-import { PARANOID, type Requirement } from '../linux/requirements.js'
-import { capabilitySets, inUserNamespace, kernelOptions, perfEventParanoid, release, securityPolicy, type SecurityPolicy } from './host.js'
+import type { Requirement } from '../linux/requirements.js'
+import { conditionsOf } from './conditions.js'
+import { readHost, type Host } from './host-facts.js'
 
-/** What counts of a machine and a process. Read by {@link readHost}; given by tests. */
-export interface Host {
-  /** `uname -r`. */
-  readonly release: string
-  /** undefined: nobody tells. */
-  readonly options: ReadonlyMap<string, string> | undefined
-  /** CapEff. */
-  readonly effective: bigint
-  readonly inUserNamespace: boolean
-  readonly policy: SecurityPolicy
-  /** The sysctl kernel.perf_event_paranoid; undefined: nobody tells. */
-  readonly paranoid: number | undefined
-}
-
-export function readHost(): Host {
-  return {
-    release: release(),
-    options: kernelOptions(),
-    effective: capabilitySets().effective,
-    inUserNamespace: inUserNamespace(),
-    policy: securityPolicy(),
-    paranoid: perfEventParanoid(),
-  }
-}
+export { readHost, type Host } from './host-facts.js'
 
 export interface Lacks {
   readonly capabilities: readonly Capability[]
@@ -41,13 +19,18 @@ export interface Lacks {
 const SPLIT = '5.8'
 
 export function lacksOf(requirement: Requirement, host: Host): Lacks {
-  const { config, since, capabilities } = requirement
-  const wanted = isOlderThan(host.release, SPLIT) && capabilities.length > 0 ? (['CAP_SYS_ADMIN'] as const) : capabilities
+  const { config, since } = requirement
+  const wanted = wantedCapabilities(requirement, host)
   return {
     capabilities: wanted.filter((name) => !holds(host.effective, name)),
     options: host.options === undefined ? [] : config.filter((name) => !host.options?.has(name)),
     version: isOlderThan(host.release, since) ? since : undefined,
   }
+}
+
+function wantedCapabilities({ capabilities, forEverybody }: Requirement, host: Host): readonly Capability[] {
+  if (forEverybody === true && host.sysctls.unprivilegedBpfDisabled === 0) return []
+  return isOlderThan(host.release, SPLIT) && capabilities.length > 0 ? ['CAP_SYS_ADMIN'] : capabilities
 }
 
 /**
@@ -60,20 +43,28 @@ export function whyRefused(what: string, requirement: Requirement, errno: string
   const { capabilities, options, version } = lacksOf(requirement, host)
   if (errno === 'EPERM' || errno === 'EACCES') {
     if (capabilities.length > 0) {
-      const instead = requirement.instead === undefined ? '' : `. ${requirement.instead}`
-      return `${what}: ${capabilities.join(' and ')} ${capabilities.length === 1 ? 'is' : 'are'} missing${instead}`
+      const instead = requirement.instead ?? sysctlInstead(requirement, host)
+      const text = `${what}: ${capabilities.join(' and ')} ${capabilities.length === 1 ? 'is' : 'are'} missing`
+      return instead === undefined ? text : `${text}. ${instead}`
     }
-    return paranoidHint(what, requirement, host) ?? policyHint(what, host)
+    return conditionHint(what, requirement, host) ?? policyHint(what, host)
   }
   if (version !== undefined) return `${what}: Linux has it since ${version}, and this is ${host.release}`
   if (options.length > 0) return `${what}: this kernel was built without ${options.join(' and ')}`
   return undefined
 }
 
-/** undefined: that is not what stands in the way. */
-function paranoidHint(what: string, { opensPerfEvents }: Requirement, { paranoid = 0, effective }: Host): string | undefined {
-  if (opensPerfEvents !== true || paranoid < PARANOID || holds(effective, 'CAP_SYS_ADMIN')) return undefined
-  return `${what}: kernel.perf_event_paranoid is ${paranoid}, with which this kernel wants CAP_SYS_ADMIN: sysctl kernel.perf_event_paranoid=${PARANOID - 1}`
+/** undefined: no sysctl does instead of a capability. */
+function sysctlInstead({ forEverybody }: Requirement, { sysctls: { unprivilegedBpfDisabled: level } }: Host): string | undefined {
+  if (forEverybody !== true || level === undefined || level === 0) return undefined
+  const change = level === 1 ? ', which at 1 stays until the next boot' : ''
+  return `Without it, it takes kernel.unprivileged_bpf_disabled=0 (it is ${level}${change})`
+}
+
+/** The condition that isn't met; undefined: that is not what stands in the way. */
+function conditionHint(what: string, requirement: Requirement, host: Host): string | undefined {
+  const unmet = conditionsOf(requirement.conditions, host).find(({ isMet }) => isMet === false)
+  return unmet && `${what}: ${unmet.because}: ${unmet.remedy}`
 }
 
 /** What is left when the capabilities are there and the kernel says EPERM. */

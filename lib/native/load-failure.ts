@@ -6,9 +6,11 @@ import { programType } from '../linux/program-types.js'
 import { isOlderThan } from '../linux/release.js'
 import { unknownSection } from '../linux/sections.js'
 import type { RawFailure } from './addon-types.js'
+import { kernelSymbols } from './kernel-functions.js'
 import { withoutAcceptedLogs } from './load-log.js'
 import { permissionHint } from './privileges.js'
 import { helperHint } from './refusal.js'
+import { didYouMeanHint, nearestOfMany } from './suggest.js'
 import { parseVerifierReport } from './verifier-log.js'
 
 /** A known cause: a pattern of what libbpf prints, and the error that it means. The first one that fits counts. */
@@ -45,11 +47,14 @@ const CAUSES: readonly Cause[] = [
       }),
   },
   {
-    pattern: /extern \([^)]*\) '([^']*)'[^\n]*(?:not found|not resolved)[^\n]*/,
-    toError: ([, name = ''], raw) =>
-      relocationError(raw, `extern '${name}' is not in this kernel`, {
-        hint: 'Declare it __weak and test it, if the program can do without it',
-      }),
+    pattern: /extern (?:\([^)]*\) )?'([^']*)'[^\n]*(?:not found|not resolved)[^\n]*/,
+    toError: ([, name = ''], raw) => {
+      const weak = 'Declare it __weak and test it, if the program can do without it'
+      const near = name.startsWith('CONFIG_') ? undefined : didYouMeanHint(nearestOfMany(name, kernelSymbols()))
+      return relocationError(raw, `extern '${name}' is not in this kernel`, {
+        hint: near === undefined ? weak : `${near} ${weak}`,
+      })
+    },
   },
   {
     pattern: /BPF map '([^']*)' is referenced but wasn't created/,

@@ -19,12 +19,14 @@ import { NativeLink } from './link.js'
 import { typeIsTooNew, withSource } from './load-failure.js'
 import { programLogs } from './load-log.js'
 import { attachesItself, explainAttachAll } from './section-request.js'
+import { assertLsmRuns } from './lsm.js'
 import { NativeMap } from './map.js'
 import { fdOf } from './native-handle.js'
 import { aimNewerSections, teachNewerSections } from './newer-sections.js'
 import { NativeProgram } from './program.js'
 import { explainLoad } from './refusal.js'
 import { sourceLine } from './source-line.js'
+import { explainTarget, noTraceTarget } from './trace-target.js'
 
 /** Settings that are numbers to libbpf, in the order in which they are made: sizes are checked against the type. */
 const MAP_NUMBERS: readonly MapNumber[] = [
@@ -156,6 +158,7 @@ export class NativeObject implements KernelObject {
   }
 
   attachAll(): readonly Attachment[] {
+    for (const spec of this.#programSpecs) if (spec.autoload && spec.autoattach) assertLsmRuns(spec)
     const handles = this.#attachPrograms()
     const attached: Attachment[] = this.#programSpecs.flatMap(({ name, section }, index) => {
       const handle = handles[index]
@@ -195,7 +198,14 @@ export class NativeObject implements KernelObject {
 
   #setAttachTarget(index: number, program: string, { name, program: target }: AttachTarget): void {
     const fd = target === undefined ? 0 : fdOf(target, `attach target of '${program}'`)
-    this.#handle.setAttachTarget(index, fd, name)
+    try {
+      this.#handle.setAttachTarget(index, fd, name)
+    } catch (error) {
+      // ESRCH: not in the kernel; of another program it is ENOENT.
+      const spec = this.#programSpecs[index]
+      const isMissing = error instanceof BpfError && error.code === 'ESRCH' && spec !== undefined
+      throw (isMissing ? noTraceTarget(error, spec, name) : undefined) ?? error
+    }
     this.#targeted.add(program)
   }
 
@@ -215,6 +225,7 @@ export class NativeObject implements KernelObject {
     const find = (program: string, insn: number) => sourceLine(this.#definitions, program, insn)
     return (
       typeIsTooNew(error, this.#programSpecs, release()) ??
+      explainTarget(error, this.#programSpecs) ??
       explainLoad(error, this.#programSpecs, this.#mapSpecs) ??
       withSource(error, find) ??
       error

@@ -5,6 +5,7 @@ import { toHex } from '../linux/struct-view.js'
 import type { Addon, AddonProgram } from './addon-types.js'
 import { attachProgram } from './attach.js'
 import { NativeLink } from './link.js'
+import { assertLsmRuns } from './lsm.js'
 import { NativeHandle } from './native-handle.js'
 import { explainSection, requestOfSection } from './section-request.js'
 import { explainRun, toRunRequest, toRunResult } from './test-run.js'
@@ -37,6 +38,7 @@ export class NativeProgram extends NativeHandle implements KernelProgram {
   }
 
   attach(request?: AttachRequest): KernelLink {
+    assertLsmRuns(this.info)
     const place = request ?? this.#bySection
     if (place !== undefined) return attachProgram(this.#addon, this.#handle, this.info, place)
     const { section } = this.info

@@ -101,6 +101,18 @@ describeSince(SYSCALL_PROGRAMS)('libbpf-node', { timeout: patience(60_000) }, ()
     expect(stdout).toMatch(/^Kubernetes\n +securityContext:\n +capabilities:\n +add: \[BPF, PERFMON\]$/m)
   })
 
+  it('says what else than capabilities stands in the way, and what to do about it', async () => {
+    const script = 'while mountpoint -q /sys/fs/bpf; do umount /sys/fs/bpf; done; exec "$@"'
+    const command = [process.execPath, MAIN, 'privileges', fileURLToPath(objectPath('test/conditions'))]
+    const { stdout } = await promisify(execFile)('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command])
+    expect(stdout).toMatch(
+      /^ *pinned +array +no +- +array: no bpf file system is mounted at \/sys\/fs\/bpf$/m,
+    )
+    expect(stdout).toMatch(
+      /^Besides capabilities\n(?: .*\n)*  no bpf file system is mounted at \/sys\/fs\/bpf\n    mount -t bpf bpf \/sys\/fs\/bpf$/m,
+    )
+  })
+
   it('refuses what is no id, and says which id is gone', async () => {
     expect(await run('prog', 'show', 'x')).toMatchObject({
       code: 1,

@@ -94,6 +94,38 @@ describeSince('5.8')('tracepoints', () => {
   })
 })
 
+/** What is chosen when the object is loaded: libbpf looks for it in the types of the kernel. */
+describeSince('5.8')('places of programs by their types', () => {
+  const openOnly = (program: string) => {
+    const spec = open(objectPath('test/misspelt'), { kernel: 'native' })
+    for (const [name, settings] of Object.entries(spec.programs)) settings.autoload = name === program
+    return spec
+  }
+
+  it.each([
+    ['entry', /has no function 'do_sys_openat9'\. Did you mean .*'do_sys_openat2'/],
+    ['at_exit', /has no function 'vfs_unlnk'\. Did you mean .*'vfs_unlink'/],
+    ['hook', /has no LSM hook 'file_opne'\. Did you mean .*'file_open'/],
+    ['tracepoint', /has no tracepoint 'sched_process_frok'\. Did you mean .*'sched_process_fork'/],
+    ['iterator', /has no iterator 'bpf_mapp'\. Did you mean .*'bpf_map'/],
+  ])('suggest the nearest when the object is loaded: %s', (program, words) => {
+    const spec = openOnly(program)
+    expect(thrownBy(() => spec.load()).message).toMatch(words)
+  })
+
+  it('suggest the nearest symbol for an extern', () => {
+    const spec = open(objectPath('test/misspelt_symbol'), { kernel: 'native' })
+    expect(thrownBy(() => spec.load()).message).toMatch(/extern 'do_sys_openat9' is not in this kernel\. Did you mean .*'do_sys_openat2'/)
+  })
+
+  it('suggest the nearest when another is set', () => {
+    using spec = openOnly('entry')
+    const error = thrownBy(() => spec.programs['entry']?.setAttachTarget('vfs_unlnk'))
+    expect(error).toMatchObject({ code: 'ESRCH', call: 'bpf_program__set_attach_target', message: expect.stringContaining("'vfs_unlink'") as string })
+    spec.programs['entry']?.setAttachTarget('vfs_unlink')
+  })
+})
+
 requires({ since: '5.8', tracefs: true })('tracepoints by tracefs', () => {
   it('name the nearest tracepoint, category, and the right category of a name', () => {
     using object = loadTracing('on_tracepoint')
@@ -118,7 +150,7 @@ requires({ since: '5.10', machine: true })('freplace', () => {
     const replacement = object.program('replacement')
     const link = replacement.attachFreplace()
     expect(program.run(packet).retval).toBe(42)
-    expect(link.info()).toMatchObject({ type: 'tracing', programId: replacement.id, targetObjectId: program.id })
+    expect(link.info()).toMatchObject({ type: 'tracing', programId: replacement.id, targetObjectId: linuxIsAtLeast('5.13') ? program.id : 0 })
     link.close()
     expect(program.run(packet).retval).toBe(1)
     using again = replacement.attachFreplace(program, 'replaceable')

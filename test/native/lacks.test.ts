@@ -1,17 +1,21 @@
 /** The words for what a machine or process lacks, for every cause; and what is explained of an object before it is loaded. */
 import { describe, expect, it } from 'vitest'
 import { BpfError, explainPrivileges } from '../../lib/index.js'
+import type { Capability } from '../../lib/linux/capabilities.js'
 import { BPF_PROG_TYPE as P } from '../../lib/linux/program-types.js'
 import { ATTACHMENTS, helperSince, mapRequirement, programRequirement, sectionRequirement } from '../../lib/linux/requirements.js'
 import { HELPERS } from '../../lib/linux/helpers.js'
 import { MAP_TYPES } from '../../lib/linux/map-types.js'
 import { PROGRAM_TYPES } from '../../lib/linux/program-types.js'
 import { SECTIONS } from '../../lib/linux/sections.js'
+import { assertLsmRuns } from '../../lib/native/lsm.js'
 import { capabilitySet, lacksOf, whyRefused, type Host } from '../../lib/native/lacks.js'
 import { explainLoad, helperHint, withRequirement } from '../../lib/native/refusal.js'
 import { objectPath } from '../support/kernels.js'
 
 const ALL = ['CONFIG_INET', 'CONFIG_BPF_EVENTS', 'CONFIG_NETKIT', 'CONFIG_BPF_SYSCALL', 'CONFIG_NET', 'CONFIG_KPROBES', 'CONFIG_KPROBE_EVENTS']
+
+const paranoid = (level: number | undefined): Partial<Host> => ({ sysctls: { paranoid: level, kptrRestrict: 0, unprivilegedBpfDisabled: 2 } })
 
 function host(given: Partial<Host> = {}): Host {
   return {
@@ -20,7 +24,8 @@ function host(given: Partial<Host> = {}): Host {
     effective: capabilitySet('CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'),
     inUserNamespace: false,
     policy: { modules: ['lockdown', 'apparmor', 'bpf'], lockdown: 'none', seccomp: false, noNewPrivileges: false },
-    paranoid: 2,
+    sysctls: { paranoid: 2, kptrRestrict: 0, unprivilegedBpfDisabled: 2 },
+    folders: { tracefs: 'there', cgroup2: 'there', bpffs: 'there' },
     ...given,
   }
 }
@@ -59,12 +64,12 @@ describe('why something was refused', () => {
 
   it('names the sysctl with which Debian keeps perf events from all but root', () => {
     const reason = (given: Partial<Host>) => whyRefused('kprobe', ATTACHMENTS.kprobe, 'EACCES', host(given))
-    expect(reason({ paranoid: 3 })).toBe(
-      'kprobe: kernel.perf_event_paranoid is 3, with which this kernel wants CAP_SYS_ADMIN: sysctl kernel.perf_event_paranoid=2',
+    expect(reason(paranoid(3))).toBe(
+      'kprobe: kernel.perf_event_paranoid is 3, with which this kernel wants CAP_SYS_ADMIN: sysctl kernel.perf_event_paranoid=2, or grant CAP_SYS_ADMIN',
     )
-    expect(reason({ paranoid: 2 })).toMatch(/security policy/)
-    expect(reason({ paranoid: undefined })).toMatch(/security policy/)
-    expect(whyRefused('netkit', netkit, 'EPERM', host({ paranoid: 3 }))).toMatch(/security policy/)
+    expect(reason(paranoid(2))).toMatch(/security policy/)
+    expect(reason(paranoid(undefined))).toMatch(/security policy/)
+    expect(whyRefused('netkit', netkit, 'EPERM', host(paranoid(3)))).toMatch(/security policy/)
   })
 
   it('says nothing where the requirement explains nothing', () => {
@@ -135,6 +140,69 @@ describe('explainPrivileges()', () => {
       systemd: 'AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_NET_ADMIN\n',
       kubernetes: 'securityContext:\n  capabilities:\n    add: [BPF, PERFMON, NET_ADMIN]\n',
       docker: '--cap-add BPF --cap-add PERFMON --cap-add NET_ADMIN',
+    })
+  })
+
+  describe('of machines with policies', () => {
+    const policy = (lockdown: string, modules: readonly string[] = ['lockdown', 'bpf']): Partial<Host> => ({
+      policy: { modules, lockdown, seccomp: false, noNewPrivileges: false },
+    })
+    /** Which programs load and attach, and the reasons of those that don't. */
+    function judged(given: Partial<Host>) {
+      const options = new Map([...ALL, 'CONFIG_BPF_LSM', 'CONFIG_DEBUG_INFO_BTF', 'CONFIG_CGROUP_BPF'].map((name) => [name, 'y']))
+      const { programs, obstacles } = explainPrivileges(objectPath('test/conditions'), host({ options, ...given }))
+      const answers = Object.fromEntries(
+        programs.map(({ name, loads, attaches }) => [name, `${loads.answer} ${attaches?.answer} ${loads.because ?? attaches?.because ?? ''}`.trim()]),
+      )
+      return { answers, obstacles }
+    }
+
+    it('says nothing where there is nothing to say', () => {
+      const { answers, obstacles } = judged({ effective: capabilitySet('CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN', 'CAP_SYSLOG') })
+      expect(new Set(Object.values(answers))).toEqual(new Set(['yes yes']))
+      expect(obstacles).toEqual([])
+    })
+
+    it('names lockdown, which takes helpers away, and with confidentiality kprobes too', () => {
+      const { answers } = judged(policy('integrity'))
+      expect(answers).toMatchObject({ reads_kernel: 'yes yes', on_open: 'yes yes' })
+      expect(answers['writes_user']).toBe('no no raw_tracepoint: kernel lockdown (integrity) lets no program write to the memory of processes')
+      const { answers: all, obstacles } = judged(policy('confidentiality'))
+      // Also in a function that the program calls.
+      expect(all['reads_kernel']).toBe('no no raw_tracepoint: kernel lockdown (confidentiality) lets no program read the memory of the kernel')
+      expect(all['on_open']).toBe('yes no attaching on_open: kernel lockdown (confidentiality) allows no kprobes')
+      expect(all['for_everybody']).toBe('yes yes')
+      expect(obstacles.map(({ remedy }) => remedy)).toContainEqual(expect.stringContaining('Secure Boot'))
+    })
+
+    it('names security modules of which bpf is none', () => {
+      const { answers, obstacles } = judged(policy('none', ['lockdown', 'yama', 'apparmor']))
+      expect(answers['on_file_open']).toBe(
+        'yes no attaching on_file_open: bpf is not among the active security modules, which are lockdown, yama, apparmor',
+      )
+      expect(obstacles.map(({ remedy }) => remedy)).toContainEqual(expect.stringContaining("'lsm=…,bpf'"))
+    })
+
+    it('attaches no LSM program that would never run', () => {
+      const lsm = { name: 'guard', section: 'lsm/file_open', type: P.LSM }
+      const at = (modules: readonly string[] | undefined) => () => ({ ...host(), ...policy('none', modules) })
+      expect(() => assertLsmRuns(lsm, at(['lockdown', 'yama']))).toThrow(/'guard' \(lsm\/file_open\): it would never run.*lockdown, yama\. It takes 'lsm=/)
+      expect(() => assertLsmRuns(lsm, at(['lockdown', 'bpf']))).not.toThrow()
+      expect(() => assertLsmRuns(lsm, () => host({ policy: { ...host().policy, modules: undefined } }))).not.toThrow()
+      expect(() => assertLsmRuns({ ...lsm, type: P.XDP }, at(['yama']))).not.toThrow()
+    })
+
+    it('names the sysctls that hide addresses', () => {
+      const remedyAt = (kptrRestrict: number, level: number, ...capabilities: readonly Capability[]) =>
+        judged({
+          effective: capabilitySet('CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN', ...capabilities),
+          sysctls: { paranoid: level, kptrRestrict, unprivilegedBpfDisabled: 2 },
+        }).obstacles[0]?.remedy
+      expect(remedyAt(0, 1)).toBeUndefined()
+      expect(remedyAt(0, 2)).toMatch(/CAP_SYSLOG/)
+      expect(remedyAt(1, 1, 'CAP_SYSLOG')).toBeUndefined()
+      expect(remedyAt(2, 1, 'CAP_SYSLOG')).toBe('sysctl kernel.kptr_restrict=1')
+      expect(remedyAt(2, 1)).toBe('sysctl kernel.kptr_restrict=1, and grant CAP_SYSLOG')
     })
   })
 

@@ -11,7 +11,8 @@ const host = (facts: Partial<Host> = {}): Host => ({
   effective: ALL,
   inUserNamespace: false,
   policy: { modules: undefined, lockdown: 'none', seccomp: false, noNewPrivileges: false },
-  paranoid: 2,
+  sysctls: { paranoid: 2, kptrRestrict: 0, unprivilegedBpfDisabled: 2 },
+  folders: { tracefs: 'there', cgroup2: 'there', bpffs: 'there' },
   ...facts,
 })
 const program = { name: 'p', section: 'tc', id: 1, type: 3, expectedAttachType: 0, tag: '', log: '' }

@@ -1,5 +1,5 @@
 /**
- * What a process with few capabilities can do: started by least-privilege.test.ts under setpriv(1), with the name of a scenario.
+ * What a process with few capabilities can do: started by few-privileges.ts under setpriv(1), with the name of a scenario.
  *
  * Over the built library, as a process of its own has no TypeScript loader. Prints one line of JSON.
  */
@@ -21,6 +21,7 @@ function load(name, ...programs) {
   const spec = open(objectPath(`test/${name}`), { kernel: 'native' })
   for (const [program, settings] of Object.entries(spec.programs)) settings.autoload = programs.includes(program)
   for (const program of programs) if (!spec.programs[program].autoload) throw new Error(`no ${program}`)
+  if (name === 'conditions' && programs[0] !== 'for_everybody') spec.maps.pinned.pinPath = undefined
   if (name === 'tracing') spec.rodata.target_tgid = process.pid
   return spec.load()
 }
@@ -51,6 +52,8 @@ const ATTACHMENTS = {
     attaching('tracing', ['on_uretprobe'], (program) => program.attachUprobe('libc', { function: 'umask', pid: 'self' })),
   'uprobe.multi': () =>
     attaching('tracing', ['on_uprobe_multi'], (program) => program.attachUprobeMulti('libc', { functions: ['umask'], pid: 'self' })),
+  lsm: () => attaching('tracing', ['on_file_open'], (program) => program.attachLsm()),
+  tracepoint: () => attaching('tracing', ['on_tracepoint'], (program) => program.attachTracepoint('sched', 'sched_switch')),
   kprobe: () => attaching('tracing', ['on_kprobe'], (program) => program.attachKprobe('do_sys_openat2')),
   'kprobe.multi': () => attaching('tracing', ['on_kprobe_multi'], (program) => program.attachKprobeMulti(['do_sys_openat2'])),
   fentry: () => attaching('tracing', ['on_entry'], (program) => program.attachTrace()),
@@ -150,6 +153,25 @@ const SCENARIOS = {
       capabilities: all.system().capabilities.effective,
     }
   },
+  /** Of bpf/test/conditions: where the program finds a symbol of the kernel. */
+  address: () =>
+    outcome(async () => {
+      const object = load('conditions', 'sees_address')
+      const link = object.program('sees_address').attachRawTracepoint('sched_process_fork')
+      const { spawnSync } = await import('node:child_process')
+      spawnSync('true')
+      const { address } = object.bss
+      link.close()
+      object.close()
+      return String(address)
+    }),
+  /** Creates the map that is pinned by its name. */
+  pin: () =>
+    outcome(() => {
+      const object = load('conditions', 'for_everybody')
+      object.map('pinned').unpin('/sys/fs/bpf/pinned')
+      object.close()
+    }),
   explain: (name) => explainPrivileges(objectPath(name)),
   auto: () => {
     const object = open(objectPath('execsnoop')).load()

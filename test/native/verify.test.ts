@@ -1,10 +1,12 @@
 /** Both verifiers, asked the same. */
 import { describe, expect, it } from 'vitest'
 import { verify } from '../../lib/index.js'
+import { describeNative, describeSince, nativeIsAllowed, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
 
+const KERNELS = nativeIsAllowed() ? (['native', 'fallback'] as const) : (['fallback'] as const)
 const object = (name: string): string => new URL(`../../bpf/test/${name}.bpf.o`, import.meta.url).pathname
 
-describe('verify() by Linux and by the fallback', () => {
+describeNative('verify() by Linux and by the fallback', () => {
   it.each([
     ['rejected', 'careless'],
     ['refused', 'no_exit'],
@@ -18,6 +20,9 @@ describe('verify() by Linux and by the fallback', () => {
     expect(fallback?.explanation?.hint).toBe(linux?.explanation?.hint)
   })
 
+})
+
+describeSince(SYSCALL_PROGRAMS)('verify() by Linux', () => {
   it('counts the instructions of an accepted program', () => {
     const [linux] = verify(object('contract'), { program: 'bump', kernel: 'native' })
     expect(linux).toMatchObject({ accepted: true, errno: 0, reason: undefined, insnsProcessed: 27 })
@@ -29,7 +34,10 @@ describe('verify() by Linux and by the fallback', () => {
     expect(linux?.log).toMatch(/^28: \(95\) exit$/m)
   })
 
-  it.each(['native', 'fallback'] as const)(
+})
+
+describe('verify()', () => {
+  it.each(KERNELS)(
     'takes maps that their user will size or pin as they are: %s',
     (kernel) => {
       const [verdict] = verify(object('unsized_maps'), { kernel })
