@@ -14,10 +14,12 @@ export function proofOf(
   verdict: Pick<Verdict, 'proven' | 'terminates' | 'insnsProcessed'>,
   fuel: number,
 ): Proof {
-  const proven = Uint8Array.from(instructions, (_instruction, slot) => (verdict.proven(slot) ? 1 : 0))
-  const provesAll = instructions.every(
-    (instruction, slot) => proven[slot] === 1 || !needsProof(instruction, instructions[slot - 1]),
-  )
+  const proven = new Uint8Array(instructions.length)
+  let provesAll = true
+  for (let slot = 0; slot < proven.length; slot++) {
+    if (verdict.proven(slot)) proven[slot] = 1
+    else if (needsProof(instructions[slot] as Instruction, instructions[slot - 1])) provesAll = false
+  }
   const loopsEnd = verdict.insnsProcessed <= fuel
   const terminates = verdict.terminates && loopsEnd
   return { isProven: (slot) => proven[slot] === 1, provesAll, terminates, loopsEnd }

@@ -11,6 +11,7 @@ import {
   cloneRegister,
   constantScalar,
   fitsBits,
+  immediate,
   KIND,
   type Register,
   setConstant,
@@ -174,7 +175,7 @@ function binary(env: Verification, opcode: number, operation: number): void {
   const division = operation === ALU.DIV || operation === ALU.MOD
   const unused = (fromRegister ? imm : src) !== 0
   if (unused || (offset !== 0 && !(offset === 1 && division))) invalid('BPF_ALU uses reserved fields')
-  const operand = fromRegister ? readRegister(env, src) : constantScalar(imm >> 31, imm)
+  const operand = fromRegister ? readRegister(env, src) : immediate(imm)
   const register = readRegister(env, dst)
   if (!fromRegister && division && imm === 0) invalid('div by zero')
   const shift = operation === ALU.LSH || operation === ALU.RSH || operation === ALU.ARSH

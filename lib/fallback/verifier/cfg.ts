@@ -2,6 +2,7 @@
  * The control-flow graph: that every instruction can be reached and none is half of another; and where states are compared and
  * jumps remembered.
  */
+import { CLASS, OP } from '../../isa/opcodes.js'
 import type { Code } from './code.js'
 import { malformed } from './rejection.js'
 import type { Subprogram } from './subprograms.js'
@@ -25,10 +26,12 @@ export function checkControlFlow(code: Code, subprograms: readonly Subprogram[],
   if (!loops) checkNoLoops(code)
   const seen = new Uint8Array(code.length)
   const pending = [0]
-  for (let slot = pending.pop(); slot !== undefined; slot = pending.pop()) {
-    if (seen[slot] === 1) continue
-    seen[slot] = 1
-    visit(code, slot, marks, pending)
+  for (let start = pending.pop(); start !== undefined; start = pending.pop()) {
+    // Straight on as far as it goes; what branches off waits.
+    for (let slot = start; slot >= 0 && seen[slot] !== 1;) {
+      seen[slot] = 1
+      slot = visit(code, slot, marks, pending)
+    }
   }
   for (let slot = 0; slot < code.length; slot++) {
     if (seen[slot] !== 1) malformed(slot, `unreachable insn ${slot}`)
@@ -66,30 +69,42 @@ function mark(column: Uint8Array, slot: number): void {
   column[slot] = 1
 }
 
-function visit(code: Code, slot: number, marks: FlowMarks, pending: number[]): void {
+/** @returns the slot to go on with; -1: none */
+function visit(code: Code, slot: number, marks: FlowMarks, pending: number[]): number {
+  const opcode = code.opcodeAt(slot)
+  if (opcode === OP.EXIT) return -1
+  switch (opcode & 7) {
+    case CLASS.JMP:
+    case CLASS.JMP32:
+      if (opcode === OP.CALL) return visitCall(code, slot, marks, pending)
+      if (code.isGoto(slot)) return branch(code, slot, slot + 1 + code.jumpOffset(slot), marks)
+      mark(marks.prunePoint, slot)
+      if (code.isMayGoto(slot)) mark(marks.forceCheckpoint, slot)
+      pending.push(within(code, slot, slot + 1))
+      return branch(code, slot, slot + 1 + code.jumpOffset(slot), marks)
+    case CLASS.LD:
+      if (code.isFunctionAddress(slot)) return visitFunction(code, slot, slot + 2, marks, pending)
+      return within(code, slot, slot + (opcode === OP.LDDW ? 2 : 1))
+    default:
+      return within(code, slot, slot + 1)
+  }
+}
+
+function within(code: Code, slot: number, target: number): number {
+  if (target < 0 || target >= code.length)
+    malformed(slot, `jump out of range from insn ${slot} to ${target}`)
+  return target
+}
+
+function branch(code: Code, slot: number, target: number, { prunePoint, jumpPoint }: FlowMarks): number {
+  within(code, slot, target)
+  mark(prunePoint, target)
+  mark(jumpPoint, target)
+  return target
+}
+
+function visitCall(code: Code, slot: number, marks: FlowMarks, pending: number[]): number {
   const { prunePoint, jumpPoint, forceCheckpoint } = marks
-  const push = (target: number, branch: boolean): void => {
-    if (target < 0 || target >= code.length)
-      malformed(slot, `jump out of range from insn ${slot} to ${target}`)
-    if (branch) {
-      mark(prunePoint, target)
-      mark(jumpPoint, target)
-    }
-    pending.push(target)
-  }
-  if (code.isExit(slot)) return
-  const next = slot + (code.isWide(slot) ? 2 : 1)
-  if (code.isGoto(slot)) {
-    push(slot + 1 + code.jumpOffset(slot), true)
-    return
-  }
-  if (code.isJump(slot)) {
-    mark(prunePoint, slot)
-    if (code.isMayGoto(slot)) mark(forceCheckpoint, slot)
-    push(next, false)
-    push(slot + 1 + code.jumpOffset(slot), true)
-    return
-  }
   if (code.callsAsyncCallback(slot)) mark(prunePoint, slot)
   if (code.callsCallback(slot)) {
     mark(forceCheckpoint, slot)
@@ -100,15 +115,16 @@ function visit(code: Code, slot: number, marks: FlowMarks, pending: number[]): v
     mark(forceCheckpoint, slot)
     mark(prunePoint, slot)
   }
-  const isCall = code.isLocalCall(slot) || code.isHelperCall(slot) || code.isKfuncCall(slot)
-  const entersFunction = code.isLocalCall(slot) || code.isFunctionAddress(slot)
-  push(next, false)
-  if (isCall || entersFunction) {
-    // Behind a call the path may come from another function.
-    mark(prunePoint, next)
-    mark(jumpPoint, next)
-  }
-  if (!entersFunction) return
-  mark(prunePoint, slot)
-  push(slot + 1 + code.immAt(slot), true)
+  if (code.isLocalCall(slot)) return visitFunction(code, slot, slot + 1, marks, pending)
+  // Behind a call the path may come from another function.
+  return code.isHelperCall(slot) || code.isKfuncCall(slot)
+    ? branch(code, slot, slot + 1, marks)
+    : within(code, slot, slot + 1)
+}
+
+/** The function that is called, or whose address is loaded, and what comes behind that. */
+function visitFunction(code: Code, slot: number, next: number, marks: FlowMarks, pending: number[]): number {
+  pending.push(branch(code, slot, next, marks))
+  mark(marks.prunePoint, slot)
+  return branch(code, slot, slot + 1 + code.immAt(slot), marks)
 }

@@ -12,8 +12,8 @@ import {
   AT_PACKET_END,
   BEYOND_PACKET_END,
   cloneRegister,
-  constantScalar,
   FLAG,
+  immediate,
   KIND,
   type Register,
   ZERO,
@@ -47,7 +47,7 @@ export function simulateJump(env: Verification): number {
     denied(`R${src} pointer comparison prohibited`)
   const target = insn + 1 + (code.offset[insn] as number)
   const left = env.register(dst)
-  const right = fromRegister ? env.register(src) : constantScalar(imm >> 31, imm)
+  const right = fromRegister ? env.register(src) : immediate(imm)
   const outcome = isTaken(left, right, operation, wide)
   if (outcome !== -1) {
     // The branch is decided by values: they had to be just these.
@@ -188,7 +188,7 @@ function refineIn(
   const { registers } = state.current
   const a = cloneRegister(registers[dst] as Register)
   if (src === dst) return
-  const b = src >= 0 ? cloneRegister(registers[src] as Register) : constantScalar(imm >> 31, imm)
+  const b = src >= 0 ? cloneRegister(registers[src] as Register) : immediate(imm)
   refine(a, b, comparison, wide)
   registers[dst] = a
   if (src >= 0) registers[src] = b

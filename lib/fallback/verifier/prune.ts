@@ -37,7 +37,7 @@ export function isCovered(env: Verification): boolean {
   const place = env.placeOf(state, insn)
   const list = env.explored[place]
   if (list === undefined) {
-    if (keep) keepState(env, (env.explored[place] = []))
+    if (keep) env.explored[place] = [keepState(env)]
     return false
   }
   cleanStates(env, list)
@@ -66,7 +66,7 @@ export function isCovered(env: Verification): boolean {
     if (unfinished) addBackEdge(env, kept)
     return true
   }
-  if (keep) keepState(env, list)
+  if (keep) list.push(keepState(env))
   return false
 }
 
@@ -128,7 +128,8 @@ function hold(env: Verification): void {
   if (env.heldStates > env.peakStates) env.peakStates = env.heldStates
 }
 
-function keepState(env: Verification, list: State[]): void {
+/** @returns what is kept of the path */
+function keepState(env: Verification): State {
   const { state, insn } = env
   env.totalStates++
   hold(env)
@@ -143,7 +144,7 @@ function keepState(env: Verification, list: State[]): void {
   state.depth = kept.depth + 1
   state.history = undefined
   env.entry = undefined
-  list.push(kept)
+  return kept
 }
 
 /** Takes out of finished states what nobody reads any more. */

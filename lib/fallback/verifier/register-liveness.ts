@@ -49,7 +49,6 @@ function effects(code: Code, slot: number, programType: number): number {
   const dst = 1 << code.dstAt(slot)
   const src = 1 << code.srcAt(slot)
   const isRegister = (opcode & 8) !== 0
-  const writes = (registers: number): number => registers << 16
   switch (opcode & 7) {
     case CLASS.LD:
       return opcode === OP.LDDW ? writes(dst) : ALL
@@ -77,6 +76,10 @@ function effects(code: Code, slot: number, programType: number): number {
       if (code.isGoto(slot) || opcode === OP.MAY_GOTO) return 0
       return dst | (isRegister ? src : 0)
   }
+}
+
+function writes(registers: number): number {
+  return registers << 16
 }
 
 function argumentsOf(code: Code, slot: number, programType: number): number {

@@ -176,6 +176,14 @@ export function constantScalar(hi: number, lo: number): Register {
 
 export const ZERO: Register = constantScalar(0, 0)
 
+const IMMEDIATE: Register = constantScalar(0, 0)
+
+/** A 32-bit immediate, sign-extended, as an operand: it holds until the next one is asked for. */
+export function immediate(imm: number): Register {
+  setConstant(IMMEDIATE, imm >> 31, imm)
+  return IMMEDIATE
+}
+
 /** A pointer with no offset. */
 export function pointer(kind: number, flags = 0): Register {
   const register = new Register()

@@ -74,6 +74,8 @@ export function computeScalar(register: Register, operation: number, operand: Re
     setUnknown(register)
     return
   }
+  if (isExact(register) && isExact(operand) && operation !== ALU.NEG)
+    return computeConstant(register, operation, operand, wide)
   switch (operation) {
     case ALU.ADD:
       add32(register, operand)
@@ -115,6 +117,73 @@ export function computeScalar(register: Register, operation: number, operand: Re
   }
   if (!wide) zeroExtend32(register)
   syncBounds(register)
+}
+
+/** Whether the tnum and all ranges agree on one number: on paths that nobody can take, they may not. */
+function isExact(one: Register): boolean {
+  const { valueHi, valueLo } = one
+  return (
+    tnum.isConst(one) &&
+    one.uminLo === valueLo &&
+    one.umaxLo === valueLo &&
+    one.sminLo === valueLo &&
+    one.smaxLo === valueLo &&
+    one.uminHi === valueHi &&
+    one.umaxHi === valueHi &&
+    one.sminHi === valueHi &&
+    one.smaxHi === valueHi &&
+    one.u32Min === valueLo &&
+    one.u32Max === valueLo &&
+    one.s32Min === valueLo &&
+    one.s32Max === valueLo
+  )
+}
+
+/** Of two known numbers comes a known one, and all ranges are just that. */
+function computeConstant(register: Register, operation: number, operand: Register, wide: boolean): void {
+  const { valueHi: aHi, valueLo: aLo } = register
+  const { valueHi: bHi, valueLo: bLo } = operand
+  let hi = 0
+  let lo = 0
+  switch (operation) {
+    case ALU.ADD:
+      lo = (aLo + bLo) | 0
+      hi = addHi(aHi, aLo, bHi, bLo)
+      break
+    case ALU.SUB:
+      lo = (aLo - bLo) | 0
+      hi = subHi(aHi, aLo, bHi, bLo)
+      break
+    case ALU.MUL:
+      lo = Math.imul(aLo, bLo)
+      hi = mulHi(aHi, aLo, bHi, bLo)
+      break
+    case ALU.AND:
+      lo = aLo & bLo
+      hi = aHi & bHi
+      break
+    case ALU.OR:
+      lo = aLo | bLo
+      hi = aHi | bHi
+      break
+    case ALU.XOR:
+      lo = aLo ^ bLo
+      hi = aHi ^ bHi
+      break
+    case ALU.LSH:
+      lo = shlLo(aLo, bLo)
+      hi = shlHi(aHi, aLo, bLo)
+      break
+    case ALU.RSH:
+      lo = wide ? shrLo(aHi, aLo, bLo) : (aLo >>> bLo) | 0
+      hi = shrHi(aHi, bLo)
+      break
+    case ALU.ARSH:
+      lo = wide ? sarLo(aHi, aLo, bLo) : aLo >> bLo
+      hi = sarHi(aHi, bLo)
+      break
+  }
+  setConstant(register, wide ? hi : 0, lo)
 }
 
 /** Whether the result is more than "any number": not for divisions, nor for shifts by what isn't known or too much. */
