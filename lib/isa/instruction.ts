@@ -20,13 +20,19 @@ export interface Instruction {
   readonly imm: number
 }
 
+/** @throws BpfError BAD_OBJECT if the length is no multiple of 8 */
+export function slotCount({ length }: Uint8Array): number {
+  if (length % SLOT !== 0)
+    throw new BpfError('BAD_OBJECT', `program code is ${length} bytes: not a multiple of ${SLOT}`)
+  return length / SLOT
+}
+
 /**
  * Decodes all slots; what they mean is not looked at.
  * @throws BpfError BAD_OBJECT if the length is no multiple of 8
  */
 export function decode(code: Uint8Array): Instruction[] {
-  if (code.length % SLOT !== 0)
-    throw new BpfError('BAD_OBJECT', `program code is ${code.length} bytes: not a multiple of ${SLOT}`)
+  slotCount(code)
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength)
   const instructions: Instruction[] = []
   for (let at = 0; at < code.length; at += SLOT) {

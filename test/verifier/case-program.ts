@@ -4,7 +4,7 @@ import { functionInfo, specialFields } from '../../lib/fallback/verifier/functio
 import type { MapReference, VerifierMap, VerifierProgram } from '../../lib/fallback/verifier/program.js'
 import { assembleWithLabels } from '../../lib/isa/assemble.js'
 import { instruction } from '../../lib/isa/build.js'
-import type { Instruction } from '../../lib/isa/instruction.js'
+import { encode, type Instruction } from '../../lib/isa/instruction.js'
 import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../lib/isa/opcodes.js'
 import { BPF_ATTACH_TYPE } from '../../lib/linux/attach-types.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE, mapTypeDefaults, MAP_TYPES } from '../../lib/linux/map-types.js'
@@ -95,7 +95,7 @@ export function verifierProgram(program: CaseProgram): VerifierProgram {
     if (found !== undefined) mapReferences.set(slot, { map: found, valueOffset })
   }
   return {
-    instructions,
+    code: encode(instructions),
     type,
     attachType,
     flags,

@@ -6,6 +6,7 @@ import { Access, KERNEL_HI, Memory } from '../../lib/fallback/memory.js'
 import { createEngine } from '../../lib/fallback/vm/engine.js'
 import type { Proof } from '../../lib/fallback/vm/types.js'
 import * as bpf from '../../lib/isa/build.js'
+import { encode } from '../../lib/isa/instruction.js'
 import { OP } from '../../lib/isa/opcodes.js'
 import { BPF_MAP_TYPE } from '../../lib/linux/map-types.js'
 import { open } from '../../lib/open.js'
@@ -28,7 +29,7 @@ function proof(code: CaseCode, fuel = FUEL): Proof {
   const instructions = code.flatMap((part) =>
     'register' in part ? [instruction(OP.LDDW), instruction(0)] : part,
   )
-  return proofOf(instructions, verdict, fuel)
+  return proofOf(encode(instructions), verdict, fuel)
 }
 
 describe('an engine with a proof', () => {

@@ -2,7 +2,7 @@
 import { verifyProgram, type Verdict, type VerifierMap } from '../../lib/fallback/verifier/index.js'
 import type { DebugInfo, FunctionInfo, MapReference } from '../../lib/fallback/verifier/program.js'
 import { instruction } from '../../lib/isa/build.js'
-import type { Instruction } from '../../lib/isa/instruction.js'
+import { encode, type Instruction } from '../../lib/isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../lib/isa/opcodes.js'
 import type { Privileges } from '../../lib/linux/capabilities.js'
 import { BPF_MAP_TYPE } from '../../lib/linux/map-types.js'
@@ -71,7 +71,7 @@ export function verify(code: CaseCode, options: CaseOptions = {}): Verdict {
     else instructions.push(...part)
   }
   const program = {
-    instructions,
+    code: encode(instructions),
     type: options.type ?? BPF_PROG_TYPE.SOCKET_FILTER,
     attachType: options.attachType ?? 0,
     flags: options.flags ?? 0,

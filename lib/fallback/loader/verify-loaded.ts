@@ -68,7 +68,7 @@ export function verifyLoaded(loaded: LoadedCode): Verified {
   if (accepted)
     return {
       contextSize: verdict.contextSize,
-      proof: proofOf(verified.instructions, verdict, context.environment.fuel),
+      proof: proofOf(verified.code, verdict, context.environment.fuel),
     }
   if (reason.startsWith(UNMODELLED))
     throw unsupported(
@@ -78,7 +78,7 @@ export function verifyLoaded(loaded: LoadedCode): Verified {
   const { license } = context.file
   const subject = {
     name,
-    instructions: verified.instructions,
+    instructions: decode(verified.code),
     programType: type,
     license,
     lines: linked.lines,
@@ -119,7 +119,7 @@ function verifierProgram({
 }: LoadedCode): VerifierProgram {
   const { file, environment, kernel } = context
   const operation = structOperation(file, program, kernel)
-  const { instructions, references } = withReferences(linked.code, referenceTo)
+  const { code, references } = withReferences(linked.code, referenceTo)
   const known = new Map<MapAttributes, VerifierMap>()
   const mapOf = (attributes: MapAttributes): VerifierMap => {
     let map = known.get(attributes)
@@ -131,7 +131,7 @@ function verifierProgram({
   for (const [slot, { map, offset }] of references)
     mapReferences.set(slot, { map: mapOf(map), valueOffset: offset })
   return {
-    instructions,
+    code,
     type: program.type ?? 0,
     attachType: operation?.member ?? program.expectedAttachType,
     flags: program.sleepable ? BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE : 0,
@@ -149,32 +149,29 @@ function verifierProgram({
 
 /** The loader has put addresses of maps into the code; the verifier wants to be told that they are maps. */
 function withReferences(
-  code: Uint8Array,
+  linked: Uint8Array,
   referenceTo: (low: number) => LoadedReference | undefined,
 ): {
-  readonly instructions: ReturnType<typeof decode>
+  readonly code: Uint8Array
   readonly references: ReadonlyMap<number, LoadedReference>
 } {
-  const instructions = decode(code)
+  const code = linked.slice()
+  const view = new DataView(code.buffer)
   const references = new Map<number, LoadedReference>()
-  for (let slot = 0; slot + 1 < instructions.length; slot++) {
-    const first = instructions[slot]
-    const second = instructions[slot + 1]
-    if (first?.opcode !== OP.LDDW || second === undefined) continue
-    const reference =
-      first.src === PSEUDO_LDDW.IMM && second.imm === KERNEL_HI ? referenceTo(first.imm >>> 0) : undefined
+  for (let at = 0; at + 2 * SLOT <= code.length; at += SLOT) {
+    if (code[at] !== OP.LDDW) continue
+    const registers = code[at + 1] as number
+    const isAddress = registers >> 4 === PSEUDO_LDDW.IMM && view.getInt32(at + SLOT + 4, true) === KERNEL_HI
+    const reference = isAddress ? referenceTo(view.getUint32(at + 4, true)) : undefined
     if (reference !== undefined) {
-      const { offset } = reference
-      references.set(slot, reference)
-      instructions[slot] = {
-        ...first,
-        src: offset === undefined ? PSEUDO_LDDW.MAP_FD : PSEUDO_LDDW.MAP_VALUE,
-      }
-      instructions[slot + 1] = { ...second, imm: 0 }
+      const kind = reference.offset === undefined ? PSEUDO_LDDW.MAP_FD : PSEUDO_LDDW.MAP_VALUE
+      references.set(at / SLOT, reference)
+      code[at + 1] = (registers & 0x0f) | (kind << 4)
+      view.setInt32(at + SLOT + 4, 0, true)
     }
-    slot++
+    at += SLOT
   }
-  return { instructions, references }
+  return { code, references }
 }
 
 function verifierMap(

@@ -1,5 +1,5 @@
 /** A program's instructions as columns, and what follows from an instruction's form alone. */
-import type { Instruction } from '../../isa/instruction.js'
+import { SLOT, slotCount } from '../../isa/instruction.js'
 import { iteratorPart, type Kfunc, kfuncNamed } from '../../linux/kfuncs.js'
 import { CLASS, OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { type Edges, edgesOf } from './edges.js'
@@ -33,24 +33,23 @@ export class Code {
   private readonly iteratorNext: Uint8Array
 
   /** @param kfuncs names of the kernel's functions that are called, by slot */
-  constructor(
-    readonly instructions: readonly Instruction[],
-    kfuncs: ReadonlyMap<number, string> = new Map(),
-  ) {
-    const { length } = instructions
+  constructor(code: Uint8Array, kfuncs: ReadonlyMap<number, string> = new Map()) {
+    const length = slotCount(code)
     this.length = length
     this.opcode = new Uint8Array(length)
     this.dst = new Uint8Array(length)
     this.src = new Uint8Array(length)
     this.offset = new Int16Array(length)
     this.imm = new Int32Array(length)
+    const view = new DataView(code.buffer, code.byteOffset, code.byteLength)
     for (let slot = 0; slot < length; slot++) {
-      const { opcode, dst, src, offset, imm } = instructions[slot] as Instruction
-      this.opcode[slot] = opcode
-      this.dst[slot] = dst
-      this.src[slot] = src
-      this.offset[slot] = offset
-      this.imm[slot] = imm
+      const at = slot * SLOT
+      const registers = code[at + 1] as number
+      this.opcode[slot] = code[at] as number
+      this.dst[slot] = registers & 0x0f
+      this.src[slot] = registers >> 4
+      this.offset[slot] = view.getInt16(at + 2, true)
+      this.imm[slot] = view.getInt32(at + 4, true)
     }
     const known: (Kfunc | undefined)[] = []
     this.kfuncs = known

@@ -4,7 +4,7 @@
  * Level 1 keeps the path that led to the refusal: where a path ends well, its lines go. Level 2 keeps all paths.
  */
 import { disassemble } from '../../isa/disassemble.js'
-import { SLOT, type Instruction } from '../../isa/instruction.js'
+import { decode, SLOT, type Instruction } from '../../isa/instruction.js'
 import type { LineInfo } from '../../object-file/types.js'
 import { frameText } from './state-text.js'
 import { copyFrame, type Frame } from './state.js'
@@ -43,8 +43,8 @@ export class VerifierLog {
   #arrivesFrom: number | undefined
   #source: LineInfo | undefined
 
-  constructor(instructions: readonly Instruction[], { level, lines }: LogOptions) {
-    this.#instructions = instructions
+  constructor(code: Uint8Array, { level, lines }: LogOptions) {
+    this.#instructions = decode(code)
     this.#keepsAll = (level & LOG_LEVEL.ALL) !== 0
     this.#lineAt = new Map(lines.map((line) => [line.offset / SLOT, line]))
   }

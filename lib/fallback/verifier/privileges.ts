@@ -1,6 +1,7 @@
 /** What the process that loads a program may do, and what Linux refuses to those who may less. */
 import type { Privileges } from '../../linux/capabilities.js'
 import { BPF_MAP_TYPE } from '../../linux/map-types.js'
+import { slotCount } from '../../isa/instruction.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { VerifierProgram } from './program.js'
 import { E2BIG, EPERM, invalid, Rejection } from './rejection.js'
@@ -51,7 +52,7 @@ const UNPRIVILEGED_HELPERS: ReadonlySet<number> = new Set([
 
 /** What Linux asks before it looks at the instructions. */
 export function checkPrivileges(
-  { type, instructions, mapReferences }: VerifierProgram,
+  { type, code, mapReferences }: VerifierProgram,
   privileges: Privileges,
 ): void {
   if (privileges === 'all') return
@@ -59,7 +60,7 @@ export function checkPrivileges(
     if (map.type === ARENA) throw new Rejection(EPERM, 'CAP_BPF and CAP_PERFMON are required to use arena')
   }
   if (privileges === 'none') {
-    const { length } = instructions
+    const length = slotCount(code)
     if (length > UNPRIVILEGED_INSTRUCTIONS)
       throw new Rejection(
         E2BIG,

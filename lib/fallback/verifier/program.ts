@@ -1,6 +1,5 @@
 /** What the verifier is given: a program, the maps it refers to, and what is known of its functions. */
 import type { Btf } from '../../btf/types.js'
-import type { Instruction } from '../../isa/instruction.js'
 import type { KernelTypes, StructType } from './kernel-types.js'
 
 /** A field of map values that the kernel manages. */
@@ -96,7 +95,8 @@ export interface DebugInfo {
 }
 
 export interface VerifierProgram {
-  readonly instructions: readonly Instruction[]
+  /** Instructions as they would be loaded, but that references to maps say so: see `mapReferences`. */
+  readonly code: Uint8Array
   /** BPF_PROG_TYPE_*. */
   readonly type: number
   /** BPF_ATTACH_TYPE. */

@@ -1,5 +1,4 @@
 /** Programs as one JSON object a line: instructions in hexadecimal, and what they refer to. */
-import { decode } from '../../isa/instruction.js'
 import { type KernelTypes, NO_KERNEL_TYPES } from './kernel-types.js'
 import type {
   FunctionArgument,
@@ -77,7 +76,7 @@ export function fromRaw(raw: RawProgram, kernel: KernelTypes = NO_KERNEL_TYPES):
       mapReferences.set(insn, { map: found, valueOffset: kind === 'map_value' ? value_off : undefined })
   }
   return {
-    instructions: decode(bytes(raw.insns)),
+    code: bytes(raw.insns),
     type: raw.prog_type_id,
     attachType: raw.expected_attach_type,
     flags: raw.prog_flags,

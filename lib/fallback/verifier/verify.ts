@@ -1,5 +1,6 @@
 /** The verifier: whether Linux would take a program, and if not, why. */
 import type { Privileges } from '../../linux/capabilities.js'
+import { slotCount } from '../../isa/instruction.js'
 import { BPF_ATTACH_TYPE as A } from '../../linux/attach-types.js'
 import { BPF_PROG_TYPE as P, BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import { checkControlFlow } from './cfg.js'
@@ -154,14 +155,14 @@ function verify(
   options: VerifyOptions,
   run: { env: Verification | undefined },
 ): void {
-  const count = program.instructions.length
+  const count = slotCount(program.code)
   if (count === 0) throw new Rejection(E2BIG, 'the program has no instructions')
   if (count > MAX_INSTRUCTIONS)
     throw new Rejection(E2BIG, `the program has ${count} instructions, more than ${MAX_INSTRUCTIONS}`)
   const { privileges = 'all' } = options
   checkPrivileges(program, privileges)
   checkSleepable(program)
-  const code = new Code(program.instructions, program.kfuncs)
+  const code = new Code(program.code, program.kfuncs)
   if (privileges === 'none') checkCallsNothing(code)
   const { debugInfo } = program
   if (debugInfo !== undefined) checkFunctionRecords(debugInfo)
@@ -189,7 +190,7 @@ function verify(
 }
 
 /** Statistics alone need no look at each instruction. */
-function logOf({ instructions }: VerifierProgram, options: LogOptions | undefined): VerifierLog | undefined {
+function logOf({ code }: VerifierProgram, options: LogOptions | undefined): VerifierLog | undefined {
   if (options === undefined || (options.level & (LOG_LEVEL.PATH | LOG_LEVEL.ALL)) === 0) return undefined
-  return new VerifierLog(instructions, options)
+  return new VerifierLog(code, options)
 }
