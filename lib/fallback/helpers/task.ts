@@ -9,8 +9,8 @@ const ROOT_CGROUP_ID = 1
 const encoder = new TextEncoder()
 
 export const taskHelpers: HelperFamily = (machine) => {
-  const { memory, random, cpus } = machine
-  const currentTask = (): number => machine.objects.addressOf(machine.task.struct)
+  const { memory, random, cpus, tasks } = machine
+  const currentTask = (): number => machine.objects.addressOf(tasks.current.struct)
   return {
     /** bpf_get_prandom_u32 */
     7({ lo, hi }) {
@@ -21,13 +21,15 @@ export const taskHelpers: HelperFamily = (machine) => {
     8: (registers) => give(registers, cpus.current),
     /** bpf_get_current_pid_tgid: process in the high half, thread in the low half. */
     14({ lo, hi }) {
-      lo[0] = machine.task.pid
-      hi[0] = machine.task.tgid
+      const { pid, tgid } = tasks.current
+      lo[0] = pid
+      hi[0] = tgid
     },
     /** bpf_get_current_uid_gid */
     15({ lo, hi }) {
-      lo[0] = machine.task.uid
-      hi[0] = machine.task.gid
+      const { uid, gid } = tasks.current
+      lo[0] = uid
+      hi[0] = gid
     },
     /** bpf_get_current_comm: always NUL-terminated, padded with zeroes. */
     [CURRENT_COMM](registers, engine) {
@@ -35,7 +37,7 @@ export const taskHelpers: HelperFamily = (machine) => {
       const to = pointer(memory, registers, 1, size, Access.write, engine, CURRENT_COMM)
       if (size === 0) return give(registers, EINVAL)
       memory.u8.fill(0, to, to + size)
-      memory.u8.set(encoder.encode(machine.task.comm).subarray(0, size - 1), to)
+      memory.u8.set(encoder.encode(tasks.current.comm).subarray(0, size - 1), to)
       give(registers, 0)
     },
     /** bpf_get_current_task */
