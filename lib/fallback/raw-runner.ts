@@ -1,6 +1,5 @@
 /** Runs instructions without an object, in the manner of user-space VMs: r1 points to a memory, r2 is its length. */
 import { decode } from '../isa/instruction.js'
-import type { Instruction } from '../isa/instruction.js'
 import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../isa/opcodes.js'
 import { BPF_PROG_TYPE, BPF_PROGRAM_FLAGS } from '../linux/program-types.js'
 import { BpfError, unsupported } from '../errors.js'
@@ -119,16 +118,15 @@ function functionsOf(code: Uint8Array): readonly { readonly name: string; readon
  * @throws BpfError `VERIFIER_REJECTED`; `UNSUPPORTED` for what the verifier doesn't model
  */
 function verified(code: Uint8Array, length: number, fuel: number): Proof {
-  const program = rawProgram(decode(code), length)
-  const verdict = verifyProgram(program)
+  const verdict = verifyProgram(rawProgram(code, length))
   if (!verdict.accepted) throw refusal(verdict)
-  return proofOf(program.instructions, verdict, fuel)
+  return proofOf(code, verdict, fuel)
 }
 
 /** A program of the type that may do most, with a memory instead of the context: see decision 13. */
-function rawProgram(instructions: readonly Instruction[], length: number): VerifierProgram {
+function rawProgram(code: Uint8Array, length: number): VerifierProgram {
   return {
-    instructions,
+    code,
     type: BPF_PROG_TYPE.SYSCALL,
     attachType: 0,
     flags: BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE,
