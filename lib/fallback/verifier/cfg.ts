@@ -91,8 +91,7 @@ function visit(code: Code, slot: number, marks: FlowMarks, pending: number[]): n
 }
 
 function within(code: Code, slot: number, target: number): number {
-  if (target < 0 || target >= code.length)
-    malformed(slot, `jump out of range from insn ${slot} to ${target}`)
+  if (target < 0 || target >= code.length) malformed(slot, `jump out of range from insn ${slot} to ${target}`)
   return target
 }
 
