@@ -1,14 +1,11 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 
-/** Set by .ci/run: where the numbers go, beside the report for people. */
-const jsonFile = process.env['VITEST_JSON']
-
 /** Set by scripts/test-vm.mjs: an emulated processor is 10 to 40 times slower. */
 const isEmulated = process.env['VM'] === '1'
 /** Set by scripts/test-sanitized.mjs: everything takes longer, and leaks are looked for after each file. */
 const isSanitized = process.env['SANITIZED'] === '1'
-/** Set by scripts/vm/guest.mjs: where the outcome of each file goes as soon as it is done. */
-const tellsFiles = process.env['VM_RESULTS'] !== undefined
+/** Set by scripts/vm/run-tests.mjs and .ci/run: where the outcome of each file goes as soon as it is done. */
+const tellsFiles = process.env['TEST_RESULTS'] !== undefined
 const slowness = isEmulated ? 20 : isSanitized ? 4 : 1
 
 export default defineConfig({
@@ -30,11 +27,6 @@ export default defineConfig({
     testTimeout: 20_000 * slowness,
     hookTimeout: 30_000 * slowness,
     teardownTimeout: 10_000 * slowness,
-    reporters: [
-      'default',
-      ...(jsonFile === undefined ? [] : ['json']),
-      ...(tellsFiles ? ['./scripts/vm/file-reporter.mjs'] : []),
-    ],
-    ...(jsonFile === undefined ? {} : { outputFile: { json: jsonFile } }),
+    reporters: ['default', ...(tellsFiles ? ['./scripts/setup/file-reporter.mjs'] : [])],
   },
 })

@@ -17,6 +17,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { filesUnder, root } from './setup/project.mjs'
 import { onPath } from './setup/run.mjs'
+import { checkUsage } from './setup/usage.mjs'
 
 const clang = process.env.CLANG ?? 'clang-19'
 const strip = process.env.LLVM_STRIP ?? 'llvm-strip-19'
@@ -98,6 +99,7 @@ function versions() {
   return `${first(clang, ['--version'])}; libbpf headers ${first('pkg-config', ['--modversion', 'libbpf']) || 'unknown'}`
 }
 
+if (!checkUsage(import.meta.url, ['--check'])) process.exit()
 const args = process.argv.slice(2)
 const isCheck = args.includes('--check')
 const wanted = args.filter((arg) => !arg.startsWith('-'))

@@ -13,6 +13,7 @@ import { readReports } from './sanitized/reports.mjs'
 import { setUp } from './setup.mjs'
 import { cacheFolder, root } from './setup/project.mjs'
 import { KERNEL_TESTS, runVitest, withTests } from './setup/run-vitest.mjs'
+import { checkUsage } from './setup/usage.mjs'
 
 const DEFAULT_TESTS = [...KERNEL_TESTS, 'test/fuzz/objects.test.ts']
 const buildFolder = join(cacheFolder, 'sanitized')
@@ -49,4 +50,4 @@ async function main(args) {
   return code === 0 && complaints.length === 0
 }
 
-process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1
+if (checkUsage(import.meta.url)) process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1

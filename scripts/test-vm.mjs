@@ -3,12 +3,17 @@
  *
  *   node scripts/test-vm.mjs [--kernel NAME]… [--renew] [--timeout MINUTES] [vitest arguments …]
  *   node scripts/test-vm.mjs --table
+ *   node scripts/test-vm.mjs --merge FOLDER
  *
  *   --kernel NAME      5.10, 6.1, 6.12, 6.18 or newest, or host: this machine's own, without a virtual one; may be
  *                      repeated. By default all that are virtual but 6.18
  *   --renew            looks for newer packages of kernels that have been downloaded before
  *   --timeout MINUTES  for each kernel; 40 by default
+ *   --append TEXT      for the command line of the kernels: lockdown=confidentiality. Results of such runs aren't kept
  *   --table            runs nothing: writes the tables in docs/kernels.md anew, from what the last runs on each kernel found
+ *   --merge FOLDER     runs nothing: takes over the results of another checkout (its .cache/vm/results), of each file the later run
+ *
+ * Of vitest's options: -t PATTERN, --testNamePattern, --bail, --retry, --testTimeout, --sequence.seed, --sequence.shuffle, --silent, --reporter.
  *
  * Needs root on Debian 12 (x86-64), a C compiler, and the network once: some 150 MB of packages, which are kept in .cache/vm and
  * never installed. For each kernel the last line is `N passed, N failed, N skipped`; after several there is a line for each, and the sum.
@@ -25,12 +30,14 @@ import { setUp } from './setup.mjs'
 import { DebianError } from './setup/debian.mjs'
 import { seconds } from './setup/run.mjs'
 import { KERNEL_TESTS, withTests } from './setup/run-vitest.mjs'
+import { count, numbersOf, parseResults } from './setup/test-results.mjs'
+import { checkUsage } from './setup/usage.mjs'
 import { say } from './vm/cache.mjs'
 import { provideEmulator } from './vm/emulator.mjs'
 import { provideKernel } from './vm/kernels.mjs'
 import { runInMachine } from './vm/machine.mjs'
 import { HOST, parseOptions } from './vm/options.mjs'
-import { condense, count, numbersOf, remember } from './vm/results.mjs'
+import { merge, remember } from './vm/results.mjs'
 import { runAndCondense } from './vm/run-tests.mjs'
 import { takeSnapshot, warmUp } from './vm/snapshot.mjs'
 import { writeTables } from './vm/table.mjs'
@@ -50,7 +57,7 @@ function makeLaboratory(tests) {
 }
 
 /** Runs the tests in a virtual machine. @returns as runAndCondense() does, and what the kernel complains of */
-async function runVirtually({ emulator, checkout }, kernel, tests, { timeoutMs }, signal) {
+async function runVirtually({ emulator, checkout }, kernel, tests, { timeoutMs, append }, signal) {
   const { LIBBPF_NODE_ADDON: addon } = process.env
   const environment = {
     ...ENVIRONMENT,
@@ -66,26 +73,26 @@ async function runVirtually({ emulator, checkout }, kernel, tests, { timeoutMs }
     'scripts/vm/guest.mjs',
     ...tests,
   ]
-  const { code, results } = await runInMachine(emulator, kernel, command, { timeoutMs, signal })
+  const { code, results } = await runInMachine(emulator, kernel, command, { timeoutMs, append, signal })
   if (code === undefined) {
     const why = signal.aborted ? 'it was interrupted' : 'it panicked, or was too slow'
     console.log(`the machine ended without a result: ${why}`)
   }
-  const told = results.flatMap(parsed)
-  const { files, complaints } = told.find((line) => line.files !== undefined) ?? {
-    // Those that were done, and a failure for the rest.
-    files: { ...Object.fromEntries(told.map(({ file, tests: done }) => [file, done])), ...condense() },
+  // Without its last line, there are those files that were done, and a failure for the rest.
+  const { files, complaints } = parsed(results.at(-1)) ?? {
+    files: parseResults(results.join('\n')),
     complaints: [],
   }
   return { code, files, complaints }
 }
 
-/** A line that was cut off when the machine ended tells nothing. */
-function parsed(line) {
+/** What the machine tells at its end; undefined if that is something else, or cut off. */
+function parsed(line = '') {
   try {
-    return [JSON.parse(line)]
+    const told = JSON.parse(line)
+    return told.complaints === undefined ? undefined : told
   } catch {
-    return []
+    return undefined
   }
 }
 
@@ -121,8 +128,8 @@ async function testKernels({ names, rest, ...options }, signal) {
         kernel.name === HOST
           ? await runHere(tests)
           : await runVirtually(laboratory, kernel, tests, options, signal)
-      // Filters skip tests that would run.
-      if (rest.every((argument) => argument.startsWith('test/'))) {
+      // Filters skip tests that would run, and another command line makes another kernel.
+      if (options.append === '' && rest.every((argument) => argument.startsWith('test/'))) {
         const done = Object.entries(run.files).filter(([file]) => file.startsWith('test/'))
         if (done.length > 0)
           remember(kernel, Object.fromEntries(done), rest.length === 0 && run.code !== undefined)
@@ -136,7 +143,12 @@ async function testKernels({ names, rest, ...options }, signal) {
 }
 
 async function main() {
+  if (!checkUsage(import.meta.url)) return true
   const options = parseOptions(process.argv.slice(2))
+  if (options.merge !== undefined) {
+    for (const [name, files] of Object.entries(merge(options.merge))) console.log(`${name}: ${files} files`)
+    return true
+  }
   if (options.table) {
     await writeTables()
     return true

@@ -13,6 +13,7 @@ import { basename, join } from 'node:path'
 import { filesBelow, objectsIn } from './objects/extract.mjs'
 import { read } from './setup/debian.mjs'
 import { cacheFolder, root } from './setup/project.mjs'
+import { checkUsage } from './setup/usage.mjs'
 import { setUp } from './setup.mjs'
 
 const PACKAGES = ['libbpf-tools', 'xdp-tools', 'libxdp1']
@@ -94,5 +95,7 @@ async function main(paths) {
   process.exitCode = differing === 0 ? 0 : 1
 }
 
-if (await setUp()) await main(process.argv.slice(2))
-else process.exitCode = 1
+if (checkUsage(import.meta.url, [])) {
+  if (await setUp()) await main(process.argv.slice(2))
+  else process.exitCode = 1
+}

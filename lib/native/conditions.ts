@@ -33,8 +33,10 @@ const CHECKS: Readonly<Record<ConditionName, Check>> = {
         : unmet(`kernel.perf_event_paranoid is ${paranoid}, with which this kernel wants CAP_SYS_ADMIN`),
     remedy: `sysctl kernel.perf_event_paranoid=${PARANOID - 1}, or grant CAP_SYS_ADMIN`,
   }),
-  tracefs: ({ folders: { tracefs } }) =>
-    tracefs === 'denied'
+  tracefs: ({ folders: { tracefs }, policy: { lockdown } }) =>
+    tracefs === 'denied' && lockdown === 'confidentiality'
+      ? unlocked(lockdown, [lockdown], 'lets nobody read tracefs')
+      : tracefs === 'denied'
       ? {
           finding: unmet('/sys/kernel/tracing may not be read by this user'),
           remedy:

@@ -5,7 +5,8 @@ import { helperById } from '../linux/helpers.js'
 import { mapTypeName } from '../linux/map-types.js'
 import { programTypeName } from '../linux/program-types.js'
 import { isOlderThan } from '../linux/release.js'
-import { helperSince, mapRequirement, programRequirement, type Requirement } from '../linux/requirements.js'
+import { helperCondition, helperSince, mapRequirement, programRequirement, type Requirement } from '../linux/requirements.js'
+import { conditionsOf } from './conditions.js'
 import { readHost, whyRefused, type Host } from './lacks.js'
 
 /** With these, Linux answers what it doesn't know, and what this process may not do; and much else. */
@@ -59,7 +60,7 @@ export function explainLoad(
 const HELPER = /(?:unknown func|invalid func|cannot use helper) \w+#(\d+)/
 
 /** Why a program may not call a helper, by what the verifier said; undefined if it is about something else. */
-export function helperHint(summary: string, host: Pick<Host, 'release'> = readHost()): string | undefined {
+export function helperHint(summary: string, host: Host = readHost()): string | undefined {
   const id = HELPER.exec(summary)?.[1]
   const helper = id === undefined ? undefined : helperById(Number(id))
   if (helper === undefined) return undefined
@@ -67,5 +68,8 @@ export function helperHint(summary: string, host: Pick<Host, 'release'> = readHo
   if (since !== undefined && isOlderThan(host.release, since)) {
     return `bpf_${helper.name}() is in Linux since ${since}, and this is ${host.release}`
   }
+  const condition = helperCondition(helper.id)
+  const unmet = conditionsOf(condition === undefined ? [] : [condition], host).find(({ isMet }) => isMet === false)
+  if (unmet !== undefined) return `bpf_${helper.name}(): ${unmet.because}: ${unmet.remedy}`
   return `bpf_${helper.name}() is not for programs of this type: npx libbpf-node features shows which are`
 }

@@ -1,6 +1,6 @@
 /**
  * Runs in a virtual machine: vitest, then a look at the kernel's log. Writes JSON objects to /dev/ttyS1, each in a line: of each test file
- * when it is done, see file-reporter.mjs; and in the end `{ files, complaints }`, the tests as of condense(), and lines of the kernel's log that
+ * when it is done, see file-reporter.mjs; and in the end `{ files, complaints }`, the tests as of parseResults(), and lines of the kernel's log that
  * speak of a bug in it.
  *
  * Arguments go to vitest. KERNEL_CONFIG names the kernel's configuration, which goes where libbpf looks for it.
@@ -21,9 +21,8 @@ function kernelComplaints() {
 
 // To the memory above the host's files: gone with the machine.
 copyFileSync(process.env.KERNEL_CONFIG, `/boot/config-${release()}`)
-process.env.VM_RESULTS = RESULTS
 // As in Linux itself: Debian's level 3 keeps perf events from processes with CAP_PERFMON.
 writeFileSync('/proc/sys/kernel/perf_event_paranoid', '2')
-const { code, files } = await runAndCondense(process.argv.slice(2))
+const { code, files } = await runAndCondense(process.argv.slice(2), RESULTS)
 appendFileSync(RESULTS, `${JSON.stringify({ files, complaints: kernelComplaints() })}\n`)
 process.exitCode = code

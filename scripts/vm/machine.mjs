@@ -28,12 +28,13 @@ const KERNEL_ARGUMENTS =
  * @param kernel    from provideKernel()
  * @param command   the working folder, then the program and its arguments
  * @param options.timeoutMs  after this the machine is ended
+ * @param options.append     for the kernel's command line
  * @param options.signal     ends the machine
  * @param options.channel    path of a UNIX socket where somebody listens: the machine's /dev/ttyS2
  * @returns `code`: the command's exit code, undefined if the machine ended without one (it panicked, or took too long);
  *   `results`: the lines that the command wrote to /dev/ttyS1
  */
-export async function runInMachine(emulator, kernel, command, { timeoutMs, signal, channel }) {
+export async function runInMachine(emulator, kernel, command, { timeoutMs, append = '', signal, channel }) {
   const scratch = mkdtempSync(join(tmpdir(), 'vm-'))
   const children = []
   const stop = () => children.forEach((child) => child.kill('SIGKILL'))
@@ -46,7 +47,7 @@ export async function runInMachine(emulator, kernel, command, { timeoutMs, signa
     writeFileSync(initrd, makeInitrd(kernel.modules, command))
     children.push(startShare(emulator.virtiofsd, socket, join(scratch, 'share.log')))
     await appears(socket, join(scratch, 'share.log'))
-    const qemu = startQemu(emulator.qemu, { image: kernel.image, initrd, socket, results, channel })
+    const qemu = startQemu(emulator.qemu, { image: kernel.image, initrd, append, socket, results, channel })
     children.push(qemu)
     await ended(qemu)
     return readResults(results)
@@ -86,13 +87,13 @@ async function appears(socket, log) {
   }
 }
 
-function startQemu({ command, args, env }, { image, initrd, socket, results, channel }) {
+function startQemu({ command, args, env }, { image, initrd, append, socket, results, channel }) {
   return spawn(
     command,
     [
       ...args, '-nodefaults', '-no-reboot', '-display', 'none',
       '-machine', 'pc', '-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', String(CPUS), '-m', MEMORY,
-      '-kernel', image, '-initrd', initrd, '-append', KERNEL_ARGUMENTS,
+      '-kernel', image, '-initrd', initrd, '-append', `${KERNEL_ARGUMENTS} ${append}`,
       '-serial', 'stdio', '-serial', `file:${results}`,
       ...(channel === undefined ? [] : ['-serial', `unix:${channel}`]), '-device', 'virtio-rng-pci',
       // virtiofsd reads and writes the guest's memory itself.

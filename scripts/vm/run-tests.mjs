@@ -1,28 +1,22 @@
-/** Runs vitest, here or in a machine, and keeps what is worth keeping of its report. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+/** Runs vitest, here or in a machine, and keeps what is worth keeping of it. */
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { root } from '../setup/project.mjs'
 import { runVitest } from '../setup/run-vitest.mjs'
-import { condense } from './results.mjs'
+import { readResults } from '../setup/test-results.mjs'
 
-/** @returns vitest's exit code, and the tests as of {@link condense} */
-export async function runAndCondense(args) {
+/**
+ * @param also  another file to which each test file's results go when it is done
+ * @returns vitest's exit code, and the tests as of parseResults()
+ */
+export async function runAndCondense(args, also) {
   const scratch = mkdtempSync(join(tmpdir(), 'vitest-'))
-  const report = join(scratch, 'report.json')
+  const results = join(scratch, 'results')
   try {
-    const env = { VITEST_JSON: report, CI: 'true', NO_COLOR: '1' }
+    const env = { TEST_RESULTS: [results, also].filter(Boolean).join(':'), CI: 'true', NO_COLOR: '1' }
     const code = await runVitest(args, { env, isPiped: true })
-    return { code, files: condense(readReport(report), root) }
+    return { code, files: readResults(results) }
   } finally {
     rmSync(scratch, { recursive: true })
-  }
-}
-
-function readReport(file) {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'))
-  } catch {
-    return undefined
   }
 }

@@ -9,7 +9,8 @@ import { say } from './cache.mjs'
 import { CHECK_GROUPS, checksOf, passedOf } from './checks.mjs'
 import { kernelSuites } from './kernels.mjs'
 import { HOST } from './options.mjs'
-import { count, recall } from './results.mjs'
+import { count } from '../setup/test-results.mjs'
+import { recall } from './results.mjs'
 
 const document = join(root, 'docs/kernels.md')
 const checkList = join(root, 'docs/checks.md')

@@ -12,13 +12,18 @@ interface Told {
   readonly report: PrivilegeReport
 }
 
-async function explain(surroundings: Surroundings): Promise<Told> {
-  const report = await runAs<PrivilegeReport>(surroundings, 'explain', 'test/conditions')
-  const find = (name: string): Explanation | undefined => [...report.programs, ...report.maps].find((one) => one.name === name)
+/** What a process is told, and what then comes of it. @param scenario of privileges-child.mjs */
+async function explain(surroundings: Surroundings): Promise<Told>
+async function explain<T>(surroundings: Surroundings, ...scenario: readonly string[]): Promise<Told & { readonly outcome: T }>
+async function explain(surroundings: Surroundings, ...scenario: readonly string[]): Promise<Told & { readonly outcome?: unknown }> {
+  const words = scenario.length === 0 ? [] : ['+', ...scenario]
+  const answer = await runAs<PrivilegeReport | [PrivilegeReport, unknown]>(surroundings, 'explain', 'test/conditions', ...words)
+  const [report, outcome] = Array.isArray(answer) ? answer : [answer]
   return {
     report,
+    outcome,
     of(name) {
-      const found = find(name)
+      const found = [...report.programs, ...report.maps].find((one) => one.name === name)
       if (found === undefined) throw new Error(`nothing is said of ${name}`)
       return found
     },
@@ -38,53 +43,53 @@ describeSince('5.18')('a process of few capabilities', { timeout: patience(60_00
   describe.runIf(hasSetpriv)('is told', () => {
     it('that tracepoints want tracefs, and what else does', async () => {
       const surroundings = { capabilities: AGENT, prepare: NO_TRACEFS }
-      const told = await explain(surroundings)
+      const told = await explain<Record<string, Refusal>>(surroundings, 'attach', 'tracepoint')
       expect(told.of('on_fork').attaches).toEqual({ answer: 'no', because: 'attaching on_fork: tracefs is not mounted' })
       expect(obstacles(told)).toMatch(/mount -t tracefs tracefs \/sys\/kernel\/tracing; raw tracepoints/)
-      const { tracepoint } = await runAs<Record<string, Refusal>>(surroundings, 'attach', 'tracepoint')
-      expect(tracepoint).toMatchObject({ message: expect.stringContaining('mount -t tracefs') })
+      expect(told.outcome['tracepoint']).toMatchObject({ message: expect.stringContaining('mount -t tracefs') })
     })
 
     it('that a tracefs of root is not for it, unless it may read everything', async () => {
       const surroundings = { capabilities: AGENT, prepare: TRACEFS }
-      const told = await explain(surroundings)
+      const told = await explain<Record<string, Refusal>>(surroundings, 'attach', 'tracepoint')
       expect(told.of('on_fork').attaches).toEqual({
         answer: 'no',
         because: 'attaching on_fork: /sys/kernel/tracing may not be read by this user',
       })
       expect(obstacles(told)).toMatch(/remount,gid=GROUP.*CAP_DAC_READ_SEARCH/)
-      const { tracepoint } = await runAs<Record<string, Refusal>>(surroundings, 'attach', 'tracepoint')
-      expect(tracepoint).toMatchObject({ message: expect.stringContaining('CAP_DAC_READ_SEARCH') })
+      expect(told.outcome['tracepoint']).toMatchObject({ message: expect.stringContaining('CAP_DAC_READ_SEARCH') })
 
       const reader = { ...surroundings, capabilities: [...AGENT, 'dac_read_search'] }
       expect(condition(await explain(reader), 'on_fork', 'tracefs is mounted')).toEqual({ answer: 'yes' })
     })
 
     it('that it does not see the addresses of symbols, which an object wants', async () => {
-      const blind = await explain({ capabilities: AGENT })
+      const blind = await explain<string>({ capabilities: AGENT }, 'address')
       expect(blind.of('sees_address')).toMatchObject({ loads: { answer: 'yes' }, attaches: { answer: 'yes' } })
       expect(obstacles(blind)).toMatch(/CAP_SYSLOG is missing: \/proc\/kallsyms shows every address as 0/)
-      expect(await runAs({ capabilities: AGENT }, 'address')).toBe('0')
+      expect(blind.outcome).toBe('0')
 
-      const seeing = { capabilities: [...AGENT, 'syslog'] }
-      expect(obstacles(await explain(seeing))).not.toContain('kallsyms')
-      expect(BigInt(await runAs<string>(seeing, 'address'))).toBeGreaterThan(0xffff_8000_0000_0000n)
+      const seeing = await explain<string>({ capabilities: [...AGENT, 'syslog'] }, 'address')
+      expect(obstacles(seeing)).not.toContain('kallsyms')
+      expect(BigInt(seeing.outcome)).toBeGreaterThan(0xffff_8000_0000_0000n)
     })
 
     it('whether maps can be pinned by their names', async () => {
       const without = { capabilities: AGENT, prepare: NO_BPFFS }
-      const nowhere = await explain(without)
+      const nowhere = await explain(without, 'pin')
       expect(nowhere.of('pinned').loads).toMatchObject({ answer: 'no', because: expect.stringContaining('no bpf file system is mounted') })
-      expect(await runAs(without, 'pin')).toMatchObject({ code: expect.stringMatching(/^E/) })
+      expect(nowhere.outcome).toMatchObject({ code: expect.stringMatching(/^E/) })
 
       const ofRoot = { capabilities: AGENT, prepare: `${NO_BPFFS}\nmount -t bpf bpf /sys/fs/bpf -o mode=700` }
-      expect((await explain(ofRoot)).of('pinned').loads).toMatchObject({ answer: 'no', because: expect.stringContaining('may not be written to') })
-      expect(await runAs(ofRoot, 'pin')).toMatchObject({ code: 'EACCES' })
+      const denied = await explain(ofRoot, 'pin')
+      expect(denied.of('pinned').loads).toMatchObject({ answer: 'no', because: expect.stringContaining('may not be written to') })
+      expect(denied.outcome).toMatchObject({ code: 'EACCES' })
 
       // The option `uid` is Linux 6.7: the folder's owner is changed instead.
       const ofUser = { capabilities: AGENT, prepare: `${NO_BPFFS}\nmount -t bpf bpf /sys/fs/bpf -o mode=700 && chown 1000 /sys/fs/bpf` }
-      expect((await explain(ofUser)).of('pinned').loads).toEqual({ answer: 'yes' })
-      expect(await runAs(ofUser, 'pin')).toBe('done')
+      const allowed = await explain(ofUser, 'pin')
+      expect(allowed.of('pinned').loads).toEqual({ answer: 'yes' })
+      expect(allowed.outcome).toBe('done')
     })
 
     it('whether LSM programs would ever run', async () => {

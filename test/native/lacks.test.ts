@@ -102,10 +102,14 @@ describe('why an object was not loaded', () => {
   })
 
   it('is told by the helper that the verifier refused', () => {
-    expect(helperHint('unknown func bpf_loop#181', { release: '5.10.0' })).toBe('bpf_loop() is in Linux since 5.17, and this is 5.10.0')
-    expect(helperHint('invalid func unknown#181', { release: '5.10.0' })).toMatch(/bpf_loop\(\) is in Linux since 5.17/)
-    expect(helperHint('program of this type cannot use helper bpf_redirect#23', { release: '6.12.0' })).toMatch(/bpf_redirect\(\) is not for/)
-    expect(helperHint('R1 invalid mem access', { release: '6.12.0' })).toBeUndefined()
+    expect(helperHint('unknown func bpf_loop#181', host({ release: '5.10.0' }))).toBe('bpf_loop() is in Linux since 5.17, and this is 5.10.0')
+    expect(helperHint('invalid func unknown#181', host({ release: '5.10.0' }))).toMatch(/bpf_loop\(\) is in Linux since 5.17/)
+    expect(helperHint('program of this type cannot use helper bpf_redirect#23', host({ release: '6.12.0' }))).toMatch(/bpf_redirect\(\) is not for/)
+    const locked = { modules: undefined, lockdown: 'confidentiality', seccomp: false, noNewPrivileges: false }
+    expect(helperHint('program of this type cannot use helper bpf_probe_read_kernel#113', host({ policy: locked }))).toMatch(
+      /^bpf_probe_read_kernel\(\): kernel lockdown \(confidentiality\)/,
+    )
+    expect(helperHint('R1 invalid mem access', host({ release: '6.12.0' }))).toBeUndefined()
   })
 })
 

@@ -179,5 +179,12 @@ const SCENARIOS = {
   },
 }
 
-const [scenario, ...args] = process.argv.slice(2)
-process.stdout.write(`${JSON.stringify(await SCENARIOS[scenario](...args))}\n`)
+/** One scenario; or several, one after the other, with `+` between them: then it answers with a list. */
+const scenarios = process.argv
+  .slice(2)
+  .join('\n')
+  .split('\n+\n')
+  .map((words) => words.split('\n'))
+const answers = []
+for (const [scenario, ...args] of scenarios) answers.push(await SCENARIOS[scenario](...args))
+process.stdout.write(`${JSON.stringify(answers.length === 1 ? answers[0] : answers)}\n`)
