@@ -29,6 +29,7 @@ import type { Tasks } from './hooks/tasks.js'
 import { Tracepoints } from './hooks/tracepoints.js'
 import { TargetTypes } from './loader/core/match.js'
 import { FallbackObject, type ObjectHost } from './loader/object.js'
+import { SkBuff } from './packets/sk-buff.js'
 import { Machine } from './machine.js'
 import { valueAccess } from './maps/types.js'
 import { createKernelMap, openKernelMap } from './maps/open.js'
@@ -152,6 +153,7 @@ export class FallbackKernel implements Kernel {
         sandboxed: !verify,
         helpers: createHelpers(this.#machine),
         tailCall: createTailCall(this.#machine),
+        packetAt: (context, offset, size) => packetAt(this.#machine, context, offset, size),
         intrinsics: intrinsicsOf(this.#machine),
         ...(parts.proof !== undefined && { proof: parts.proof }),
       },
@@ -282,6 +284,12 @@ export class FallbackKernel implements Kernel {
       return { program: program.name, retval }
     })
   }
+}
+
+/** Where bytes of the packet behind a context lie; -1: it has none there. */
+function packetAt({ packets }: Machine, context: number, offset: number, size: number): number {
+  const packet = packets.get(context)
+  return packet instanceof SkBuff ? packet.addressOf(offset, size) : -1
 }
 
 /** What compiled programs find in the machine's memory. */

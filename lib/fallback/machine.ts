@@ -11,6 +11,7 @@ import type { LoadedLink } from './link.js'
 import type { LoadedMap } from './maps/loaded-map.js'
 import { Memory } from './memory.js'
 import type { Debuggee } from './debug/debugger.js'
+import type { PacketBuffer } from './packets/packet-buffer.js'
 import { Random } from './random.js'
 import { Reservations } from './reservations.js'
 import { TraceLog } from './trace-log.js'
@@ -66,6 +67,8 @@ export class Machine {
   readonly pins = new Map<string, LoadedMap>()
   /** Programs that are loaded, by id. */
   readonly programs = new Map<number, ListedProgram & Debuggee>()
+  /** Packets that programs are running on, by the low half of their contexts' addresses; the innermost run's comes last. */
+  readonly packets = new Map<number, PacketBuffer>()
   /** How many want runs and their time to be counted. */
   runTimeCounters = 0
   readonly changes: ChangeCounter = { value: 0 }
@@ -80,6 +83,7 @@ export class Machine {
   #nextMapId = 1
   #nextProgramId = 1
   #nextLinkId = 1
+  #nextSocketCookie = 1
 
   constructor(options: MachineOptions) {
     this.memory = new Memory(options.memoryBytes === undefined ? {} : { maximumBytes: options.memoryBytes })
@@ -112,6 +116,10 @@ export class Machine {
 
   newProgramId(): number {
     return this.#nextProgramId++
+  }
+
+  newSocketCookie(): number {
+    return this.#nextSocketCookie++
   }
 
   newLinkId(): number {

@@ -1,19 +1,17 @@
 /** Programs that were loaded, and what runs them. */
 import type { AttachRequest } from '../attach-request.js'
-import { BpfError, systemError, unsupported } from '../errors.js'
+import { BpfError, unsupported } from '../errors.js'
 import type { KernelLink, KernelProgram, ProgramInfo, RunOptions, RunResult } from '../kernel.js'
-import { BPF_PROG_TYPE, programTypeName } from '../linux/program-types.js'
 import type { ProgramDefinition } from '../object-file/types.js'
 import type { Debuggee } from './debug/debugger.js'
 import { attachToTracepoint } from './attach.js'
-import { describe } from './describe.js'
-import { EINVAL } from './errors.js'
 import type { ListedProgram, RunCount } from './listed-program.js'
 import type { ObjectSpace } from './hooks/layout.js'
-import { MAX_ARGUMENTS, type Tracepoints } from './hooks/tracepoints.js'
+import type { Tracepoints } from './hooks/tracepoints.js'
 import type { Machine } from './machine.js'
 import type { HeldProgram } from './maps/types.js'
-import { Access, type Memory } from './memory.js'
+import type { Memory } from './memory.js'
+import { runOnDemand } from './run-on-demand.js'
 import type { PreparedProgram } from './loader/load-program.js'
 import { createInterpreter, Interpreter } from './vm/interpreter.js'
 import type { Registers } from './vm/types.js'
@@ -195,53 +193,6 @@ export class SharedSpace {
   }
 }
 
-/** Bytes of the context that BPF_PROG_TEST_RUN takes at most, by program type. */
-const LARGEST_CONTEXT: ReadonlyMap<number, number> = new Map<number, number>([
-  [BPF_PROG_TYPE.SYSCALL, 0xffff],
-  [BPF_PROG_TYPE.RAW_TRACEPOINT, 8 * MAX_ARGUMENTS],
-])
-const MAX_REPEAT = 0x7fffffff
-
-type Runner = (machine: Machine, program: LoadedProgram, options: RunOptions) => RunResult
-
-/** Types that run on demand, by number. */
-const RUNNERS: ReadonlyMap<number, Runner> = new Map<number, Runner>([
-  [
-    BPF_PROG_TYPE.SYSCALL,
-    (machine, program, { ctx }) => {
-      const result = runOn(machine, program, ctx, Access.readWrite)
-      return ctx === undefined ? { retval: result.retval, durationNs: result.durationNs } : result
-    },
-  ],
-  [
-    BPF_PROG_TYPE.RAW_TRACEPOINT,
-    (machine, program, { ctx }) => {
-      const { retval, durationNs } = runOn(machine, program, ctx, Access.read)
-      return { retval, durationNs }
-    },
-  ],
-])
-
-function runOn(
-  machine: Machine,
-  program: LoadedProgram,
-  ctx: Uint8Array | undefined,
-  access: Access,
-): Required<Omit<RunResult, 'data'>> {
-  const { memory } = machine
-  const size = ctx?.length ?? 0
-  const context = memory.alloc(size, access, 16, `context of program '${program.name}'`)
-  try {
-    if (ctx !== undefined) memory.u8.set(ctx, context)
-    const start = performance.now()
-    const retval = program.execute(context)
-    const durationNs = Math.round((performance.now() - start) * 1e6)
-    return { retval, durationNs, ctx: memory.u8.slice(context, context + size) }
-  } finally {
-    memory.free(context)
-  }
-}
-
 /** A program as the seam wants it. */
 export class FallbackProgram implements KernelProgram {
   readonly info: ProgramInfo
@@ -271,16 +222,7 @@ export class FallbackProgram implements KernelProgram {
 
   run(options: RunOptions): RunResult {
     this.#assertOpen()
-    const { name, section, type } = this.info
-    const runner = RUNNERS.get(type)
-    if (runner === undefined) {
-      throw unsupported(
-        `running program '${name}' of type ${programTypeName(type)}, SEC("${section}"), on demand in the fallback kernel`,
-        type === BPF_PROG_TYPE.TRACING ? 'Attach it, and fire its tracepoint: kernel.fire(…)' : undefined,
-      )
-    }
-    this.#checkInput(options)
-    return runner(this.#machine, this.#program, options)
+    return runOnDemand(this.#machine, this.#program, this.info, options)
   }
 
   /** The program itself, with a hold on it for the caller; undefined if it lies in another kernel's memory. */
@@ -298,34 +240,6 @@ export class FallbackProgram implements KernelProgram {
     if (this.#closed) return
     this.#closed = true
     this.#program.release()
-  }
-
-  /** As bpf_prog_test_run_syscall() and bpf_prog_test_run_raw_tp() do, before anything runs. */
-  #checkInput(options: RunOptions): void {
-    const { name, type } = this.info
-    if (typeof options !== 'object' || options === null)
-      throw new BpfError('BAD_VALUE', `program '${name}': run() takes options: { ctx: new Uint8Array(16) }`)
-    const { data, ctx, repeat = 0 } = options
-    for (const [option, value] of [
-      ['data', data],
-      ['ctx', ctx],
-    ] as const) {
-      if (value === undefined || value instanceof Uint8Array) continue
-      throw new BpfError('BAD_VALUE', `program '${name}': ${option} is a Uint8Array, not ${describe(value)}`)
-    }
-    if (!Number.isInteger(repeat) || repeat < 0 || repeat > MAX_REPEAT)
-      throw new BpfError(
-        'BAD_VALUE',
-        `program '${name}': repeat is an integer from 0 to ${MAX_REPEAT}, not ${describe(repeat)}`,
-      )
-    const size = ctx?.length ?? 0
-    const least = this.#program.contextSize
-    const most = LARGEST_CONTEXT.get(type) ?? 0
-    // One run is what Linux does without being asked to repeat it, and no bytes are no data.
-    if ((data?.length ?? 0) === 0 && repeat <= 1 && size >= least && size <= most) return
-    throw systemError('bpf(BPF_PROG_TEST_RUN)', -EINVAL, `program '${name}'`, {
-      hint: `It takes a context of ${least} to ${most} bytes, not ${size}; no data, and no repetition`,
-    })
   }
 
   #assertOpen(): void {

@@ -6,8 +6,8 @@ import { isOlderThan } from '../linux/release.js'
 import { TEST_RUN_FLAGS, TEST_RUNS, testRunUsage } from '../linux/test-run.js'
 import type { AddonRunOptions, AddonRunResult } from './addon-types.js'
 
-/** What a program may add to its data: XDP's headroom and a page of tail. */
-const ROOM_TO_GROW = 4096 + 256
+/** What a program may add to its data: helpers make no packet larger than this (SKB_MAX_ALLOC of Linux). */
+const ROOM_TO_GROW = 4096 << 2
 
 export function toRunRequest(
   type: number,

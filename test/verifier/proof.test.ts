@@ -9,6 +9,7 @@ import * as bpf from '../../lib/isa/build.js'
 import { encode } from '../../lib/isa/instruction.js'
 import { OP } from '../../lib/isa/opcodes.js'
 import { BPF_MAP_TYPE } from '../../lib/linux/map-types.js'
+import { BPF_PROG_TYPE } from '../../lib/linux/program-types.js'
 import { open } from '../../lib/open.js'
 import { objectPath } from '../support/kernels.js'
 import { engineOf, resultOf } from '../support/run-bpf.js'
@@ -23,8 +24,8 @@ const { exit, instruction, jump, load, mov64, store } = bpf
 const FUEL = 1000
 const array = map({ type: BPF_MAP_TYPE.ARRAY, keySize: 4, maxEntries: 1 })
 
-function proof(code: CaseCode, fuel = FUEL): Proof {
-  const verdict = verify(code)
+function proof(code: CaseCode, fuel = FUEL, type: number = BPF_PROG_TYPE.SOCKET_FILTER): Proof {
+  const verdict = verify(code, { type })
   expect(verdict.reason).toBeUndefined()
   const instructions = code.flatMap((part) =>
     'register' in part ? [instruction(OP.LDDW), instruction(0)] : part,
@@ -60,8 +61,24 @@ describe('an engine with a proof', () => {
 
 describe('what is proven', () => {
   it('is no access to what callers hand in', () => {
-    const { isProven, provesAll } = proof([load(32, 0, 1, 0), store(64, 10, -8, 0), exit()])
+    const code = [load(64, 0, 1, 0), store(64, 10, -8, 0), exit()]
+    const { isProven, provesAll } = proof(code, FUEL, BPF_PROG_TYPE.RAW_TRACEPOINT)
     expect([isProven(0), isProven(1), provesAll]).toEqual([false, true, false])
+  })
+
+  it('are packets and their contexts, which the kernel makes', () => {
+    const code = [
+      load(32, 2, 1, 0),
+      load(32, 3, 1, 4),
+      mov64(0, 2),
+      bpf.mov64r(4, 2),
+      bpf.alu64('add', 4, 14),
+      bpf.jumpr('jgt', 4, 3, 1),
+      load(8, 0, 2, 13),
+      exit(),
+    ]
+    const { isProven, provesAll } = proof(code, FUEL, BPF_PROG_TYPE.XDP)
+    expect([isProven(0), isProven(6), provesAll]).toEqual([true, true, true])
   })
 
   it('is no value that a deletion gives back', () => {

@@ -2,14 +2,18 @@
 import type { Machine } from '../machine.js'
 import type { HelperFunction } from '../vm/types.js'
 import type { HelperFamily } from './arguments.js'
+import { checksumHelpers } from './checksum.js'
 import { iterateHelpers } from './iterate.js'
 import { kfuncHelpers } from './kfuncs.js'
 import { mapHelpers } from './maps.js'
 import { printHelpers } from './print.js'
 import { probeReadHelpers } from './probe-read.js'
+import { redirectHelpers } from './redirect.js'
 import { ringBufferHelpers } from './ring-buffer.js'
+import { skbHelpers } from './skb.js'
 import { taskHelpers } from './task.js'
 import { timeHelpers } from './time.js'
+import { xdpHelpers } from './xdp.js'
 
 const FAMILIES: readonly HelperFamily[] = [
   mapHelpers,
@@ -19,6 +23,10 @@ const FAMILIES: readonly HelperFamily[] = [
   probeReadHelpers,
   ringBufferHelpers,
   iterateHelpers,
+  skbHelpers,
+  checksumHelpers,
+  redirectHelpers,
+  xdpHelpers,
 ]
 
 /** The helpers of one machine. */

@@ -3,18 +3,20 @@ import { BpfError, unsupported } from '../../errors.js'
 import { SLOT } from '../../isa/instruction.js'
 import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
-import { BPF_PROG_TYPE } from '../../linux/program-types.js'
+import { BPF_PROG_TYPE, programTypeName } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
 import { kfuncId } from '../kfunc-ids.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
+import { hasConvertedContext } from '../packets/context-layout.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
 import type { KernelSymbol } from '../verifier/program.js'
 import type { Verdict } from '../verifier/verify.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
 import type { Engine, EngineEnvironment } from '../vm/types.js'
+import { withConvertedContext } from './convert-context.js'
 import type { TargetTypes } from './core/match.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
@@ -29,6 +31,7 @@ import {
   NOTHING_KNOWN,
   verifyLoaded,
   type LoadedReference,
+  type Verified,
 } from './verify-loaded.js'
 
 export interface LoadContext {
@@ -69,9 +72,11 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   const { linked, maps, type } = relocated(context, program)
   const { code, functions, lines } = linked
   const { name } = program
-  const { contextSize, proof } = environment.sandboxed
-    ? NOTHING_KNOWN
-    : verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
+  const verify = (): Verified =>
+    verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
+  const { contextSize, contextAccesses, proof } = environment.sandboxed
+    ? unverified(program, verify)
+    : verify()
   const known: EngineEnvironment = proof === undefined ? environment : { ...environment, proof: () => proof }
   const faultingLoadsReadZero = READS_ZERO.has(type)
   return {
@@ -80,7 +85,12 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
     engine: createEngine(
       {
         name,
-        code: withKfuncsAsHelpers(code, linked.kfuncs),
+        code: withConvertedContext(
+          withKfuncsAsHelpers(code, linked.kfuncs),
+          contextAccesses,
+          type,
+          program.expectedAttachType,
+        ),
         functions,
         lines,
         faultingLoadsReadZero,
@@ -90,6 +100,21 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
     environment: known,
     maps,
     contextSize,
+  }
+}
+
+/** Of contexts that lie otherwise in memory, the verifier alone can tell which instructions access them. */
+function unverified({ name, type = 0 }: ProgramDefinition, verify: () => Verified): Verified {
+  if (!hasConvertedContext(type)) return NOTHING_KNOWN
+  try {
+    return { ...NOTHING_KNOWN, contextAccesses: verify().contextAccesses }
+  } catch (error) {
+    if (!(error instanceof BpfError) || error.code !== 'VERIFIER_REJECTED') throw error
+    throw new BpfError(
+      'UNSUPPORTED',
+      `UNSUPPORTED: unverified programs of type ${programTypeName(type)} that the verifier refuses: only it can tell how program '${name}' accesses its context`,
+      { cause: error },
+    )
   }
 }
 

@@ -10,6 +10,7 @@ import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import type { MapAttributes } from '../maps/types.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
+import { hasConvertedContext } from '../packets/context-layout.js'
 import { functionInfo, specialFields } from '../verifier/function-types.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
 import type {
@@ -38,10 +39,12 @@ export interface LoadedReference {
 export interface Verified {
   /** Bytes of the context that the program accesses. */
   readonly contextSize: number
+  /** Slots of the instructions that access the context, where that lies otherwise than programs see it. */
+  readonly contextAccesses: readonly number[]
   readonly proof: Proof | undefined
 }
 
-export const NOTHING_KNOWN: Verified = { contextSize: 0, proof: undefined }
+export const NOTHING_KNOWN: Verified = { contextSize: 0, contextAccesses: [], proof: undefined }
 
 export interface LoadedCode {
   readonly context: {
@@ -68,6 +71,11 @@ export function verifyLoaded(loaded: LoadedCode): Verified {
   if (accepted)
     return {
       contextSize: verdict.contextSize,
+      contextAccesses: hasConvertedContext(type)
+        ? Array.from({ length: verified.code.length / SLOT }, (_unused, slot) => slot).filter((slot) =>
+            verdict.accessesContext(slot),
+          )
+        : [],
       proof: proofOf(verified.code, verdict, context.environment.fuel),
     }
   if (reason.startsWith(UNMODELLED))

@@ -3,6 +3,7 @@ import type { Privileges } from '../../linux/capabilities.js'
 import { slotCount } from '../../isa/instruction.js'
 import { BPF_ATTACH_TYPE as A } from '../../linux/attach-types.js'
 import { BPF_PROG_TYPE as P, BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
+import { hasConvertedContext } from '../packets/context-layout.js'
 import { checkControlFlow } from './cfg.js'
 import { Code } from './code.js'
 import { checkDebugInfo, checkFunctionRecords } from './debug-info.js'
@@ -56,6 +57,8 @@ export interface Verdict {
    * instructions of programs that aren't accepted, and for those that no path reaches.
    */
   proven(insn: number): boolean
+  /** Whether the instruction at a slot accesses the context. */
+  accessesContext(insn: number): boolean
   /** Bytes of the context that it accesses: none may have less. */
   readonly contextSize: number
   /** Whether each run takes at most as many instructions as were processed: no helper repeats anything. */
@@ -83,6 +86,7 @@ export function verifyProgram(program: VerifierProgram, options: VerifyOptions =
     log: logText(run.env, rejection, options.log, performance.now() - started),
     contextSize: run.env?.contextSize ?? 0,
     terminates: rejection === undefined && run.env !== undefined && endsAsWalked(run.env),
+    accessesContext: (insn) => ((run.env?.pointerKinds[insn] ?? 0) & (1 << KIND.CTX)) !== 0,
     proven: (insn) => rejection === undefined && run.env !== undefined && isProven(run.env, insn),
   })
   try {
@@ -114,15 +118,21 @@ function logText(
   return `${env?.log?.text ?? ''}${tail.join('\n')}\n`
 }
 
-function isProven({ pointerKinds, framesAreMixed, numbersAreWrong }: Verification, insn: number): boolean {
+function isProven(
+  { program, pointerKinds, framesAreMixed, numbersAreWrong }: Verification,
+  insn: number,
+): boolean {
   if (numbersAreWrong) return false
   const kinds = pointerKinds[insn] ?? 0
   if (framesAreMixed && (kinds & (1 << KIND.STACK)) !== 0) return false
-  return kinds !== 0 && (kinds & ~MEMORY) === 0
+  const memory = hasConvertedContext(program.type) ? MEMORY | PACKETS : MEMORY
+  return kinds !== 0 && (kinds & ~memory) === 0
 }
 
-/** Memory that the kernel itself hands out. What callers provide (contexts, packets) may be smaller than it says, or not be there. */
+/** Memory that the kernel itself hands out. What callers provide may be smaller than it says, or not be there. */
 const MEMORY = kindMask([KIND.STACK, KIND.MAP_VALUE, KIND.MAP_KEY, KIND.MEM])
+/** Contexts of packets are the kernel's own too, and tell where the packets are. */
+const PACKETS = kindMask([KIND.CTX, KIND.PACKET, KIND.PACKET_META])
 
 /** What may go on for longer than was walked: loops by helpers, and functions that are verified apart. */
 function endsAsWalked({ code, subprograms, numbersAreWrong }: Verification): boolean {
