@@ -27,7 +27,7 @@ export interface KfuncFlags {
 export interface KfuncParameter {
   /** With its suffix: `ptr__uninit`. */
   readonly name: string
-  /** `u64`, `struct task_struct`, `void`: what it is, or points to. */
+  /** `u64`, `struct task_struct`, `void`: what it is, or points to. `callback`: a function of the program. */
   readonly type: string
   /** How often it is a pointer. */
   readonly pointers: number
@@ -188,16 +188,16 @@ const TABLE: readonly (readonly [programTypes: readonly number[] | undefined, ro
       ['int bpf_strspn(char *s__ign, char *accept__ign)'],
       ['int bpf_strstr(char *s1__ign, char *s2__ign)'],
       [
-        'int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, bpf_task_work_callback_t callback, void *aux__prog)',
+        'int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, callback *callback, void *aux__prog)',
         'trusted',
       ],
       [
-        'int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, bpf_task_work_callback_t callback, void *aux__prog)',
+        'int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map, callback *callback, void *aux__prog)',
         'trusted',
       ],
       ['int bpf_wq_init(struct bpf_wq *wq, void *p__map, unsigned int flags)'],
       [
-        'int bpf_wq_set_callback_impl(struct bpf_wq *wq, void *callback_fn, unsigned int flags, void *aux__prog)',
+        'int bpf_wq_set_callback_impl(struct bpf_wq *wq, callback *callback_fn, unsigned int flags, void *aux__prog)',
       ],
       ['int bpf_wq_start(struct bpf_wq *wq, unsigned int flags)'],
       [
@@ -257,7 +257,7 @@ const TABLE: readonly (readonly [programTypes: readonly number[] | undefined, ro
       ['void bpf_percpu_obj_drop_impl(void *p__alloc, void *meta__ign)', 'release'],
       ['void *bpf_percpu_obj_new_impl(u64 local_type_id__k, void *meta__ign)', 'acquire null'],
       [
-        'int bpf_rbtree_add_impl(struct bpf_rb_root *root, struct bpf_rb_node *node, void *less, void *meta__ign, u64 off)',
+        'int bpf_rbtree_add_impl(struct bpf_rb_root *root, struct bpf_rb_node *node, callback *less, void *meta__ign, u64 off)',
       ],
       ['struct bpf_rb_node *bpf_rbtree_first(struct bpf_rb_root *root)', 'null'],
       ['struct bpf_rb_node *bpf_rbtree_left(struct bpf_rb_root *root, struct bpf_rb_node *node)', 'null'],

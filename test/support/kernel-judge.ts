@@ -49,6 +49,7 @@ export class KernelJudge implements AsyncDisposable {
   readonly #maps = new Map<string, Promise<number>>()
   readonly #types = new Map<string, Promise<number>>()
   #kernelTypes: ReadonlyMap<string, number> | undefined
+  #kernelFunctions: ReadonlyMap<string, number> | undefined
 
   /** @param bpf whom it asks; default: this machine's kernel */
   constructor(bpf: RemoteBpf = new RemoteBpf()) {
@@ -118,7 +119,7 @@ export class KernelJudge implements AsyncDisposable {
           }),
         },
         buffers: [
-          { at: PROG.CODE, bytes: encode(withDescriptors(program, descriptors)) },
+          { at: PROG.CODE, bytes: encode(this.#withKfuncs(program, withDescriptors(program, descriptors))) },
           { at: PROG.LICENSE, bytes: text(license) },
           { at: PROG.LOG, size: LOG_BYTES, returns: logLevel === SHORT ? 'tail' : 'text' },
           ...(withFunctions ? [{ at: PROG.FUNC, bytes: functionInfo(functions) }] : []),
@@ -126,6 +127,20 @@ export class KernelJudge implements AsyncDisposable {
       },
       patience,
     )
+  }
+
+  /** Calls of the kernel's functions, by their numbers. */
+  #withKfuncs({ kfuncs }: CaseProgram, code: readonly Instruction[]): readonly Instruction[] {
+    if (kfuncs.size === 0) return code
+    this.#kernelFunctions ??= kernelTypes(['func'])
+    const numbers = this.#kernelFunctions
+    return code.map((insn, slot) => {
+      const name = kfuncs.get(slot)
+      if (name === undefined) return insn
+      const id = numbers.get(name)
+      if (id === undefined) throw new Error(`the kernel has no function '${name}'`)
+      return { ...insn, imm: id }
+    })
   }
 
   #typesOf(bytes: Uint8Array): Promise<number> {
@@ -209,7 +224,7 @@ export class KernelJudge implements AsyncDisposable {
 
   /** Id of a function, or of a raw tracepoint's type, in the kernel's BTF. */
   #kernelType(name: string): number {
-    this.#kernelTypes ??= kernelTypes()
+    this.#kernelTypes ??= kernelTypes(['func', 'typedef', 'struct'])
     const id = this.#kernelTypes.get(name) ?? this.#kernelTypes.get(`btf_trace_${name}`)
     if (id === undefined) throw new Error(`the kernel has no '${name}'`)
     return id
@@ -254,11 +269,11 @@ function functionInfo(functions: CaseProgram['functions']): Uint8Array {
   return new Uint8Array(words.buffer)
 }
 
-function kernelTypes(): ReadonlyMap<string, number> {
+function kernelTypes(kinds: readonly string[]): ReadonlyMap<string, number> {
   const { types } = parseBtf(readFileSync('/sys/kernel/btf/vmlinux'))
   const ids = new Map<string, number>()
   types.forEach((type, id) => {
-    if (type.kind === 'func' || type.kind === 'typedef' || type.kind === 'struct') ids.set(type.name, id)
+    if ('name' in type && kinds.includes(type.kind)) ids.set(type.name, id)
   })
   return ids
 }

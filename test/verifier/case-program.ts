@@ -1,6 +1,13 @@
 /** A case as a program: instructions, maps and types, for whichever verifier. */
+import { BtfBuilder } from '../../lib/btf/builder.js'
+import { parseBtf } from '../../lib/btf/parse.js'
 import type { Btf, TypeId } from '../../lib/btf/types.js'
-import { functionInfo, specialFields } from '../../lib/fallback/verifier/function-types.js'
+import {
+  exceptionCallbackNames,
+  functionInfo,
+  valueFields,
+} from '../../lib/fallback/verifier/function-types.js'
+import { KernelTypes } from '../../lib/fallback/verifier/kernel-types.js'
 import type { MapReference, VerifierMap, VerifierProgram } from '../../lib/fallback/verifier/program.js'
 import { assembleWithLabels } from '../../lib/isa/assemble.js'
 import { instruction } from '../../lib/isa/build.js'
@@ -47,19 +54,28 @@ export interface CaseProgram {
   readonly references: readonly ProgramReference[]
   /** By the slot that they start at; empty: the program has no func_info. */
   readonly functions: readonly { readonly start: number; readonly type: TypeId }[]
+  /** Functions of the kernel that it calls, by slot. */
+  readonly kfuncs: ReadonlyMap<number, string>
 }
 
 /** ` .raw 0x07 1 0 0 5`: opcode, registers, offset, immediate, as bytes that no assembler writes. */
 const RAW = /^\s*\.raw((?:\s+-?\w+)+)\s*$/
+/** `call kfunc[bpf_throw]` */
+const KFUNC = /^\s*call\s+kfunc\[(\w+)\]\s*$/
+/** `r1 = type[node]`: the number of a struct. */
+const TYPE_NUMBER = /\btype\[(\w+)\]/g
 const MAP_NAME = /\bmap\[([a-z]\w*)\]/g
 /** Of immediates that stand for raw instructions. */
 const RAW_MARK = 0x7a000000
+/** The number of a function that a kernel is still to be asked for. */
+const UNRESOLVED = 1
 
 export function programOf(one: Case): CaseProgram {
   const types = new CaseTypes()
   one.structures.forEach((structure) => types.structure(structure))
   const { code, maps: names } = resolveMaps(one)
-  const { instructions, labels } = assembled(code)
+  const withTypes = code.replaceAll(TYPE_NUMBER, (_text, name: string) => `${types.type(`struct ${name}`)}`)
+  const { instructions, labels, kfuncs } = assembled(withTypes)
   const functions = functionsOf(one, instructions, labels, types)
   const valueTypes = new Map(
     names.flatMap(({ name, options }) => {
@@ -67,7 +83,7 @@ export function programOf(one: Case): CaseProgram {
       return type === undefined ? [] : [[name, types.type(`struct ${type}`)] as const]
     }),
   )
-  const hasTypes = functions.length > 0 || valueTypes.size > 0
+  const hasTypes = functions.length > 0 || valueTypes.size > 0 || withTypes !== code
   const keyTypes = valueTypes.size === 0 ? NO_KEYS : { 4: types.type('u32'), 8: types.type('u64') }
   const btf = hasTypes ? types.finish() : undefined
   const maps = names.map((map) => mapOf(map, { all: one.maps, valueTypes, keyTypes, btf }))
@@ -82,12 +98,14 @@ export function programOf(one: Case): CaseProgram {
     maps,
     references: referencesOf(instructions),
     functions,
+    kfuncs,
   }
 }
 
 /** What the fallback's verifier takes. */
 export function verifierProgram(program: CaseProgram): VerifierProgram {
-  const { instructions, type, attachType, flags, license, target, btf, functions } = program
+  const { instructions, type, attachType, flags, license, target, btf, functions, kfuncs } = program
+  const main = functions.find(({ start }) => start === 0)?.type
   const maps = program.maps.map((map) => verifierMap(map, btf))
   const mapReferences = new Map<number, MapReference>()
   for (const { slot, map, valueOffset } of program.references) {
@@ -103,8 +121,12 @@ export function verifierProgram(program: CaseProgram): VerifierProgram {
     mapReferences,
     functions:
       btf === undefined ? [] : functions.flatMap(({ start, type: id }) => functionInfo(btf, id, start) ?? []),
-    kfuncs: new Map(),
+    kfuncs,
     attachTarget: target,
+    // What isn't in the kernel's types is the program's own.
+    kernel: NO_STRUCTS,
+    ...(functions.length > 0 && { types: btf }),
+    exceptionCallbacks: btf === undefined || main === undefined ? [] : exceptionCallbackNames(btf, main),
   }
 }
 
@@ -117,12 +139,14 @@ function verifierMap(map: ProgramMap, btf: Btf | undefined): VerifierMap {
     valueSize,
     maxEntries,
     flags,
-    specialFields: btf === undefined || valueType === undefined ? [] : specialFields(btf, valueType),
+    specialFields: btf === undefined || valueType === undefined ? [] : valueFields(btf, valueType),
     inner: inner === undefined ? undefined : verifierMap(inner, btf),
     constants,
     hasTypes: valueType !== undefined,
   }
 }
+
+const NO_STRUCTS = new KernelTypes(() => parseBtf(new BtfBuilder().finish()), false)
 
 /** `map[name]` becomes the map's number among those that the code names. */
 function resolveMaps({ code, maps }: Case): { readonly code: string; readonly maps: readonly CaseMap[] } {
@@ -139,9 +163,17 @@ function resolveMaps({ code, maps }: Case): { readonly code: string; readonly ma
 function assembled(text: string): {
   readonly instructions: readonly Instruction[]
   readonly labels: ReadonlyMap<string, number>
+  readonly kfuncs: ReadonlyMap<number, string>
 } {
   const raw: Instruction[] = []
+  const names: (string | undefined)[] = []
   const lines = text.split('\n').map((line) => {
+    const kfunc = KFUNC.exec(line)?.[1]
+    if (kfunc !== undefined) {
+      names[raw.length] = kfunc
+      raw.push(instruction(OP.CALL, 0, PSEUDO_CALL.KFUNC, 0, UNRESOLVED))
+      return ` call ${RAW_MARK + raw.length - 1}`
+    }
     const numbers = RAW.exec(line)?.[1]?.trim().split(/\s+/).map(Number)
     if (numbers === undefined) return line
     const [opcode = 0, dst = 0, src = 0, offset = 0, imm = 0] = numbers
@@ -149,7 +181,13 @@ function assembled(text: string): {
     return ` call ${RAW_MARK + raw.length - 1}`
   })
   const { instructions, labels } = assembleWithLabels(lines.join('\n'))
+  const kfuncs = new Map<number, string>()
+  instructions.forEach(({ opcode, imm }, slot) => {
+    const name = opcode === OP.CALL && imm >= RAW_MARK ? names[imm - RAW_MARK] : undefined
+    if (name !== undefined) kfuncs.set(slot, name)
+  })
   return {
+    kfuncs,
     instructions: instructions.map((insn) =>
       insn.opcode === OP.CALL && insn.imm >= RAW_MARK ? (raw[insn.imm - RAW_MARK] ?? insn) : insn,
     ),

@@ -21,9 +21,10 @@ const INTEGERS: Readonly<Record<string, readonly [size: number, signed: boolean]
 /** Structures that the kernel manages: size and alignment are its own. */
 const KERNEL_STRUCTURES: Readonly<Record<string, readonly [size: number, align: number]>> = {
   bpf_spin_lock: [4, 4],
-  bpf_res_spin_lock: [8, 8],
+  bpf_res_spin_lock: [4, 4],
   bpf_timer: [16, 8],
   bpf_wq: [16, 8],
+  bpf_task_work: [8, 8],
   bpf_list_head: [16, 8],
   bpf_list_node: [24, 8],
   bpf_rb_root: [16, 8],
@@ -39,6 +40,10 @@ const STRUCTURE = /^struct\s+(\w+)\s*\{(.*)\}$/s
 const DECLARATION = /^(.*?)((?:\*|\s)+)(\w+)?(?:\[(\d+)\])?$/
 const TAG = /\b__(kptr|kptr_untrusted|percpu_kptr|uptr)\b/
 const ARGUMENT_TAG = /\b__arg_(\w+)\b/g
+/** `__contains(node, link)` behind a list or tree: structs `node` are in it, by their members `link`. */
+const CONTAINS = /\b__contains\((\w+),\s*(\w+)\)/
+/** `__exception_cb(handle)` behind a function: what its exceptions run. */
+const EXCEPTION_CALLBACK = /\s*\b__exception_cb\((\w+)\)/g
 
 export interface DeclaredFunction {
   readonly name: string
@@ -57,29 +62,32 @@ export class CaseTypes {
     if (name === '') throw new Error(`no structure: ${text}`)
     let end = 0
     let alignment = 1
-    const members = body
+    const declarations = body
       .split(';')
       .map((member) => member.trim())
       .filter((member) => member !== '')
-      .map((member): [string, TypeId, number] => {
-        const declared = this.declared(member)
-        const { size, align } = this.#layoutOf(declared.type)
-        const offset = Math.ceil(end / align) * align
-        end = offset + size
-        alignment = Math.max(alignment, align)
-        return [declared.name, declared.type, offset]
-      })
-    this.#remember(
-      `struct ${name}`,
-      this.#builder.struct(name, members, Math.ceil(end / alignment) * alignment),
-      Math.ceil(end / alignment) * alignment,
-      alignment,
-    )
+    const members = declarations.map((member): [string, TypeId, number] => {
+      const declared = this.declared(member.replace(CONTAINS, '').trim())
+      const { size, align } = this.#layoutOf(declared.type)
+      const offset = Math.ceil(end / align) * align
+      end = offset + size
+      alignment = Math.max(alignment, align)
+      return [declared.name, declared.type, offset]
+    })
+    const size = Math.ceil(end / alignment) * alignment
+    const type = this.#builder.struct(name, members, size)
+    this.#remember(`struct ${name}`, type, size, alignment)
+    declarations.forEach((member, component) => {
+      const [, element, node] = CONTAINS.exec(member) ?? []
+      if (element === undefined) return
+      this.#builder.add({ kind: 'decl_tag', name: `contains:${element}:${node ?? ''}`, type, component })
+    })
   }
 
   /** `global int f(struct value *v, u32 n)`; arguments may have tags: `__arg_nonnull`. */
   function(text: string): DeclaredFunction {
-    const [, linkage = '', returned = '', name = '', list = ''] = FUNCTION.exec(text.trim()) ?? []
+    const declaration = text.replaceAll(EXCEPTION_CALLBACK, '').trim()
+    const [, linkage = '', returned = '', name = '', list = ''] = FUNCTION.exec(declaration) ?? []
     if (name === '') throw new Error(`no function: ${text}`)
     const args = list.split(',').filter((argument) => !/^\s*(void)?\s*$/.test(argument))
     const params = args.map((argument) => this.declared(argument.replaceAll(ARGUMENT_TAG, '').trim()))
@@ -94,6 +102,8 @@ export class CaseTypes {
       for (const [, tag] of argument.matchAll(ARGUMENT_TAG))
         this.#builder.add({ kind: 'decl_tag', name: `arg:${tag}`, type, component })
     })
+    for (const [, callback = ''] of text.matchAll(EXCEPTION_CALLBACK))
+      this.#builder.add({ kind: 'decl_tag', name: `exception_callback:${callback}`, type, component: -1 })
     return { name, type }
   }
 

@@ -19,18 +19,18 @@ const functions = (typeName: string): readonly FunctionInfo[] => [
 const code = [bpf.mov64(1, 1), bpf.callLocal(1), bpf.exit(), bpf.mov64(0, 0), bpf.exit()]
 
 it.each([
-  ['the callback', 3, 'unsigned long', /insn 1 cannot call exception cb directly$/],
+  ['the callback', ['handle'], 'unsigned long', /insn 1 cannot call exception cb directly$/],
   [
     'what may be one, where nothing tells',
     'untold',
     'unsigned long',
     /UNSUPPORTED: call of handle\(\): it may be an exception callback/,
   ],
-] as const)('refuses a call of %s', (_what, exceptionCallback, type, reason) => {
-  expect(outcome(code, { functions: functions(type), exceptionCallback })).toMatch(reason)
+] as const)('refuses a call of %s', (_what, exceptionCallbacks, type, reason) => {
+  expect(outcome(code, { functions: functions(type), exceptionCallbacks })).toMatch(reason)
 })
 
 it('accepts calls of what surely is none', () => {
   expect(outcome(code, { functions: functions('unsigned long') })).toBe('accepted')
-  expect(outcome(code, { functions: functions('long'), exceptionCallback: 'untold' })).toBe('accepted')
+  expect(outcome(code, { functions: functions('long'), exceptionCallbacks: 'untold' })).toBe('accepted')
 })

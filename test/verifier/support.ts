@@ -29,7 +29,7 @@ export interface CaseOptions {
   /** Of who loads it; all. */
   readonly privileges?: Privileges
   readonly functions?: readonly FunctionInfo[]
-  readonly exceptionCallback?: number | 'untold'
+  readonly exceptionCallbacks?: readonly string[] | 'untold'
 }
 
 export function map(options: Partial<VerifierMap> = {}): VerifierMap {
@@ -80,7 +80,7 @@ export function verify(code: CaseCode, options: CaseOptions = {}): Verdict {
     functions: options.functions ?? [],
     kfuncs: new Map(),
     debugInfo: options.debugInfo,
-    exceptionCallback: options.exceptionCallback,
+    ...(options.exceptionCallbacks !== undefined && { exceptionCallbacks: options.exceptionCallbacks }),
     attachTarget: undefined,
   }
   const { privileges = 'all', timeout } = options

@@ -11,7 +11,7 @@ import type { LoadedMap } from '../maps/loaded-map.js'
 import type { MapAttributes } from '../maps/types.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
 import { hasConvertedContext } from '../packets/context-layout.js'
-import { functionInfo, specialFields } from '../verifier/function-types.js'
+import { exceptionCallbackNames, functionInfo, valueFields } from '../verifier/function-types.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
 import type {
   DebugInfo,
@@ -149,7 +149,8 @@ function verifierProgram({
     debugInfo: debugInfoOf(file, linked),
     kfuncs: linked.kfuncs,
     ...(symbols !== undefined && { symbols }),
-    exceptionCallback: exceptionCallbackOf(file, linked),
+    exceptionCallbacks: exceptionCallbacksOf(file, linked),
+    types: file.btf,
     attachTarget: operation?.struct ?? targetName(program),
     kernel,
   }
@@ -191,7 +192,7 @@ function verifierMap(
   const { name, type, keySize, valueSize, maxEntries, flags, innerMap } = attributes
   const definition = file.maps.find((one) => one.name === name)
   const { valueType } = definition ?? {}
-  const fields = file.btf === undefined || valueType === undefined ? [] : specialFields(file.btf, valueType)
+  const fields = file.btf === undefined || valueType === undefined ? [] : valueFields(file.btf, valueType)
   const loaded = [...maps].find(({ storage }) => storage.attributes === attributes)
   const direct = loaded?.storage.direct
   const constant =
@@ -235,18 +236,10 @@ function structOperation(
   return { struct: '', member: 0 }
 }
 
-const EXCEPTION_CALLBACK = 'exception_callback:'
-
-/** Slot of the function that a declaration tag of the program names. */
-function exceptionCallbackOf({ btf }: ObjectFile, { functions, funcInfo }: LinkedCode): number | undefined {
+/** Functions that declaration tags of the program name. */
+function exceptionCallbacksOf({ btf }: ObjectFile, { funcInfo }: LinkedCode): readonly string[] {
   const main = funcInfo.find(({ offset }) => offset === 0)?.type
-  if (btf === undefined || main === undefined) return undefined
-  for (const tag of btf.types) {
-    if (tag.kind !== 'decl_tag' || tag.type !== main || !tag.name.startsWith(EXCEPTION_CALLBACK)) continue
-    const name = tag.name.slice(EXCEPTION_CALLBACK.length)
-    return functions.find((one) => one.name === name)?.start
-  }
-  return undefined
+  return btf === undefined || main === undefined ? [] : exceptionCallbackNames(btf, main)
 }
 
 /** Hidden functions are static ones, as libbpf has it. */

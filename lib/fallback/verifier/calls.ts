@@ -9,7 +9,7 @@ import { type CallbackFrame, Frame, FRAME_POINTER, MAX_FRAMES, State } from './s
 import type { Subprogram } from './subprograms.js'
 import { KIND, NOT_INIT, pointer, type Register, UNKNOWN } from './values/register.js'
 import { smaxNumber, sminNumber } from './values/numbers.js'
-import { S64_MAX_HI, S64_MIN_HI } from './values/wide.js'
+import { S64_MAX_HI, S64_MIN_HI, signedText } from './values/wide.js'
 import type { Verification } from './verification.js'
 
 export function subprogramAt(env: Verification, start: number): Subprogram {
@@ -76,6 +76,8 @@ export interface Callback extends CallbackFrame {
   readonly subprogram: Subprogram
   /** r1…r5; those that are missing hold nothing. */
   readonly args: readonly Register[]
+  /** It runs later, where it may sleep. */
+  readonly sleepable?: boolean
 }
 
 /**
@@ -107,8 +109,9 @@ export function callCallback(env: Verification, callback: Callback): void {
 
 function pushAsync(env: Verification, callback: Callback): void {
   const { state, insn } = env
-  const { subprogram, args } = callback
+  const { subprogram, args, sleepable = false } = callback
   const later = new State()
+  later.sleepable = sleepable
   const frame = freshFrame(0, -1, subprogram.index)
   args.forEach((argument, i) => {
     frame.registers[i + 1] = argument
@@ -166,22 +169,24 @@ export function returnFromFunction(env: Verification): number {
  * Refuses a result outside of a range, as an exit or the end of a callback does.
  *
  * @param isOutside that it is outside is known
+ * @param number    of the register
  */
 export function checkCallbackResult(
   result: Register,
   { least, most }: { readonly least: number; readonly most: number },
   where: string,
   isOutside = false,
+  number = 0,
 ): void {
   if (!isOutside && isWithin(result, least, most)) return
-  let text = `${where} the register R0 has`
+  let text = `${where} the register R${number} has`
   let unknown = true
   if (result.sminHi !== S64_MIN_HI || result.sminLo !== 0) {
-    text += ` smin=${sminNumber(result)}`
+    text += ` smin=${signedText(result.sminHi, result.sminLo)}`
     unknown = false
   }
   if (result.smaxHi !== S64_MAX_HI || result.smaxLo !== -1) {
-    text += ` smax=${smaxNumber(result)}`
+    text += ` smax=${signedText(result.smaxHi, result.smaxLo)}`
     unknown = false
   }
   if (unknown) text += ' unknown scalar value'

@@ -17,7 +17,12 @@ export interface FlowMarks {
 }
 
 /** @param loops whether the program may have any: without CAP_BPF it may not */
-export function checkControlFlow(code: Code, subprograms: readonly Subprogram[], loops = true): FlowMarks {
+export function checkControlFlow(
+  code: Code,
+  subprograms: readonly Subprogram[],
+  loops = true,
+  exceptionCallback?: Subprogram,
+): FlowMarks {
   const marks: FlowMarks = {
     prunePoint: new Uint8Array(code.length),
     jumpPoint: new Uint8Array(code.length),
@@ -25,7 +30,8 @@ export function checkControlFlow(code: Code, subprograms: readonly Subprogram[],
   }
   if (!loops) checkNoLoops(code)
   const seen = new Uint8Array(code.length)
-  const pending = [0]
+  // What exceptions run, no instruction leads to.
+  const pending = exceptionCallback === undefined ? [0] : [exceptionCallback.start, 0]
   for (let start = pending.pop(); start !== undefined; start = pending.pop()) {
     // Straight on as far as it goes; what branches off waits.
     for (let slot = start; slot >= 0 && seen[slot] !== 1;) {

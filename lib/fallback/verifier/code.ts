@@ -19,6 +19,14 @@ const SYNC_CALLBACKS: ReadonlySet<number> = new Set([
   HELPER.USER_RINGBUF_DRAIN,
 ])
 
+/** The same among the kernel's functions. */
+const TREE_INSERT = 'bpf_rbtree_add_impl'
+const ASYNC_CALLBACKS: ReadonlySet<string> = new Set([
+  'bpf_wq_set_callback_impl',
+  'bpf_task_work_schedule_signal_impl',
+  'bpf_task_work_schedule_resume_impl',
+])
+
 export class Code {
   readonly length: number
   readonly opcode: Uint8Array
@@ -117,10 +125,12 @@ export class Code {
   }
 
   callsCallback(slot: number): boolean {
+    if (this.isKfuncCall(slot)) return this.kfuncs[slot]?.name === TREE_INSERT
     return this.isHelperCall(slot) && SYNC_CALLBACKS.has(this.immAt(slot))
   }
 
   callsAsyncCallback(slot: number): boolean {
+    if (this.isKfuncCall(slot)) return ASYNC_CALLBACKS.has(this.kfuncs[slot]?.name ?? '')
     return this.isHelperCall(slot) && this.imm[slot] === HELPER.TIMER_SET_CALLBACK
   }
 

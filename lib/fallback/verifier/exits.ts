@@ -82,26 +82,45 @@ export function simulateExit(env: Verification): number {
   const { state } = env
   checkNoLeak(env, 'BPF_EXIT instruction in main prog', state.frames.length === 1)
   if (state.frames.length > 1) return returnFromFunction(env)
-  const { callback, subprogram } = state.current
-  const returnsNothing =
-    subprogram > 0 && callback === undefined && env.subprograms[subprogram]?.info?.returns === 'void'
-  if (returnsNothing || (subprogram === 0 && callback === undefined && mayReturnNothing(env))) return -1
-  const result = readRegister(env, 0)
-  if (env.isSecret(result)) denied('R0 leaks addr as return value')
-  if (subprogram > 0 && callback === undefined) {
+  checkResult(env, 0)
+  return -1
+}
+
+/**
+ * bpf_throw() ends the program from any of its functions. Without a callback the cookie is what the program returns.
+ *
+ * @returns -1: the path ends
+ */
+export function throwException(env: Verification): number {
+  const isUntold = env.program.exceptionCallbacks === 'untold'
+  if (env.exceptionCallback === undefined && !isUntold) checkResult(env, 1)
+  checkNoLeak(env, 'bpf_throw', true, true)
+  env.throws = true
+  return -1
+}
+
+/** Checks what the program, a function that is verified on its own, or a callback that runs later returns in a register. */
+function checkResult(env: Verification, number: number): void {
+  const { callback, subprogram } = env.state.current
+  const isProgram = subprogram === 0 || subprogram === env.exceptionCallback
+  const isFunction = !isProgram && callback?.async !== true
+  if (number === 0 && isFunction && env.subprograms[subprogram]?.info?.returns === 'void') return
+  if (isProgram && callback === undefined && mayReturnNothing(env)) return
+  const result = readRegister(env, number)
+  if (env.isSecret(result)) denied(`R${number} leaks addr as return value`)
+  if (isFunction) {
     if (result.kind !== KIND.SCALAR)
-      invalid(`At subprogram exit the register R0 is not a scalar value (${typeName(result)})`)
-    return -1
+      invalid(`At subprogram exit the register R${number} is not a scalar value (${typeName(result)})`)
+    return
   }
   const where = callback === undefined ? 'At program exit' : 'At async callback return'
   const range = callback ?? returnRange(env.program.type, env.program.attachType, env.target)
-  if (range === undefined) return -1
+  if (range === undefined) return
   if (result.kind !== KIND.SCALAR)
-    invalid(`${where} the register R0 is not a known value (${typeName(result)})`)
-  markPrecise(env, 0)
+    invalid(`${where} the register R${number} is not a known value (${typeName(result)})`)
+  markPrecise(env, number)
   // Security hooks return an int: only half of the register counts.
   const isInt = callback === undefined && env.program.type === P.LSM && env.target?.range !== undefined
-  if (isInt && result.s32Min >= range.least && result.s32Max <= range.most) return -1
-  checkCallbackResult(result, range, where, isInt)
-  return -1
+  if (isInt && result.s32Min >= range.least && result.s32Max <= range.most) return
+  checkCallbackResult(result, range, where, isInt, number)
 }

@@ -120,7 +120,10 @@ function checkDeclaredMemory(env: Verification, number: number, register: Regist
 
 /** Registers at the entry of a global function that is verified on its own. */
 export function globalEntry(env: Verification, subprogram: Subprogram): readonly Register[] {
-  return declaredArguments(env, subprogram).map((argument) => {
+  const args = declaredArguments(env, subprogram)
+  if (subprogram.index === env.exceptionCallback && (args.length !== 1 || args[0]?.kind !== 'number'))
+    invalid('exception cb only supports single integer argument')
+  return args.map((argument) => {
     switch (argument.kind) {
       case 'number':
         return UNKNOWN

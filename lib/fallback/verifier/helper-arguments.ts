@@ -2,7 +2,7 @@
 import type { ArgumentType, HelperPrototype } from '../../linux/helper-prototypes.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { destroyDynptr, dynptrAt } from './dynptr-slots.js'
-import { checkField, lock, unlock } from './locks.js'
+import { checkField, checkNotComparing, lock, noteMap, unlock } from './locks.js'
 import { mayAccessPacket } from './memory-access.js'
 import { checkNoOffset } from './pointer-offsets.js'
 import { checkMemory, checkSizedMemory } from './memory-argument.js'
@@ -157,7 +157,9 @@ export function checkArgument(
   const base = name === 'value' && facts.map !== undefined ? valueType(facts.map) : name
   const isNull = isKnownZero(register)
   if (!(isNull && mayBeNull)) {
-    checkType(number, register, base, mayBeNull)
+    const isExchanged = helper.id === KPTR_XCHG && number === 2
+    checkType(number, register, base, mayBeNull, isExchanged)
+    if (isExchanged && facts.kptr !== undefined) checkExchanged(env, facts.kptr, number, register)
     checkOffset(number, register, isReleasing(helper.id, base))
   }
   if (isReleasing(helper.id, base)) checkReleased(env, number, register, base, facts)
@@ -181,18 +183,26 @@ function isReleasing(helper: number, base: string): boolean {
   return helper === SK_RELEASE && base === 'btf_sock'
 }
 
-function checkType(number: number, register: Register, base: string, mayBeNull: boolean): void {
+/** @param exchanged it may be an object of the program */
+function checkType(
+  number: number,
+  register: Register,
+  base: string,
+  mayBeNull: boolean,
+  exchanged: boolean,
+): void {
   const accepted = ACCEPTED[base]
   if (accepted === undefined) throw new Unmodelled(`argument of type ${base}`)
   let { flags } = register
   if (mayBeNull) flags &= ~FLAG.MAYBE_NULL
+  if (exchanged && (flags & FLAG.ALLOC) !== 0) flags &= ~(FLAG.ALLOC | FLAG.PERCPU)
   if (READ_ONLY.has(base)) flags &= ~FLAG.RDONLY
   if (accepted.some(([kind, wanted]) => kind === register.kind && wanted === flags)) return
   const expected = accepted.map(([kind, wanted]) => typeName({ kind, flags: wanted }))
   denied(`R${number} type=${typeName(register)} expected=${expected.join(', ')}`)
 }
 
-function checkOffset(number: number, register: Register, releasing: boolean): void {
+export function checkOffset(number: number, register: Register, releasing: boolean): void {
   if (releasing) {
     if (register.kind === KIND.STACK) return
     if (register.offset !== 0)
@@ -291,12 +301,11 @@ function checkMeaning(
       facts.size = umaxNumber(register)
       return markPrecise(env, number)
     case 'spin_lock':
+      checkNotComparing(env)
       return helper.id === SPIN_LOCK ? lock(env, number, register) : unlock(env, number, register)
     case 'timer':
       checkField(number, register, 'bpf_timer')
-      facts.map = register.map
-      facts.mapUid = register.mapUid
-      return
+      return noteMap(facts, register)
     case 'func':
       facts.callback = register.frame
       return
@@ -354,11 +363,9 @@ function checkFixed(
 /** bpf_kptr_xchg(): where the pointer is, and the one that is put there. */
 function takeKptr(env: Verification, number: number, register: Register, facts: CallFacts): void {
   if (number === 1) {
-    facts.kptr = exchangedField(number, register)
+    facts.kptr = exchangedField(env, number, register)
     facts.map = register.map
-    return
   }
-  if (facts.kptr !== undefined) checkExchanged(env, facts.kptr, number, register)
 }
 
 /** Checks that a pointer is to an object of a type, or to one that lies in its object. */

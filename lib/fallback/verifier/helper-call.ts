@@ -11,7 +11,9 @@ import { placeDynptr } from './dynptr-slots.js'
 import { CallFacts, checkArgument } from './helper-arguments.js'
 import { objectPointer } from './kernel-pointers.js'
 import { isOfPacket } from './kfunc-results.js'
-import { exchangedPointer } from './kptrs.js'
+import { hasInterruptsOff } from './irq-flags.js'
+import { exchangedPointer, releaseExchanged } from './kptrs.js'
+import { holdsLock } from './local-types.js'
 import type { VerifierMap, VerifierProgram } from './program.js'
 import { checkHelperPrivileges } from './privileges.js'
 import { markPrecise } from './precision.js'
@@ -137,6 +139,7 @@ function permitted(env: Verification, id: number): HelperPrototype {
     if (!env.state.sleepable) invalid('helper call might sleep in a non-sleepable prog')
     if (env.state.rcuLocks > 0) invalid(`sleepable helper ${name} in rcu_read_lock region`)
     if (env.state.preemptLocks > 0) invalid(`sleepable helper ${name} in non-preemptible region`)
+    if (hasInterruptsOff(env.state)) invalid(`sleepable helper ${name} in IRQ-disabled region`)
   }
   return prototype
 }
@@ -162,7 +165,8 @@ function checkCompatibility(map: VerifierMap, id: number): void {
 }
 
 function release(env: Verification, id: number, facts: CallFacts): void {
-  if (facts.refId !== 0 && releaseReference(env, facts.refId)) return
+  const done = facts.kptr === undefined ? releaseReference : releaseExchanged
+  if (facts.refId !== 0 && done(env, facts.refId)) return
   if (facts.refId === 0 && isKnownZero(env.register(facts.released))) return
   invalid(`func bpf_${helperById(id)?.name ?? 'unknown'}#${id} reference has not been acquired before`)
 }
@@ -353,6 +357,9 @@ function perCpuValue(env: Verification, { object }: CallFacts, mayBeNull: boolea
   if (object === undefined) throw new Unmodelled('per-CPU memory without a type')
   const maybe = mayBeNull ? FLAG.MAYBE_NULL : 0
   const { struct, range } = object
+  // Of an object that the program made: it is there for every CPU.
+  if ((object.flags & FLAG.RCU) !== 0 && struct?.local === true)
+    return objectPointer(struct, FLAG.ALLOC | FLAG.RCU)
   const value = struct === undefined ? pointer(KIND.MEM, FLAG.RDONLY | maybe) : objectPointer(struct, maybe)
   if (struct === undefined) value.range = range
   if (mayBeNull) value.id = env.newId()
@@ -393,8 +400,7 @@ function returnedValue(env: Verification, id: number, facts: CallFacts, mayBeNul
     facts.key < map.maxEntries &&
     isArray(map)
   if (mayBeNull && !found) value.flags = FLAG.MAYBE_NULL
-  const hasLock = map?.specialFields.some(({ kind }) => kind === 'bpf_spin_lock') === true
-  if (value.flags !== 0 || hasLock) value.id = env.newId()
+  if (value.flags !== 0 || holdsLock(env.locals, value)) value.id = env.newId()
   // What is found in a map of maps, or of sockets, is no value.
   if (value.flags === 0 && map?.inner !== undefined) {
     value.kind = KIND.MAP_PTR

@@ -1,6 +1,7 @@
 /** Conditional jumps: which ways are open, and what is known on each. */
 import { CLASS } from '../../isa/opcodes.js'
 import { collectLinked, syncLinked } from './linked.js'
+import { holdsLock } from './local-types.js'
 import { previousTurn, widen } from './loops.js'
 import { notNull } from './nulls.js'
 import { readRegister } from './operands.js'
@@ -168,8 +169,8 @@ function narrow(
   if (wide && isEquality && isNull && src < 0 && (left.flags & FLAG.MAYBE_NULL) !== 0) {
     // One id for all copies: they are null together.
     const nullTaken = operation === JUMP.JEQ
-    markNull(taken, left, nullTaken)
-    markNull(straight, left, !nullTaken)
+    markNull(env, taken, left, nullTaken)
+    markNull(env, straight, left, !nullTaken)
     return
   }
   if (right !== undefined && wide && comparePacket(dst, src, straight, taken, operation)) return
@@ -207,24 +208,17 @@ function comparePointers(left: Register, right: Register, equal: State, dst: num
 }
 
 /** Decides for all copies of a pointer whether it is null. */
-export function markNull(state: State, register: Register, isNull: boolean): void {
+export function markNull(env: Verification, state: State, register: Register, isNull: boolean): void {
   const { id, refId } = register
   if (isNull && refId !== 0 && refId === id) dropReference(state, id)
   mapRegisters(state, (one) => {
     if ((one.flags & FLAG.MAYBE_NULL) === 0 || one.id !== id || one.kind === KIND.SCALAR) return one
     if (isNull) return ZERO
     const known = notNull(one)
-    if (!keepsId(known)) known.id = 0
+    // Values and objects with a lock: which one is locked, the id tells.
+    if (!holdsLock(env.locals, known)) known.id = 0
     return known
   })
-}
-
-/** Values with a lock: which one is locked, the id tells. */
-function keepsId(register: Register): boolean {
-  return (
-    register.kind === KIND.MAP_VALUE &&
-    register.map?.specialFields.some(({ kind }) => kind === 'bpf_spin_lock') === true
-  )
 }
 
 function dropReference(state: State, id: number): void {

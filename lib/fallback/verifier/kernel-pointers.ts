@@ -5,6 +5,7 @@ import type { TypeId } from '../../btf/types.js'
 import { BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { AttachTarget, TargetArgument } from './attach-target.js'
+import { fieldSize } from './field-sizes.js'
 import { isStruct, type StructType } from './kernel-types.js'
 import { denied, EPERM, invalid, Rejection, Unmodelled } from './rejection.js'
 import { walkStruct, type Walk } from './struct-walk.js'
@@ -79,12 +80,30 @@ export function accessObject(
   // A per-CPU variable that is no struct: only helpers take it.
   if (struct === undefined) denied(`R${number} is ptr_ access percpu memory: off=${offset}`)
   checkPlace(env, number, base, struct, offset)
-  if (write) {
+  const isOwn = (base.flags & FLAG.ALLOC) !== 0
+  if (write && !isOwn) {
     writeObject(env, struct, offset, size)
     return UNKNOWN
   }
+  if (isOwn) checkManaged(env, struct, offset, size)
+  if (write) noteStore(env, base.flags)
   const walk = walkStruct(struct, offset, size, 0)
   return loaded(env, base, struct, walk)
+}
+
+/** What the kernel manages in an object of the program is no program's to read or write. */
+function checkManaged({ locals }: Verification, struct: StructType, offset: number, size: number): void {
+  for (const field of locals.fieldsOf(struct)) {
+    if (offset < field.offset + fieldSize(field.kind) && field.offset < offset + size)
+      denied(`direct access to ${field.kind === 'kptr_untrusted' ? 'kptr' : field.kind} is disallowed`)
+  }
+}
+
+/** A store is compiled once: its object must be owned, or borrowed, on all paths. */
+function noteStore({ storeFlags, insn }: Verification, flags: number): void {
+  const known = storeFlags.get(insn)
+  if (known !== undefined && known !== flags) invalid('same insn cannot be used with different pointers')
+  storeFlags.set(insn, flags)
 }
 
 function checkPlace(
@@ -198,10 +217,11 @@ function loaded(env: Verification, base: Register, struct: StructType, walk: Wal
     case 'number':
       return UNKNOWN
     case 'bytes':
-      return struct.local ? UNKNOWN : pointer(KIND.MEM, FLAG.RDONLY | FLAG.UNTRUSTED)
+      return pointer(KIND.MEM, FLAG.RDONLY | FLAG.UNTRUSTED)
     case 'pointer': {
-      // Objects of the program hold no pointers that could be followed.
-      if (struct.local) return UNKNOWN
+      // Objects of the program hold no pointers to objects that could be followed.
+      if ((base.flags & FLAG.ALLOC) !== 0) return UNKNOWN
+      if (struct.local) throw new Unmodelled(`pointers in untrusted struct ${struct.name}`)
       const register = objectPointer(env.kernel.structs.struct(walk.target), flagsOf(env, base, struct, walk))
       if ((register.flags & FLAG.MAYBE_NULL) !== 0) register.id = env.newId()
       return register

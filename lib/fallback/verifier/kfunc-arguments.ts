@@ -1,12 +1,14 @@
 /** Arguments of the kernel's functions: what a parameter takes is told by its type, its name's suffix, and what the register holds. */
-import { resolveType } from '../../btf/query.js'
-import type { Btf, BtfType, TypeId } from '../../btf/types.js'
 import { iteratorPart, type Kfunc, type KfuncParameter } from '../../linux/kfuncs.js'
-import { checkFreeForDynptr, checkString, dynptrArgument } from './helper-arguments.js'
+import { checkNode, checkRoot, type GraphRoot } from './graphs.js'
+import { checkFreeForDynptr, checkOffset, checkString, dynptrArgument } from './helper-arguments.js'
 import { isContextType } from './global-functions.js'
 import { createIterator, type IteratorPlace, useIterator } from './iterators.js'
+import { restoreFlags, saveFlags } from './irq-flags.js'
 import { isTrusted } from './kernel-pointers.js'
-import { isStruct, type StructType } from './kernel-types.js'
+import type { StructType } from './kernel-types.js'
+import { checkCounted, checkDropped, hasOnlyNumbers } from './local-objects.js'
+import { checkField, lock, noteMap, unlock } from './locks.js'
 import { checkNoOffset } from './pointer-offsets.js'
 import { checkMemory, checkSizedMemory } from './memory-argument.js'
 import { readRegister } from './operands.js'
@@ -38,6 +40,11 @@ export class KfuncFacts {
   iterator: IteratorPlace | undefined = undefined
   /** A dynptr to be made: its register, when all arguments are fine. */
   newDynptr = 0
+  /** The list or tree that was passed: what it holds. */
+  root: GraphRoot | undefined = undefined
+  /** The object that is counted once more, and whether the program owns it. */
+  object: StructType | undefined = undefined
+  owned = false
 }
 
 /** C types that are no structures. */
@@ -63,6 +70,11 @@ const SCALAR_SIZES: Readonly<Record<string, number>> = {
   long: 8,
 }
 
+/** Whether a parameter is the size of the memory before it. */
+function isSized(next: KfuncParameter | undefined): boolean {
+  return next !== undefined && (hasSuffix(next, '__sz') || hasSuffix(next, '__szk'))
+}
+
 function hasSuffix({ name }: KfuncParameter, suffix: string): boolean {
   return name.endsWith(suffix)
 }
@@ -79,10 +91,9 @@ export function checkKfuncArguments(env: Verification, kfunc: Kfunc): KfuncFacts
       takeScalar(env, number, register, param, facts)
       continue
     }
-    const nullable = hasSuffix(param, '__nullable')
+    const nullable = hasSuffix(param, '__nullable') || hasSuffix(param, '__opt') || isSized(params[i + 1])
     const mayBeNull = isKnownZero(register) || (register.flags & FLAG.MAYBE_NULL) !== 0
-    const must = flags.trusted || flags.rcu || flags.release
-    if (must && mayBeNull && !nullable) denied(`Possibly NULL pointer passed to trusted arg${i}`)
+    if (mayBeNull && !nullable) denied(`Possibly NULL pointer passed to trusted arg${i}`)
     if (register.refId !== 0) {
       if (flags.release) facts.released = number
       facts.refId = register.refId
@@ -126,6 +137,7 @@ function takePointer(
     return false
   }
   if (hasSuffix(param, '__nullable') && isKnownZero(register)) return false
+  if (takeOwn(env, kfunc, i, register, facts)) return false
   if (type === 'struct bpf_dynptr') {
     takeDynptr(env, number, register, param, facts)
     return false
@@ -135,8 +147,6 @@ function takePointer(
     takeIterator(env, kfunc, number, register, facts)
     return false
   }
-  if (UNMODELLED_TYPES.has(type) || hasSuffix(param, '__alloc') || hasSuffix(param, '__refcounted_kptr'))
-    throw new Unmodelled(`kfunc ${kfunc.name}`)
   if (hasSuffix(param, '__str')) {
     if (register.kind !== KIND.MAP_VALUE || register.flags !== 0)
       invalid(`arg#${i} doesn't point to a const string`)
@@ -144,21 +154,56 @@ function takePointer(
     return false
   }
   if (hasSuffix(param, '__map')) {
-    if (register.map === undefined || register.kind !== KIND.MAP_PTR)
-      invalid(`pointer in R${number} isn't map pointer`)
-    facts.map = register.map
-    facts.mapUid = register.mapUid
+    if (register.map === undefined) invalid(`pointer in R${number} isn't map pointer`)
+    checkSameMap(register, facts)
+    if (register.kind !== KIND.MAP_PTR) invalid(`R${number} must be referenced or trusted`)
+    noteMap(facts, register)
     return false
   }
   if (register.kind === KIND.BTF_ID || SOCKETS[register.kind] !== undefined) {
     takeObject(env, kfunc, i, register)
     return false
   }
+  if (type === 'callback') {
+    if (register.kind !== KIND.FUNC) invalid(`arg${i} expected pointer to func`)
+    facts.callback = register.frame
+    return false
+  }
   return takeMemory(env, kfunc, i, register, facts)
 }
 
-/** Kernel objects that only special functions take: they aren't modelled here. */
-const UNMODELLED_TYPES: ReadonlySet<string> = new Set([
+/** Takes what lies in the program's own memory: objects that it made, fields of values that the kernel manages, saved flags. @returns whether it is such */
+function takeOwn(
+  env: Verification,
+  { name, params, flags }: Kfunc,
+  i: number,
+  register: Register,
+  facts: KfuncFacts,
+): boolean {
+  const param = params[i] as KfuncParameter
+  const number = i + 1
+  const { type } = param
+  const isDropped = hasSuffix(param, '__alloc')
+  const isCounted = hasSuffix(param, '__refcounted_kptr')
+  const isFlag = hasSuffix(param, '__irq_flag')
+  if (!isDropped && !isCounted && !isFlag && !OWN_TYPES.has(type)) return false
+  if (isDropped && !isObject(register)) invalid(`R${number} must be referenced or trusted`)
+  checkOffset(number, register, flags.release && register.refId !== 0)
+  if (isDropped) checkDropped(name, number, register)
+  else if (isCounted) takeCounted(env, number, register, facts)
+  else if (isFlag) takeFlags(env, name, number, register)
+  else takeField(env, name, type, number, register, facts)
+  return true
+}
+
+/** A living object, be it the kernel's. */
+function isObject(register: Register): boolean {
+  const isAny = register.kind === KIND.BTF_ID || SOCKETS[register.kind] !== undefined || register.refId !== 0
+  return isAny && isTrusted(register)
+}
+
+/** Types of what only special functions take. */
+const OWN_TYPES: ReadonlySet<string> = new Set([
   'struct bpf_list_head',
   'struct bpf_list_node',
   'struct bpf_rb_root',
@@ -167,6 +212,80 @@ const UNMODELLED_TYPES: ReadonlySet<string> = new Set([
   'struct bpf_task_work',
   'struct bpf_res_spin_lock',
 ])
+
+function takeField(
+  env: Verification,
+  kfunc: string,
+  type: string,
+  number: number,
+  register: Register,
+  facts: KfuncFacts,
+): void {
+  switch (type) {
+    case 'struct bpf_list_head':
+    case 'struct bpf_rb_root':
+      facts.root = checkRoot(
+        env,
+        number,
+        register,
+        type === 'struct bpf_rb_root' ? 'bpf_rb_root' : 'bpf_list_head',
+      )
+      return
+    case 'struct bpf_list_node':
+      return checkNode(env, kfunc, number, register, 'bpf_list_node', facts.root)
+    case 'struct bpf_rb_node':
+      return checkNode(env, kfunc, number, register, 'bpf_rb_node', facts.root)
+    case 'struct bpf_res_spin_lock':
+      return takeLock(env, kfunc, number, register)
+    default: {
+      if (register.kind !== KIND.MAP_VALUE || register.flags !== 0)
+        invalid(`arg#${number - 1} doesn't point to a map value`)
+      const kind = type === 'struct bpf_wq' ? 'bpf_wq' : 'bpf_task_work'
+      // Linux looks for the field without asking whether there is one.
+      if (kind === 'bpf_wq' && register.map?.specialFields.some((field) => field.kind === kind) !== true)
+        throw new Unmodelled(`${kind} in map ${register.map?.name ?? ''}, which has none`)
+      checkField(number, register, kind)
+      noteMap(facts, register)
+    }
+  }
+}
+
+function takeCounted(env: Verification, number: number, register: Register, facts: KfuncFacts): void {
+  checkCounted(env, number, register)
+  facts.owned = (register.flags & FLAG.NON_OWNING) === 0
+  facts.object = register.struct
+}
+
+/** Flags that are saved and restored with a lock go by its functions' names. */
+function takeFlags(env: Verification, kfunc: string, number: number, register: Register): void {
+  const by = kfunc.startsWith('bpf_res_spin_') ? 'lock' : 'native'
+  if (kfunc.endsWith('save')) saveFlags(env, number, register, by)
+  else restoreFlags(env, number, register, by)
+}
+
+function takeLock(env: Verification, kfunc: string, number: number, register: Register): void {
+  const isObject = register.kind === KIND.BTF_ID && register.flags === FLAG.ALLOC
+  if (!isObject && (register.kind !== KIND.MAP_VALUE || register.flags !== 0))
+    invalid(`arg#${number - 1} doesn't point to map value or allocated object`)
+  const kind = kfunc.includes('_irq') ? 'res_lock_irq' : 'res_lock'
+  if (kfunc.startsWith('bpf_res_spin_lock')) lock(env, number, register, kind)
+  else unlock(env, number, register, kind)
+}
+
+/** Work that is queued for a field of a value, and the map of the value. */
+function checkSameMap({ map, mapUid }: Register, facts: KfuncFacts): void {
+  if (facts.map === undefined || (facts.map === map && facts.mapUid === mapUid)) return
+  const has = (kind: string): boolean =>
+    facts.map?.specialFields.some((field) => field.kind === kind) === true
+  if (has('bpf_task_work'))
+    invalid(
+      `bpf_task_work pointer in R2 map_uid=${facts.mapUid} doesn't match map pointer in R3 map_uid=${mapUid}`,
+    )
+  if (has('bpf_wq'))
+    invalid(
+      `workqueue pointer in R1 map_uid=${facts.mapUid} doesn't match map pointer in R2 map_uid=${mapUid}`,
+    )
+}
 
 function isContext({ program }: Verification, type: string): boolean {
   return type.startsWith('struct ') && isContextType(program.type, type.slice('struct '.length))
@@ -259,9 +378,7 @@ function isProjection(wanted: string, own: string): boolean {
 }
 
 function checkTrust({ flags }: Kfunc, number: number, register: Register): void {
-  // What releases takes only what was acquired, which is trusted.
   if (isTrusted(register)) return
-  if (!flags.trusted && !flags.rcu) return
   if (!flags.rcu) invalid(`R${number} must be referenced or trusted`)
   if ((register.flags & FLAG.RCU) === 0) invalid(`R${number} must be a rcu pointer`)
 }
@@ -339,22 +456,4 @@ function sizeOfPointee({ kernel }: Verification, type: string): number | undefin
   const { btf, composite, id } = kernel.structs.named(match[1] as string)
   if (btf === undefined || composite === undefined) throw new Unmodelled(`layout of ${type}`)
   return hasOnlyNumbers(btf, id, 0) ? composite.size : undefined
-}
-
-const MAX_DEPTH = 4
-
-/** Whether a struct or union has numbers alone, in any depth; arrays, of numbers. */
-function hasOnlyNumbers(btf: Btf, id: TypeId, depth: number): boolean {
-  const type = resolveType(btf, id)
-  if (!isStruct(type) || depth >= MAX_DEPTH) return false
-  return type.members.every(({ type: member }) => {
-    const inner = resolveType(btf, member)
-    if (isStruct(inner)) return hasOnlyNumbers(btf, member, depth + 1)
-    if (inner.kind !== 'array') return isNumber(inner)
-    return inner.length > 0 && isNumber(resolveType(btf, inner.type))
-  })
-}
-
-function isNumber({ kind }: BtfType): boolean {
-  return kind === 'int' || kind === 'enum'
 }

@@ -4,13 +4,16 @@ import type { Kfunc } from '../../linux/kfuncs.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import { type DynptrType, placeDynptr } from './dynptr-slots.js'
 import type { KfuncFacts } from './kfunc-arguments.js'
+import { borrow, nodeOf } from './graphs.js'
 import { objectPointer } from './kernel-pointers.js'
-import { isStruct } from './kernel-types.js'
+import { isStruct, type StructType } from './kernel-types.js'
+import { newObject } from './local-objects.js'
+import { holdsLock } from './local-types.js'
 import { mayAccessPacket } from './memory-access.js'
 import { invalid, Unmodelled } from './rejection.js'
 import { slotOf } from './stack.js'
 import type { Frame } from './state.js'
-import { FLAG, KIND, NOT_INIT, pointer, type Register, UNKNOWN } from './values/register.js'
+import { FLAG, KIND, NOT_INIT, pointer, type Register, UNKNOWN, ZERO } from './values/register.js'
 import { constantNumber } from './values/numbers.js'
 import type { Verification } from './verification.js'
 
@@ -49,19 +52,26 @@ export function kfuncResult(
   iterator: Register | undefined,
 ): Register {
   const { returns, flags } = kfunc
-  if (returns.pointers === 0) return returns.type === 'void' ? NOT_INIT : UNKNOWN
+  if (returns.pointers === 0) {
+    if (returns.type === 'void') return NOT_INIT
+    // A lock that isn't had is another path.
+    return kfunc.name.startsWith('bpf_res_spin_lock') ? ZERO : UNKNOWN
+  }
   const result = pointerResult(env, kfunc, facts, iterator)
   if (result.kind === KIND.SCALAR) return result
-  if (flags.null) {
+  // Who owns an object surely has it counted once more.
+  const mayBeNull = flags.null && !facts.owned
+  if (mayBeNull) {
     result.flags |= FLAG.MAYBE_NULL
     result.id = env.newId()
   }
   if (flags.acquire) {
     const reference = env.newId()
     env.addReference('pointer', reference, undefined)
-    if (flags.null) result.id = reference
+    if (mayBeNull) result.id = reference
     result.refId = reference
-  }
+  } else if (facts.root !== undefined) borrow(env, result)
+  if (result.id === 0 && holdsLock(env.locals, result)) result.id = env.newId()
   return result
 }
 
@@ -75,6 +85,12 @@ function pointerResult(
     case 'bpf_dynptr_slice':
     case 'bpf_dynptr_slice_rdwr':
       return slice(env, name, facts)
+    case 'bpf_obj_new_impl':
+    case 'bpf_percpu_obj_new_impl':
+      return newObject(env, facts.constant ?? 0, name === 'bpf_percpu_obj_new_impl')
+    case 'bpf_refcount_acquire_impl':
+      // Its argument was checked to be one.
+      return objectPointer(facts.object as StructType, FLAG.ALLOC)
     case 'bpf_cast_to_kern_ctx':
       return kernelContext(env)
     case 'bpf_rdonly_cast':
@@ -86,6 +102,7 @@ function pointerResult(
     }
   }
   if (returns.type === 'void') return UNKNOWN
+  if (facts.root !== undefined) return nodeOf(env, facts.root)
   const struct = /^struct (\w+)$/.exec(returns.type)?.[1]
   if (struct === undefined) {
     const size = POINTEE_SIZES[returns.type]

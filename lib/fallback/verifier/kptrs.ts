@@ -1,18 +1,20 @@
 /** Pointers to kernel objects in values of maps (kptrs): loaded, stored, and exchanged. */
 import { isInRcuSection, objectPointer } from './kernel-pointers.js'
 import type { StructType } from './kernel-types.js'
+import { fieldsOf, pointedStruct } from './local-types.js'
 import { checkNoOffset } from './pointer-offsets.js'
 import type { SpecialField, VerifierMap } from './program.js'
 import { denied, invalid, Unmodelled } from './rejection.js'
+import { mapRegisters } from './state.js'
 import { holdsStruct } from './struct-walk.js'
 import { typeName } from './type-names.js'
 import { constantNumber } from './values/numbers.js'
-import { FLAG, isKnownZero, KIND, type Register } from './values/register.js'
+import { cloneRegister, FLAG, isKnownZero, KIND, pointer, type Register } from './values/register.js'
 import { isConst } from './values/tnum.js'
 import type { Verification } from './verification.js'
 
 /** Kinds of fields that are pointers to kernel objects. */
-const KPTRS: ReadonlySet<string> = new Set(['kptr', 'kptr_untrusted', 'percpu_kptr'])
+const KPTRS: ReadonlySet<string> = new Set(['kptr', 'kptr_untrusted', 'percpu_kptr', 'uptr'])
 const BYTES = 8
 
 /** Objects that stay until a grace period has passed, once they are in a map. */
@@ -36,7 +38,7 @@ export function checkKptrAccess(
   field: SpecialField,
   isDirect: boolean,
 ): void {
-  const name = field.kind === 'percpu_kptr' ? 'percpu_kptr' : 'kptr'
+  const name = field.kind === 'kptr_untrusted' ? 'kptr' : field.kind
   if (!isDirect) denied(`${name} cannot be accessed indirectly by helper`)
   if (!isConst(base)) denied(`${name} access cannot have variable offset`)
   const at = offset + constantNumber(base)
@@ -49,19 +51,35 @@ export function kptrAt({ specialFields }: VerifierMap, offset: number): SpecialF
   return specialFields.find((field) => field.offset === offset && isKptr(field))
 }
 
-function targetOf(env: Verification, { kind, target }: SpecialField): StructType {
-  const struct = env.kernel.structs.named(target ?? '')
-  if (kind === 'percpu_kptr' || target === undefined || struct.composite === undefined)
-    throw new Unmodelled(`${kind} to struct ${target ?? ''}`)
+function targetOf(env: Verification, field: SpecialField): StructType {
+  const struct = pointedStruct(env.kernel, env.locals, field)
+  if (struct?.composite === undefined) throw new Unmodelled(`${field.kind} to struct ${field.target ?? ''}`)
   return struct
 }
 
+/** Memory of the task's user space, of the size of the type that it has there. */
+function loadUptr(env: Verification, { targetType, target = '' }: SpecialField): Register {
+  const struct = targetType === undefined ? undefined : env.locals.struct(targetType)
+  if (struct?.composite === undefined) throw new Unmodelled(`uptr to struct ${target}`)
+  const memory = pointer(KIND.MEM, FLAG.MAYBE_NULL)
+  memory.range = struct.composite.size
+  memory.id = env.newId()
+  return memory
+}
+
 export function loadKptr(env: Verification, field: SpecialField): Register {
+  if (field.kind === 'uptr') return loadUptr(env, field)
   const struct = targetOf(env, field)
-  const isSafe = field.kind === 'kptr' && PROTECTED.has(struct.name) && isInRcuSection(env)
-  const pointer = objectPointer(struct, FLAG.MAYBE_NULL | (isSafe ? FLAG.RCU : FLAG.UNTRUSTED))
-  pointer.id = env.newId()
-  return pointer
+  const object = objectPointer(struct, FLAG.MAYBE_NULL | trustOf(env, field, struct))
+  object.id = env.newId()
+  return object
+}
+
+function trustOf(env: Verification, { kind }: SpecialField, { local, name }: StructType): number {
+  const isPerCpu = kind === 'percpu_kptr'
+  const isProtected = isPerCpu || (kind === 'kptr' && (local || PROTECTED.has(name)))
+  if (!isProtected || !isInRcuSection(env)) return FLAG.UNTRUSTED
+  return FLAG.RCU | (isPerCpu ? FLAG.PERCPU : local ? FLAG.ALLOC : 0)
 }
 
 /** @param stored undefined: a constant, `imm` */
@@ -72,6 +90,7 @@ export function storeKptr(
   stored: Register | undefined,
   imm: number,
 ): void {
+  if (field.kind === 'uptr') denied('store to uptr disallowed')
   if (field.kind !== 'kptr_untrusted') denied('store to referenced kptr disallowed')
   if (stored === undefined) {
     if (imm !== 0) denied(`BPF_ST imm must be 0 when storing to kptr at off=${field.offset}`)
@@ -83,7 +102,10 @@ export function storeKptr(
 function checkMatch(env: Verification, field: SpecialField, number: number, register: Register): void {
   const struct = targetOf(env, field)
   const isUnreferenced = field.kind === 'kptr_untrusted'
-  const allowed = FLAG.MAYBE_NULL | FLAG.TRUSTED | FLAG.RCU | (isUnreferenced ? FLAG.UNTRUSTED : 0)
+  const allowed =
+    register.struct?.local === true
+      ? FLAG.MAYBE_NULL | FLAG.ALLOC | (field.kind === 'percpu_kptr' ? FLAG.PERCPU : 0)
+      : FLAG.MAYBE_NULL | FLAG.TRUSTED | FLAG.RCU | (isUnreferenced ? FLAG.UNTRUSTED : 0)
   const isObject = register.kind === KIND.BTF_ID && (register.flags & ~allowed) === 0
   if (isObject) {
     checkNoOffset(number, register, true)
@@ -100,17 +122,18 @@ function checkMatch(env: Verification, field: SpecialField, number: number, regi
   )
 }
 
-/** bpf_kptr_xchg(): the field that its first argument points to. */
-export function exchangedField(number: number, register: Register): SpecialField {
+/** bpf_kptr_xchg(): the field that its first argument points to, in a value or in an object of the program. */
+export function exchangedField(env: Verification, number: number, register: Register): SpecialField {
   const { map } = register
-  if (map === undefined) throw new Unmodelled('bpf_kptr_xchg() in objects of the program')
+  if (register.kind === KIND.MAP_VALUE && map?.hasTypes === false)
+    invalid(`map '${map.name}' has to have BTF in order to use bpf_kptr_xchg`)
   if (!isConst(register))
     invalid(`R${number} doesn't have constant offset. kptr has to be at the constant offset`)
-  if (!map.hasTypes) invalid(`map '${map.name}' has to have BTF in order to use bpf_kptr_xchg`)
-  if (!map.specialFields.some(isKptr)) invalid(`R${number} has no valid kptr`)
+  const kptrs = fieldsOf(env.locals, register).filter((one) => isKptr(one) && one.kind !== 'uptr')
+  if (kptrs.length === 0) invalid(`R${number} has no valid kptr`)
   const offset = register.offset + constantNumber(register)
-  const field = kptrAt(map, offset)
-  if (field === undefined) denied(`off=${offset} doesn't point to kptr`)
+  const field = kptrs.find((one) => one.offset === offset)
+  if (field === undefined) return denied(`off=${offset} doesn't point to kptr`)
   if (field.kind === 'kptr_untrusted') denied(`off=${offset} kptr isn't referenced kptr`)
   return field
 }
@@ -122,13 +145,37 @@ export function checkExchanged(
   number: number,
   register: Register,
 ): void {
-  if (!isKnownZero(register)) checkMatch(env, field, number, register)
+  if (isKnownZero(register)) return
+  if ((register.flags & FLAG.MAYBE_NULL) !== 0) {
+    // Linux doesn't expect an unchecked one of the program's own, and refuses it as a bug of its own.
+    if ((register.flags & FLAG.ALLOC) !== 0) throw new Unmodelled('bpf_kptr_xchg() of what may be null')
+    denied(`Possibly NULL pointer passed to helper arg${number}`)
+  }
+  checkMatch(env, field, number, register)
+}
+
+/** What was put in is the map's; per-CPU objects may still be used where a grace period keeps them. */
+export function releaseExchanged(env: Verification, id: number): boolean {
+  if (!env.dropReference(id)) return false
+  const perCpu = FLAG.ALLOC | FLAG.PERCPU
+  const isKept = isInRcuSection(env)
+  mapRegisters(env.state, (register) => {
+    if (register.refId !== id) return register
+    if (!isKept || register.kind !== KIND.BTF_ID || (register.flags & perCpu) !== perCpu) return env.remains
+    const kept = cloneRegister(register)
+    kept.refId = 0
+    kept.flags = (register.flags & ~FLAG.ALLOC) | FLAG.RCU
+    return kept
+  })
+  return true
 }
 
 /** What was in the field is the program's from here on. */
 export function exchangedPointer(env: Verification, field: SpecialField): Register {
-  const pointer = objectPointer(targetOf(env, field), FLAG.MAYBE_NULL)
-  pointer.id = pointer.refId = env.newId()
-  env.addReference('pointer', pointer.id, undefined)
-  return pointer
+  const struct = targetOf(env, field)
+  const own = struct.local ? FLAG.ALLOC | (field.kind === 'percpu_kptr' ? FLAG.PERCPU : 0) : 0
+  const object = objectPointer(struct, FLAG.MAYBE_NULL | own)
+  object.id = object.refId = env.newId()
+  env.addReference('pointer', object.id, undefined)
+  return object
 }

@@ -11,6 +11,7 @@ import {
 } from '../../linux/context-access.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
+import { fieldSize } from './field-sizes.js'
 import { checkNoOffset } from './pointer-offsets.js'
 import { accessMapStructure, accessObject, loadArgument, objectPointer } from './kernel-pointers.js'
 import { checkKptrAccess, isKptr, kptrAt, loadKptr, storeKptr } from './kptrs.js'
@@ -256,8 +257,6 @@ export function checkMapFlags(map: VerifierMap, offset: number, size: number, wr
   if (!write && (map.flags & BPF_F_WRONLY_PROG) !== 0) denied(`read from map forbidden, ${where}`)
 }
 
-const FIELD_SIZES: Readonly<Record<string, number>> = { bpf_spin_lock: 4, bpf_timer: 16 }
-
 /**
  * Checks bounds, and that the kernel's own fields aren't touched.
  *
@@ -277,7 +276,7 @@ export function checkMapValue(
   const start = sminNumber(base) + offset
   const end = umaxNumber(base) + offset + size
   for (const field of map.specialFields) {
-    if (start >= field.offset + (FIELD_SIZES[field.kind] ?? 8) || field.offset >= end) continue
+    if (start >= field.offset + fieldSize(field.kind) || field.offset >= end) continue
     if (isKptr(field)) checkKptrAccess(base, offset, size, field, isDirect)
     else denied(`${field.kind} cannot be accessed directly by load/store`)
   }

@@ -1,6 +1,8 @@
 /** Pointers that may be null: what they are once that is known not to be so. */
 import { cloneRegister, FLAG, KIND, type Register } from './values/register.js'
 
+/** Fields whose functions take the map too. */
+const BY_MAP: ReadonlySet<string> = new Set(['bpf_timer', 'bpf_wq', 'bpf_task_work'])
 const XSKMAP = 17
 const SOCKMAP = 15
 const SOCKHASH = 18
@@ -25,7 +27,7 @@ function notNullValue(register: Register): void {
     register.kind = KIND.MAP_PTR
     register.map = map.inner
     // Timers and the like need to be told apart by the look-up that found their map.
-    if (map.inner.specialFields.some(({ kind }) => kind === 'bpf_timer')) register.mapUid = register.id
+    if (map.inner.specialFields.some(({ kind }) => BY_MAP.has(kind))) register.mapUid = register.id
     return
   }
   if (map?.type === XSKMAP) register.kind = KIND.XDP_SOCK

@@ -1,5 +1,5 @@
 /** What the verifier is given: a program, the maps it refers to, and what is known of its functions. */
-import type { Btf } from '../../btf/types.js'
+import type { Btf, TypeId } from '../../btf/types.js'
 import type { KernelTypes, StructType } from './kernel-types.js'
 
 /** A field of map values that the kernel manages. */
@@ -8,8 +8,11 @@ export interface SpecialField {
   readonly kind: string
   /** Bytes from the start of the value. */
   readonly offset: number
-  /** Of a pointer: the struct that it points to. */
+  /** Of a pointer: the struct that it points to, and its type in the program's BTF, if there is one. */
   readonly target?: string
+  readonly targetType?: TypeId
+  /** Of a list or tree whose declaration tells: the struct that it holds, and the offset of its node there. */
+  readonly root?: { readonly type: TypeId; readonly node: number }
 }
 
 /** A map as the verifier sees it. */
@@ -114,8 +117,10 @@ export interface VerifierProgram {
   readonly kfuncs: ReadonlyMap<number, string>
   /** Symbols of the kernel whose addresses are loaded, by slot of the LDDW. */
   readonly symbols?: ReadonlyMap<number, KernelSymbol>
-  /** Slot of the function that exceptions run; `untold`: whether there is one isn't known; undefined: there is none. */
-  readonly exceptionCallback?: number | 'untold' | undefined
+  /** The program's own types: those of objects that it makes. */
+  readonly types?: Btf | undefined
+  /** Functions that the program's declaration tags name as what exceptions run; `untold`: whether there is one isn't known. */
+  readonly exceptionCallbacks?: readonly string[] | 'untold'
   /** What of the kernel it attaches to, where BTF knows that: tracepoint, function, hook or iterator by name; the struct of a struct_ops program. */
   readonly attachTarget: string | undefined
   /** The kernel's types; undefined: nothing is known of them. */

@@ -85,7 +85,7 @@ export function fromRaw(raw: RawProgram, kernel: KernelTypes = NO_KERNEL_TYPES):
     functions: (raw.func_info ?? []).map(toFunction),
     kfuncs: new Map((raw.kfunc_refs ?? []).map(({ insn, name }) => [insn, name ?? ''])),
     // A declaration tag tells, and lines have none.
-    exceptionCallback: 'untold',
+    exceptionCallbacks: 'untold',
     attachTarget: (raw.attach_btf_name ?? raw.attach_kfunc)?.replace(/^(btf_trace|bpf_iter|bpf_lsm)_/, ''),
     kernel,
   }

@@ -6,10 +6,10 @@ import { removeDynptr } from './dynptr-slots.js'
 import { KIND } from './values/register.js'
 import type { Verification } from './verification.js'
 
-/** Before what may end the program. */
-export function checkNoLeak(env: Verification, what: string, locksToo: boolean): void {
+/** Before what may end the program. @param throws it does so from any function */
+export function checkNoLeak(env: Verification, what: string, locksToo: boolean, throws = false): void {
   const { state } = env
-  if (state.frames.length === 1) {
+  if (throws || state.frames.length === 1) {
     const leaked = state.references.filter(({ kind }) => kind === 'pointer')
     if (leaked.length > 0)
       invalid(

@@ -21,8 +21,10 @@ export class Rejection extends Error {
 }
 
 export const EACCES = 13
+export const EEXIST = 17
 export const EINVAL = 22
 export const EPERM = 1
+export const ENOENT = 2
 export const ESRCH = 3
 export const E2BIG = 7
 export const EFAULT = 14

@@ -1,7 +1,7 @@
 /** The stack of all functions on a chain of calls together, and how long chains are. */
 import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { Code } from './code.js'
-import { denied, E2BIG, Rejection } from './rejection.js'
+import { denied, E2BIG, invalid, Rejection } from './rejection.js'
 import { MAX_FRAMES, STACK_SIZE } from './state.js'
 import type { Subprogram } from './subprograms.js'
 
@@ -12,11 +12,19 @@ const ALIGNMENT = 16
 /** Types whose functions have stacks of their own on x86-64: Linux 6.13. */
 const PRIVATE_STACKS: ReadonlySet<number> = new Set([P.KPROBE, P.TRACEPOINT, P.PERF_EVENT, P.RAW_TRACEPOINT])
 
+/** Also: that nothing throws that a callback calls. */
 export function checkStackDepth(code: Code, subprograms: readonly Subprogram[], type: number): void {
   const roots = subprograms.filter(({ index, isAsyncCallback }) => index === 0 || isAsyncCallback)
   const isPrivate = PRIVATE_STACKS.has(type) && !subprograms.some(({ hasTailCall }) => hasTailCall)
   const calls = subprograms.map((subprogram) => callsOf(code, subprograms, subprogram))
-  for (const root of roots) walk(calls, root, isPrivate)
+  const throws = subprograms.map((subprogram) => throwIn(code, subprogram))
+  for (const root of roots) walk(calls, throws, root, isPrivate)
+}
+
+/** The first bpf_throw() of a function; -1: it has none. */
+function throwIn(code: Code, { start, end }: Subprogram): number {
+  for (let slot = start; slot < end; slot++) if (code.kfuncAt(slot)?.name === 'bpf_throw') return slot
+  return -1
 }
 
 /** The last one of a function first. */
@@ -42,11 +50,18 @@ interface Call {
   readonly depth: number
   readonly frames: number
   readonly tailCalls: boolean
+  /** It, or one before it, is a callback. */
+  readonly inCallback: boolean
 }
 
 /** @param calls by the number of the function */
-function walk(calls: readonly (readonly Subprogram[])[], root: Subprogram, isPrivate: boolean): void {
-  const pending: Call[] = [{ subprogram: root, depth: 0, frames: 1, tailCalls: false }]
+function walk(
+  calls: readonly (readonly Subprogram[])[],
+  throws: readonly number[],
+  root: Subprogram,
+  isPrivate: boolean,
+): void {
+  const pending: Call[] = [{ subprogram: root, depth: 0, frames: 1, tailCalls: false, inCallback: false }]
   const deepest = new Map<string, true>()
   for (let call = pending.pop(); call !== undefined; call = pending.pop()) {
     const { subprogram, frames } = call
@@ -58,12 +73,16 @@ function walk(calls: readonly (readonly Subprogram[])[], root: Subprogram, isPri
     const own = rounded(subprogram.stackDepth)
     const depth = isPrivate ? Math.max(call.depth, own) : call.depth + own
     if (depth > STACK_SIZE) denied(`combined stack size of ${frames} calls is ${depth}. Too large`)
-    const key = `${subprogram.index} ${depth} ${frames}`
+    const inCallback = call.inCallback || subprogram.isCallback
+    const thrown = throws[subprogram.index] ?? -1
+    if (inCallback && thrown >= 0)
+      invalid(`bpf_throw kfunc (insn ${thrown}) cannot be called from callback subprog ${subprogram.index}`)
+    const key = `${subprogram.index} ${depth} ${frames} ${inCallback}`
     if (deepest.has(key)) continue
     deepest.set(key, true)
     for (const callee of calls[subprogram.index] ?? []) {
       if (frames >= MAX_FRAMES) throw new Rejection(E2BIG, `the call stack of ${frames} frames is too deep !`)
-      pending.push({ subprogram: callee, depth, frames: frames + 1, tailCalls })
+      pending.push({ subprogram: callee, depth, frames: frames + 1, tailCalls, inCallback })
     }
   }
 }

@@ -82,6 +82,7 @@ export function registerText(register: Register): string {
   if (kind === KIND.STACK && isConstant(register)) return `fp${offset}`
   const parts = [
     ...identityParts(register),
+    ...((register.flags & FLAG.NON_OWNING) === 0 ? [] : ['non_own_ref']),
     ...(offset === 0 ? [] : [`off=${offset}`]),
     ...(isPacketPointer(register) ? [`r=${range}`] : []),
     ...(kind === KIND.MEM || kind === KIND.BUF ? [`sz=${range}`] : []),

@@ -114,9 +114,9 @@ export function copyFrame(from: Frame): Frame {
   return to
 }
 
-/** Something acquired that must be released, or a lock that is held. */
+/** Something acquired that must be released, a lock that is held, or interrupts that are off. */
 export interface Reference {
-  readonly kind: 'pointer' | 'lock'
+  readonly kind: 'pointer' | 'lock' | 'res_lock' | 'res_lock_irq' | 'irq'
   readonly id: number
   /** Slot that acquired it. */
   readonly insn: number

@@ -48,6 +48,8 @@ export function walkStruct(struct: StructType, offset: number, size: number, fla
 /** Whether a struct, or one that lies in it at an offset, is of a type. */
 export function holdsStruct(struct: StructType, offset: number, wanted: StructType): boolean {
   if (offset === 0 && struct === wanted) return true
+  // Types of the program are none of the kernel's, whatever their names.
+  if (struct.local !== wanted.local) return false
   const { btf, composite } = struct
   if (btf === undefined || composite === undefined) {
     if (offset === 0 && struct.name === wanted.name) return true

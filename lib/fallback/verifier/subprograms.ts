@@ -35,8 +35,12 @@ export interface Subprogram {
 }
 
 /** Finds functions by calls and addresses that lead to them, and checks that no jump leaves its own. */
-export function findSubprograms(code: Code, program: VerifierProgram): Subprogram[] {
-  const starts = functionStarts(code, program)
+export function findSubprograms(
+  code: Code,
+  program: VerifierProgram,
+  exceptionCallback?: number,
+): Subprogram[] {
+  const starts = functionStarts(code, program, exceptionCallback)
   const infos = new Map(program.functions.map((info) => [info.start, info]))
   const subprograms = starts.map((start, index): Subprogram => {
     const end = starts[index + 1] ?? code.length
@@ -114,8 +118,13 @@ export function isPacketLoad(opcode: number): boolean {
   return (opcode & 7) === CLASS.LD && (mode === 0x20 || mode === 0x40)
 }
 
-function functionStarts(code: Code, program: VerifierProgram): number[] {
+function functionStarts(
+  code: Code,
+  program: VerifierProgram,
+  exceptionCallback: number | undefined,
+): number[] {
   const starts = new Set([0])
+  if (exceptionCallback !== undefined) starts.add(exceptionCallback)
   for (let slot = 0; slot < code.length; slot++) {
     if (code.isKfuncCall(slot)) checkKfunc(code, slot, program)
     if (!code.isLocalCall(slot) && !code.isFunctionAddress(slot)) continue

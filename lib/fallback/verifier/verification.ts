@@ -7,6 +7,7 @@ import { Speculation } from './barriers.js'
 import type { FlowMarks } from './cfg.js'
 import type { Code } from './code.js'
 import { type KernelTypes, NO_KERNEL_TYPES } from './kernel-types.js'
+import { LocalTypes } from './local-types.js'
 import type { VerifierProgram } from './program.js'
 import type { VerifierLog } from './log.js'
 import { EFAULT, Rejection } from './rejection.js'
@@ -48,6 +49,12 @@ export class Verification {
   readonly alwaysCheckpoint: boolean
   readonly stackLiveness: StackLiveness
   readonly kernel: KernelTypes
+  /** Types of objects that the program makes. */
+  readonly locals: LocalTypes
+  /** Number of the function that exceptions run. */
+  exceptionCallback: number | undefined = undefined
+  /** Some path ends with bpf_throw(). */
+  throws = false
   /** What its context is, if BTF says that. */
   readonly target: AttachTarget | undefined
 
@@ -76,6 +83,8 @@ export class Verification {
   contextSize = 0
   /** A stack pointer was taken for one of another frame: nothing is proven of the stack. */
   framesAreMixed = false
+  /** Flags of the kernel objects that each instruction stores to. */
+  readonly storeFlags = new Map<number, number>()
   /** A number was taken for what it was before a pointer was added: nothing is proven. */
   numbersAreWrong = false
   /** Callbacks of bpf_loop() calls that can be inlined, by slot; -1: it can't. */
@@ -104,6 +113,7 @@ export class Verification {
       flag(BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT) && !flag(BPF_PROGRAM_FLAGS.BPF_F_ANY_ALIGNMENT)
     this.alwaysCheckpoint = flag(BPF_PROGRAM_FLAGS.BPF_F_TEST_STATE_FREQ)
     this.kernel = program.kernel ?? NO_KERNEL_TYPES
+    this.locals = new LocalTypes(program.types)
     this.target = attachTarget(program, this.kernel)
     this.stackLiveness = new StackLiveness(code, subprograms)
     this.explored.length = code.length
@@ -190,7 +200,7 @@ export class Verification {
   addReference(kind: Reference['kind'], id: number, owner: unknown): void {
     const { state } = this
     state.references = [...state.references, { kind, id, insn: this.insn, owner }]
-    if (kind === 'lock') state.activeLocks++
+    if (kind !== 'pointer' && kind !== 'irq') state.activeLocks++
   }
 
   /** @returns false: there is no such reference */

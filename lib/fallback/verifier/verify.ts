@@ -8,12 +8,12 @@ import { checkControlFlow } from './cfg.js'
 import { Code } from './code.js'
 import { checkDebugInfo, checkFunctionRecords } from './debug-info.js'
 import { checkEncodings } from './encoding.js'
-import { checkExceptionCallback } from './exceptions.js'
+import { checkExceptionCallback, exceptionCallbackOf } from './exceptions.js'
 import { explore } from './explore.js'
 import { LOG_LEVEL, VerifierLog, type LogOptions } from './log.js'
 import { checkPrivileges } from './privileges.js'
 import type { VerifierProgram } from './program.js'
-import { E2BIG, invalid, Rejection } from './rejection.js'
+import { E2BIG, invalid, Rejection, Unmodelled } from './rejection.js'
 import { liveRegisters } from './register-liveness.js'
 import { components } from './scc.js'
 import { checkStackDepth } from './stack-depth.js'
@@ -176,11 +176,13 @@ function verify(
   if (privileges === 'none') checkCallsNothing(code)
   const { debugInfo } = program
   if (debugInfo !== undefined) checkFunctionRecords(debugInfo)
-  const subprograms = findSubprograms(code, program)
+  const callbackStart = exceptionCallbackOf(program)
+  const subprograms = findSubprograms(code, program, callbackStart)
+  const exceptionCallback = subprograms.find(({ start }) => start === callbackStart)
   if (debugInfo !== undefined) checkDebugInfo(debugInfo, subprograms, code)
   checkFunctionInfo(subprograms, program.functions.length > 0)
   checkEncodings(code, program)
-  const marks = checkControlFlow(code, subprograms, privileges !== 'none')
+  const marks = checkControlFlow(code, subprograms, privileges !== 'none', exceptionCallback)
   const limits = { instructions: MAX_INSTRUCTIONS, milliseconds: options.timeout }
   const env = new Verification(
     program,
@@ -194,9 +196,15 @@ function verify(
     privileges,
   )
   run.env = env
+  if (exceptionCallback !== undefined) {
+    env.exceptionCallback = exceptionCallback.index
+    exceptionCallback.called = exceptionCallback.isCallback = exceptionCallback.isAsyncCallback = true
+  }
   explore(env)
   checkStackDepth(code, subprograms, program.type)
-  checkExceptionCallback(code, subprograms, program)
+  checkExceptionCallback(code, subprograms, program, exceptionCallback)
+  if (env.throws && program.exceptionCallbacks === 'untold')
+    throw new Unmodelled("bpf_throw(): whether there is an exception callback isn't told")
 }
 
 /** Statistics alone need no look at each instruction. */
