@@ -158,10 +158,24 @@ export interface PerfEventRequest extends WithCookie {
   /** PERF_TYPE_*. */
   readonly type: number
   readonly config: bigint
+  /** Of the attributes, what some types have to say beside `config`; of a breakpoint, address and length. */
+  readonly config1?: bigint | undefined
+  readonly config2?: bigint | undefined
+  /** HW_BREAKPOINT_*. */
+  readonly breakpoint?: number | undefined
   /** One event on each; undefined: every one that is on, or, of a process, wherever it runs. */
   readonly cpus?: readonly number[] | undefined
   /** -1: every process; 0: this one. */
   readonly pid: number
+  /** Processes of this cgroup: a folder of cgroup2, or the descriptor of one. `pid` is -1 then. */
+  readonly cgroup?: string | number | undefined
+  /** What processes start after the attachment counts too. */
+  readonly inherit?: boolean | undefined
+  /** What isn't counted. */
+  readonly exclude?:
+    { readonly kernel: boolean; readonly user: boolean; readonly hypervisor: boolean } | undefined
+  /** How near the sampled instruction must be to the event: attribute precise_ip, 0 to 3. */
+  readonly precise?: number | undefined
   /** One or the other. */
   readonly sample: { readonly frequency: number } | { readonly period: bigint }
 }

@@ -12,7 +12,7 @@ export type { IteratorOptions } from './attach/iterator.js'
 export type { KprobeMultiOptions, KprobeOptions, KsyscallOptions } from './attach/kernel-probes.js'
 export type { LwtOptions, NetfilterHook, NetfilterOptions, NetfilterProtocol } from './attach/network.js'
 export type { CookieOption, ProcessOption } from './attach/options.js'
-export type { PerfEventNumbers, PerfEventOptions } from './attach/perf-event.js'
+export type { PerfBreakpoint, PerfEvent, PerfEventNumbers, PerfEventOptions } from './attach/perf-event.js'
 export type { SocketOptions, SocketReference, SockmapOptions } from './attach/socket.js'
 export type {
   AttachedNeighbour,

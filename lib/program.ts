@@ -22,7 +22,7 @@ import {
   type NetfilterOptions,
 } from './attach/network.js'
 import type { CookieOption } from './attach/options.js'
-import { attachPerfEvent, type PerfEventNumbers, type PerfEventOptions } from './attach/perf-event.js'
+import { attachPerfEvent, type PerfEvent, type PerfEventOptions } from './attach/perf-event.js'
 import {
   attachSockmap,
   attachSocket,
@@ -51,7 +51,6 @@ import type { Btf } from './btf/types.js'
 import type { IteratorLink } from './iterator-link.js'
 import type { KernelProgram } from './kernel.js'
 import { Link } from './link.js'
-import type { PerfEventName } from './linux/perf-events.js'
 import { programTypeName } from './linux/program-types.js'
 import type { MapLike, ProgramLike } from './program-like.js'
 import {
@@ -240,12 +239,13 @@ export class Program {
   /**
    * Attaches it to a perf event: it runs at each sample. One event on each CPU, under one link. `CAP_PERFMON`.
    *
-   * @param event by perf's name (`'cpu-clock'`, `'cache-misses'` …), or by numbers
-   * @throws BpfError `ENOENT` or `EOPNOTSUPP` for an event that this machine doesn't have: most virtual ones have no hardware events
+   * @param event by perf's name (`'cpu-clock'`, `'cache-misses'`, `'L1-dcache-load-misses'` …), by numbers, or a hardware breakpoint
+   * @throws BpfError `ENOENT` or `EOPNOTSUPP` for an event that this machine doesn't have: most virtual ones have no hardware counters
    * @example
    * program.attachPerfEvent('cpu-clock', { frequency: 99 })
+   * program.attachPerfEvent({ breakpoint: 'write', address }, { period: 1, pid }) // at each write to a variable
    */
-  attachPerfEvent(event: PerfEventName | PerfEventNumbers, options: PerfEventOptions): Link {
+  attachPerfEvent(event: PerfEvent, options: PerfEventOptions): Link {
     return attachPerfEvent(this.#program, event, options)
   }
 

@@ -1,6 +1,7 @@
 // Probes, tracepoints, trampolines, perf events, iterators.
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -284,13 +285,24 @@ UniqueAttachment AttachPerfEvent(const AttachContext& context) {
   attributes.freq = settings.Flag("byFrequency") ? 1 : 0;
   // Either of them: a union.
   attributes.sample_period = settings.BigInt("sample");
-  const int32_t pid = settings.Signed("pid");
+  attributes.config1 = settings.BigInt("config1");
+  attributes.config2 = settings.BigInt("config2");
+  if (settings.Has("breakpoint"))
+    attributes.bp_type = settings.Number("breakpoint", HW_BREAKPOINT_RW | HW_BREAKPOINT_X);
+  attributes.inherit = settings.Flag("inherit") ? 1 : 0;
+  attributes.exclude_kernel = settings.Flag("excludeKernel") ? 1 : 0;
+  attributes.exclude_user = settings.Flag("excludeUser") ? 1 : 0;
+  attributes.exclude_hv = settings.Flag("excludeHypervisor") ? 1 : 0;
+  attributes.precise_ip = settings.Number("precise", 3) & 3U;
+  // The descriptor of a cgroup takes the place of a process.
+  const bool of_cgroup = settings.Has("cgroupFd");
+  const int32_t pid = of_cgroup ? settings.Fd("cgroupFd") : settings.Signed("pid");
+  const unsigned long flags = PERF_FLAG_FD_CLOEXEC | (of_cgroup ? PERF_FLAG_PID_CGROUP : 0UL);
   const int32_t cpu = settings.Signed("cpu");
   LIBBPF_OPTS(bpf_perf_event_opts, options);
   options.bpf_cookie = settings.BigInt("cookie");
   if (!settings.ok()) return nullptr;
-  UniqueFd event(static_cast<int>(syscall(SYS_perf_event_open, &attributes, pid, cpu, -1,
-                                          static_cast<unsigned long>(PERF_FLAG_FD_CLOEXEC))));
+  UniqueFd event(static_cast<int>(syscall(SYS_perf_event_open, &attributes, pid, cpu, -1, flags)));
   if (!event) {
     Throw(context.env, {"perf_event_open", errno, context.subject, {}});
     return nullptr;

@@ -30,13 +30,13 @@ export function checkCount(what: string, value: number): number {
 }
 
 /** An option that has a few values. */
-export function checkOneOf<T extends string>(
+export function checkOneOf<T extends string | number>(
   what: string,
   value: T | undefined,
   values: readonly T[],
 ): T | undefined {
   if (value === undefined || values.includes(value)) return value
-  throw new BpfError('BAD_VALUE', `${what} must be one of ${values.join(', ')}, not '${value}'`)
+  throw new BpfError('BAD_VALUE', `${what} must be one of ${values.join(', ')}, not '${String(value)}'`)
 }
 
 /** A process; undefined: every one. */

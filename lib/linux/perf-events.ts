@@ -1,11 +1,45 @@
 /**
  * Perf events by name.
  *
- * Source: perf_event_open(2); `enum perf_type_id`, `perf_hw_id` and `perf_sw_ids` of linux/perf_event.h (Linux 6.18). The names are perf's.
+ * Source: perf_event_open(2); `enum perf_type_id`, `perf_hw_id`, `perf_sw_ids` and `perf_hw_cache_…_id` of linux/perf_event.h, `HW_BREAKPOINT_*` of
+ * linux/hw_breakpoint.h (Linux 6.18). The names are perf's.
  */
 
-/** PERF_TYPE_* of events that are known by name. */
-export const PERF_TYPE = { hardware: 0, software: 1 } as const
+/** PERF_TYPE_*. */
+export const PERF_TYPE = {
+  hardware: 0,
+  software: 1,
+  tracepoint: 2,
+  hwCache: 3,
+  raw: 4,
+  breakpoint: 5,
+} as const
+
+/** Whether events of a type are counted by the processor: most virtual machines have none. */
+export function isHardwareEvent(type: number): boolean {
+  return type === PERF_TYPE.hardware || type === PERF_TYPE.hwCache || type === PERF_TYPE.raw
+}
+
+/** HW_BREAKPOINT_*: what of the memory at an address is watched. */
+export const BREAKPOINTS = { execute: 4, write: 2, readWrite: 3 } as const
+
+/** PERF_COUNT_HW_CACHE_*, by perf's names. */
+const CACHES = { 'L1-dcache': 0, 'L1-icache': 1, LLC: 2, dTLB: 3, iTLB: 4, branch: 5, node: 6 } as const
+/** Operation in the second byte, result in the third. */
+const CACHE_EVENTS = {
+  loads: 0x0_00_00,
+  'load-misses': 0x1_00_00,
+  stores: 0x0_01_00,
+  'store-misses': 0x1_01_00,
+  prefetches: 0x0_02_00,
+  'prefetch-misses': 0x1_02_00,
+} as const
+
+const CACHE_CONFIGS: ReadonlyMap<string, number> = new Map(
+  Object.entries(CACHES).flatMap(([cache, id]) =>
+    Object.entries(CACHE_EVENTS).map(([event, bits]) => [`${cache}-${event}`, id | bits] as const),
+  ),
+)
 
 /** By type: configs by name. */
 export const PERF_EVENTS = {
@@ -37,8 +71,11 @@ export const PERF_EVENTS = {
   },
 } as const
 
-/** `'cpu-clock'`, `'cache-misses'` … */
-export type PerfEventName = keyof (typeof PERF_EVENTS)['hardware'] | keyof (typeof PERF_EVENTS)['software']
+/** `'cpu-clock'`, `'cache-misses'`, `'L1-dcache-load-misses'` … */
+export type PerfEventName =
+  | keyof (typeof PERF_EVENTS)['hardware']
+  | keyof (typeof PERF_EVENTS)['software']
+  | `${keyof typeof CACHES}-${keyof typeof CACHE_EVENTS}`
 
 /** Numbers of an event by its name; undefined for what is none. */
 export function perfEventByName(
@@ -49,11 +86,13 @@ export function perfEventByName(
     const config = Object.hasOwn(configs, name) ? configs[name] : undefined
     if (config !== undefined) return { type: PERF_TYPE[kind], config }
   }
-  return undefined
+  const cache = CACHE_CONFIGS.get(name)
+  return cache === undefined ? undefined : { type: PERF_TYPE.hwCache, config: cache }
 }
 
 /** Every name. */
 export const PERF_EVENT_NAMES: readonly string[] = [
   ...Object.keys(PERF_EVENTS.hardware),
   ...Object.keys(PERF_EVENTS.software),
+  ...CACHE_CONFIGS.keys(),
 ]

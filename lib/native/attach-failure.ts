@@ -2,15 +2,19 @@
 import { existsSync, readdirSync } from 'node:fs'
 import type { RequestOf } from '../attach-request.js'
 import { BpfError, unsupported } from '../errors.js'
+import { isHardwareEvent, PERF_TYPE } from '../linux/perf-events.js'
 import { noFunction, resolveBinary, withBinary } from './binaries.js'
 import type { TracingKind } from './attach-tracing.js'
+import { conditionsOf } from './conditions.js'
+import { readHost } from './host-facts.js'
 import { kernelFunctions, rawTracepoints, traceableFunctions, tracefs } from './kernel-functions.js'
 import { didYouMeanHint, nearestOfMany } from './suggest.js'
 
 type Explain<K extends TracingKind> = (request: RequestOf<K>, error: BpfError) => BpfError | undefined
 
-const KPROBES = '/sys/bus/event_source/devices/kprobe'
-const UPROBES = '/sys/bus/event_source/devices/uprobe'
+const EVENT_SOURCES = '/sys/bus/event_source/devices'
+const KPROBES = `${EVENT_SOURCES}/kprobe`
+const UPROBES = `${EVENT_SOURCES}/uprobe`
 
 /** The better error, by kind; undefined where the target is not to blame. */
 const EXPLAIN: { readonly [K in TracingKind]?: Explain<K> } = {
@@ -129,7 +133,8 @@ function noTracepoint({ category, name }: RequestOf<'tracepoint'>, error: BpfErr
   if (error.code !== 'ENOENT') return undefined
   const folder = tracefs()
   if (folder === undefined) {
-    return unsupported('tracepoints without a tracefs to look them up in', 'mount -t tracefs tracefs /sys/kernel/tracing; raw tracepoints (raw_tp, tp_btf) do without')
+    const [{ because, remedy } = { because: 'there is no tracefs', remedy: '' }] = conditionsOf(['tracefs'], readHost())
+    return unsupported(`tracepoints, for ${because}`, remedy)
   }
   const categories = foldersOf(`${folder}/events`)
   const isCategory = categories.includes(category)
@@ -156,13 +161,34 @@ function noRawTracepoint({ name }: RequestOf<'rawTracepoint'>, error: BpfError):
   })
 }
 
-function noPerfEvent({ type, config, cpus, pid }: RequestOf<'perfEvent'>, error: BpfError): BpfError | undefined {
+/** PMUs of processors, by their names in sysfs: of one kind of cores, of several, of ARM. */
+const PROCESSOR_PMU = /^(?:cpu|cpu_core|cpu_atom|armv\d+_.*)$/
+
+function noPerfEvent(request: RequestOf<'perfEvent'>, error: BpfError): BpfError | undefined {
+  const { type, config, cpus, pid } = request
+  const isMissing = ['ENOENT', 'EOPNOTSUPP', 'ENODEV', 'EINVAL'].includes(error.code)
+  if (isMissing && isHardwareEvent(type) && !readdirSync(EVENT_SOURCES).some((name) => PROCESSOR_PMU.test(name))) {
+    return withHint(error, 'There are no hardware counters on this machine, as on most virtual ones (no cpu in /sys/bus/event_source/devices); software events (cpu-clock) are everywhere')
+  }
+  if (type === PERF_TYPE.breakpoint) return breakpointHint(request, error)
   const hints: Readonly<Record<string, string>> = {
-    ENOENT: `This machine has no perf event of type ${type} and config ${config}: virtual machines mostly have no hardware events; software events (cpu-clock) are everywhere`,
-    EOPNOTSUPP: `This machine can't sample perf events of type ${type} and config ${config}: virtual machines mostly have no hardware events`,
+    ENOENT: `This machine has no perf event of type ${type} and config ${config}: types are listed in /sys/bus/event_source/devices, software events (cpu-clock) are everywhere`,
+    EOPNOTSUPP: `This machine can't sample perf events of type ${type} and config ${config}, or not with these options`,
+    EBUSY: 'The counters are taken: by the watchdog for NMIs (kernel.nmi_watchdog), or by other events that must not be moved',
     ENODEV: `There is no CPU of that number that is on: ${cpus?.join(', ') ?? 'any'}; see /sys/devices/system/cpu/online`,
     EINVAL: 'A frequency above kernel.perf_event_max_sample_rate, a CPU that does not exist, or pid -1 with cpu -1 is refused',
     ESRCH: `There is no process ${pid}`,
+  }
+  const hint = hints[error.code]
+  return hint === undefined ? undefined : withHint(error, hint)
+}
+
+function breakpointHint({ config1 = 0n, config2 = 0n }: RequestOf<'perfEvent'>, error: BpfError): BpfError | undefined {
+  const hints: Readonly<Record<string, string>> = {
+    ENOSPC: 'All hardware breakpoints of the processor are taken: x86 has four for each thread, debuggers take them too',
+    EINVAL: `The address must be a multiple of the length: 0x${config1.toString(16)}, ${config2} bytes. x86 breaks on execution with 8 bytes only, and can't watch reads alone`,
+    EOPNOTSUPP: 'This machine has no hardware breakpoints, or not of this kind',
+    ENOENT: 'This kernel was built without CONFIG_HAVE_HW_BREAKPOINT',
   }
   const hint = hints[error.code]
   return hint === undefined ? undefined : withHint(error, hint)

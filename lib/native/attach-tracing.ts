@@ -100,12 +100,21 @@ export const TRACING: SettingsOf<TracingKind> = {
     target === undefined
       ? {}
       : { target: fdOf(target.program, 'attachFreplace()'), function: target.function },
-  perfEvent: ({ type, config, cpus, pid, sample, cookie }) =>
+  perfEvent: ({ type, config, config1, config2, breakpoint, cpus, pid, cgroup, inherit, exclude, precise, sample, cookie }, { targets }) =>
     (cpus ?? (pid === -1 ? onlineCpus() : [ANY_CPU])).map((cpu) => ({
       type,
       config,
+      config1,
+      config2,
+      breakpoint,
       cpu,
       pid,
+      cgroupFd: cgroup === undefined ? undefined : targets.cgroup(cgroup),
+      inherit,
+      excludeKernel: exclude?.kernel,
+      excludeUser: exclude?.user,
+      excludeHypervisor: exclude?.hypervisor,
+      precise,
       byFrequency: 'frequency' in sample,
       sample: 'frequency' in sample ? BigInt(sample.frequency) : sample.period,
       cookie,

@@ -96,7 +96,9 @@ function describeTracing(request: RequestOf<TracingKind>, { section }: ProgramIn
     case 'freplace':
       return request.target === undefined ? section : `freplace/${request.target.function}`
     case 'perfEvent':
-      return `perf_event type ${request.type}, config ${request.config}`
+      return request.breakpoint === undefined
+        ? `perf_event type ${request.type}, config ${request.config}`
+        : `perf_event breakpoint at 0x${(request.config1 ?? 0n).toString(16)}`
     case 'trace':
     case 'lsm':
     case 'iter':

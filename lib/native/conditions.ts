@@ -34,7 +34,8 @@ const CHECKS: Readonly<Record<ConditionName, Check>> = {
     remedy: `sysctl kernel.perf_event_paranoid=${PARANOID - 1}, or grant CAP_SYS_ADMIN`,
   }),
   tracefs: ({ folders: { tracefs }, policy: { lockdown } }) =>
-    tracefs === 'denied' && lockdown === 'confidentiality'
+    // At boot, it is then not even registered.
+    tracefs !== 'there' && lockdown === 'confidentiality'
       ? unlocked(lockdown, [lockdown], 'lets nobody read tracefs')
       : tracefs === 'denied'
       ? {

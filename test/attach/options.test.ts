@@ -29,6 +29,12 @@ function wrong(program: Program, map: BpfMap): void {
   // @ts-expect-error: one or the other
   program.attachPerfEvent('cpu-clock', { frequency: 1, period: 1n })
   // @ts-expect-error: one or the other
+  program.attachPerfEvent('cpu-clock', { frequency: 1, pid: 1, cgroup: '/sys/fs/cgroup' })
+  // @ts-expect-error: no such cache
+  program.attachPerfEvent('L4-loads', { frequency: 1 })
+  // @ts-expect-error: a breakpoint has an address
+  program.attachPerfEvent({ breakpoint: 'write' }, { period: 1 })
+  // @ts-expect-error: one or the other
   program.attachIterator({ map, task: { pid: 1 } })
   // @ts-expect-error: a link is updated
   program.attachXdp('eth0', { via: 'link', replace: true })
