@@ -15,8 +15,8 @@ export function helperCases(ours: Workload, jit: Workload): readonly Case[] {
     reference: { name: 'kernel JIT', measure: async () => perRound(jit, program) },
   })
   return [
-    // bpf_get_current_pid_tgid: tasks are JavaScript's.
-    each('helper-js', 'ns/call', 'task_helpers', 7),
+    // bpf_get_current_cgroup_id, which is JavaScript's.
+    each('helper-js', 'ns/call', 'called_helpers', 7),
     // bpf_get_prandom_u32
     each('helper-wasm', 'ns/call', 'helpers', 2),
     each('array-lookup', 'ns/look-up', 'array_lookup', 3),

@@ -15,6 +15,10 @@ export const KERNEL_WORD = {
   RANDOM: 36,
   /** i32: how many of the records below there are. */
   RESERVED: 40,
+  /** i32 each: thread and process of the current task. */
+  TASK: 48,
+  /** i32 each: user and group of the current task. */
+  USER: 56,
   /** Records of ring buffers that are reserved: i32 address of the record, i32 address of the ring's block; MOST_RESERVED of them, the newest last. */
   RECORDS: 64,
 } as const

@@ -94,6 +94,7 @@ export class Machine {
     this.fuel = options.fuel
     this.objects = new ObjectSpace(this.memory, undefined, undefined)
     this.tasks = new Tasks({
+      memory: this.memory,
       changes: this.changes,
       now: () => this.clock.now(),
       createUserMemory: () => new UserMemory(this.memory),

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { createKernel } from '../../lib/fallback/index.js'
+import { assemble } from '../../lib/isa/assemble.js'
 import { code } from '../support/errors.js'
+import { createMap } from '../../lib/create-map.js'
 import { open } from '../../lib/open.js'
+import { RAW_PROGRAM, rawObject } from '../support/raw-object.js'
 import { objectUrl, openOn } from '../support/fallback.js'
 
 interface Event {
@@ -125,6 +128,35 @@ describe('simulated tasks', () => {
     expect(kernel.tasks.current).toBe(current)
     kernel.fire('raw_tp/sched_process_exit', [current])
     expect(object.bss['raw']).toEqual([7n, 0n, (42n << 32n) | 43n])
+  })
+
+  it.each(['wasm', 'interpreter'] as const)('tell programs of each engine who they are: %s', (engine) => {
+    const kernel = createKernel({ engine })
+    const code = `
+      r6 = r1
+      call 14
+      *(u64 *)(r6 + 0) = r0
+      call 15
+      *(u64 *)(r6 + 8) = r0
+      r0 = 0
+      exit`
+    using object = open(rawObject(assemble(code)), { kernel }).load()
+    const who = (): readonly number[] => {
+      const { ctx } = object.program(RAW_PROGRAM).run({ ctx: new Uint8Array(16) })
+      return [...new Uint32Array(ctx?.slice().buffer ?? new ArrayBuffer(0))]
+    }
+    expect(who()).toEqual([1, 1, 0, 0])
+    kernel.tasks.current = { pid: 43, tgid: 42, uid: 0xffff_fffe, gid: 7 }
+    expect(who()).toEqual([43, 42, 0xffff_fffe, 7])
+    const { current } = kernel.tasks
+    current.uid = 1
+    kernel.tasks.init.gid = 9
+    expect(who()).toEqual([43, 42, 1, 7])
+    // Memory that grows takes the words along.
+    using _large = createMap({ kernel, type: 'array', key: 'u32', value: 'u64', maxEntries: 1 << 20 })
+    expect(who()).toEqual([43, 42, 1, 7])
+    current.exit()
+    expect(who()).toEqual([1, 1, 0, 9])
   })
 
   it.each<[string, () => void, string]>([

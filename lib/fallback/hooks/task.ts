@@ -21,6 +21,8 @@ export interface TaskWorld {
   enter(task: Task): void
   /** Takes it out, and hands its children on to the first process. */
   leave(task: Task): void
+  /** Its user or group is another one now. */
+  identityChanged(task: Task): void
   /** Runs what is attached to a tracepoint, with `current` as the current task. */
   fire(tracepoint: string, args: readonly unknown[], current: Task): void
 }
@@ -133,6 +135,7 @@ export class Task {
   set uid(uid: number) {
     this.#uid = checkId(uid, 'uid')
     this.#cred.set(this.#credentials())
+    this.#world.identityChanged(this)
   }
 
   get gid(): number {
@@ -142,6 +145,7 @@ export class Task {
   set gid(gid: number) {
     this.#gid = checkId(gid, 'gid')
     this.#cred.set(this.#credentials())
+    this.#world.identityChanged(this)
   }
 
   /** The task that forked the process; null for the first one. */

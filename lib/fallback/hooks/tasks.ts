@@ -1,5 +1,6 @@
 /** The simulated tasks, and which one is current. */
 import { BpfError } from '../../errors.js'
+import { KERNEL_WORD } from '../kernel-words.js'
 import type { FieldValues } from './kernel-struct.js'
 import { describe } from '../describe.js'
 import { checkIdentity, checkOptions, checkProgram, checkText } from './task-checks.js'
@@ -30,15 +31,23 @@ const PID_MAX = 0x3fffffff
 /** As on a machine that has been up for a while. */
 const FIRST_FREE_PID = 1000
 
+/** What the tasks need of the machine. */
+export interface TasksOptions extends Omit<TaskWorld, 'claimPid' | 'enter' | 'leave' | 'identityChanged'> {
+  /** The memory with the words of kernel-words.ts, which compiled programs read. */
+  readonly memory: { readonly i32: Int32Array }
+}
+
 export class Tasks implements Iterable<Task> {
   readonly #world: TaskWorld
+  readonly #memory: TasksOptions['memory']
   readonly #byPid = new Map<number, Task>()
   readonly #init: Task
   #current: Task
   #nextPid = FIRST_FREE_PID
 
   /** @internal */
-  constructor(world: Omit<TaskWorld, 'claimPid' | 'enter' | 'leave'>) {
+  constructor(world: TasksOptions) {
+    this.#memory = world.memory
     this.#world = {
       changes: world.changes,
       now: () => world.now(),
@@ -47,9 +56,13 @@ export class Tasks implements Iterable<Task> {
       claimPid: (wanted) => this.#claimPid(wanted),
       enter: (task) => void this.#byPid.set(task.pid, task),
       leave: (task) => this.#leave(task),
+      identityChanged: (task) => {
+        if (task === this.#current) this.#show(task)
+      },
     }
     this.#init = this.#create({ pid: 1, comm: 'init' }, null)
     this.#current = this.#init
+    this.#show(this.#init)
   }
 
   /** The first process. */
@@ -64,7 +77,7 @@ export class Tasks implements Iterable<Task> {
 
   /** Takes a task, or the description of one: the task of that pid is changed accordingly, or made if there is none. */
   set current(task: Task | TaskInit) {
-    this.#current = this.#resolve(task)
+    this.#switchTo(this.#resolve(task))
   }
 
   /** The task of that pid, if it lives. */
@@ -101,12 +114,26 @@ export class Tasks implements Iterable<Task> {
   /** Makes a task current for the time of a call. @internal */
   runAs<T>(task: Task, run: () => T): T {
     const before = this.#current
-    this.#current = task
+    this.#switchTo(task)
     try {
       return run()
     } finally {
-      this.#current = before
+      this.#switchTo(before)
     }
+  }
+
+  #switchTo(task: Task): void {
+    this.#current = task
+    this.#show(task)
+  }
+
+  /** Writes who it is where compiled programs find it. */
+  #show({ pid, tgid, uid, gid }: Task): void {
+    const { i32 } = this.#memory
+    i32[KERNEL_WORD.TASK >> 2] = pid
+    i32[(KERNEL_WORD.TASK >> 2) + 1] = tgid
+    i32[KERNEL_WORD.USER >> 2] = uid
+    i32[(KERNEL_WORD.USER >> 2) + 1] = gid
   }
 
   #resolve(task: Task | TaskInit): Task {
@@ -155,7 +182,7 @@ export class Tasks implements Iterable<Task> {
   #leave(task: Task): void {
     this.#byPid.delete(task.pid)
     for (const other of this.#byPid.values()) if (other.parent === task) other.parent = this.#init
-    if (this.#current === task) this.#current = this.#init
+    if (this.#current === task) this.#switchTo(this.#init)
   }
 }
 

@@ -14,7 +14,10 @@ export const MAP_LOOKUP = 1
 const KTIME_GET_NS = 5
 const GET_PRANDOM = 7
 const GET_PROCESSOR = 8
+const GET_PID_TGID = 14
+const GET_UID_GID = 15
 const KTIME_GET_BOOT_NS = 125
+const KTIME_GET_COARSE_NS = 160
 const RING_OUTPUT = 130
 const RING_RESERVE = 131
 const RING_SUBMIT = 132
@@ -46,9 +49,14 @@ export class Intrinsics extends Selector {
         return this.#lookup(slot)
       case KTIME_GET_NS:
       case KTIME_GET_BOOT_NS:
+      case KTIME_GET_COARSE_NS:
         return keepsClock && this.#word(WASM.I64_LOAD, 3, KERNEL_WORD.CLOCK)
       case GET_PROCESSOR:
         return keepsWords && this.#word(WASM.I64_LOAD32_U, 2, KERNEL_WORD.CPU)
+      case GET_PID_TGID:
+        return keepsWords && this.#word(WASM.I64_LOAD, 3, KERNEL_WORD.TASK)
+      case GET_UID_GID:
+        return keepsWords && this.#word(WASM.I64_LOAD, 3, KERNEL_WORD.USER)
       case GET_PRANDOM:
         return keepsWords && this.#random()
       case RING_RESERVE:
