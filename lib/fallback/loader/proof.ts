@@ -22,7 +22,8 @@ export function proofOf(
   }
   const loopsEnd = verdict.insnsProcessed <= fuel
   const terminates = verdict.terminates && loopsEnd
-  return { isProven: (slot) => proven[slot] === 1, provesAll, terminates, loopsEnd }
+  const longestRun = verdict.terminates ? verdict.insnsProcessed : undefined
+  return { isProven: (slot) => proven[slot] === 1, longestRun, provesAll, terminates, loopsEnd }
 }
 
 /** Loads, stores, and helpers: look-ups that are compiled in read their keys. */

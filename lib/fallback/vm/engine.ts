@@ -3,14 +3,16 @@ import { unsupported } from '../../errors.js'
 import { canCompileWasm } from '../web-assembly.js'
 import { createInterpreter } from './interpreter.js'
 import type { Engine, EngineEnvironment, EngineName, ExecutableProgram } from './types.js'
+import { createTieredEngine } from './tiered.js'
 import { createWasmEngine } from './wasm/engine.js'
 
 type EngineMaker = (program: ExecutableProgram, environment: EngineEnvironment) => Engine
 
 const ENGINES: Readonly<Record<EngineName, EngineMaker>> = {
   auto: (program, environment) =>
-    (canCompileWasm() ? createWasmEngine(program, environment) : undefined) ??
-    createInterpreter(program, environment),
+    (canCompileWasm()
+      ? (createTieredEngine(program, environment) ?? createWasmEngine(program, environment))
+      : undefined) ?? createInterpreter(program, environment),
   interpreter: createInterpreter,
   wasm: (program, environment) => {
     const engine = createWasmEngine(program, environment)

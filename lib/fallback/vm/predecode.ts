@@ -87,8 +87,10 @@ export function predecode(instructions: readonly Instruction[]): PredecodedProgr
 class Predecoder {
   readonly #code: readonly Instruction[]
   readonly #words: Int32Array
-  readonly #constants = new Map<string, number>()
-  readonly #values: (readonly [lo: number, hi: number])[] = []
+  /** Registers of constants: by high half, then by low half. */
+  readonly #constants = new Map<number, Map<number, number>>()
+  readonly #lows: number[] = []
+  readonly #highs: number[] = []
   readonly #helpers = new Set<number>()
   readonly #reasons: TrapReason[] = []
 
@@ -107,12 +109,10 @@ class Predecoder {
         this.#trap(++slot, 'malformed', 'jump into the middle of a 64-bit immediate load')
     }
     this.#trap(this.#code.length, 'malformed', 'execution ran off the end of the program')
-    const lo = new Int32Array(FIRST_CONSTANT + this.#values.length)
+    const lo = new Int32Array(FIRST_CONSTANT + this.#lows.length)
     const hi = new Int32Array(lo.length)
-    this.#values.forEach(([low, high], i) => {
-      lo[FIRST_CONSTANT + i] = low
-      hi[FIRST_CONSTANT + i] = high
-    })
+    lo.set(this.#lows, FIRST_CONSTANT)
+    hi.set(this.#highs, FIRST_CONSTANT)
     return {
       words: this.#words,
       lo,
@@ -229,18 +229,25 @@ class Predecoder {
   }
 
   #constant(low: number, high: number): number {
-    const key = `${low}:${high}`
-    let register = this.#constants.get(key)
+    let known = this.#constants.get(high)
+    if (known === undefined) this.#constants.set(high, (known = new Map()))
+    let register = known.get(low)
     if (register === undefined) {
-      register = FIRST_CONSTANT + this.#values.length
-      this.#values.push([low, high])
-      this.#constants.set(key, register)
+      register = FIRST_CONSTANT + this.#lows.length
+      this.#lows.push(low)
+      this.#highs.push(high)
+      known.set(low, register)
     }
     return register
   }
 
   #put(slot: number, operation: number, first = 0, second = 0, third = 0): void {
-    this.#words.set([operation, first, second, third], slot * WORDS)
+    const words = this.#words
+    const at = slot * WORDS
+    words[at] = operation
+    words[at + 1] = first
+    words[at + 2] = second
+    words[at + 3] = third
   }
 
   #trap(slot: number, kind: TrapReason['kind'], text: string): void {

@@ -48,13 +48,15 @@ export interface Engine {
   close(): void
 }
 
-/** `auto`: WebAssembly where it may be compiled, else the interpreter. */
+/** `auto`: WebAssembly where it may be compiled, for programs that run long or often; else the interpreter. */
 export type EngineName = 'auto' | 'interpreter' | 'wasm'
 
 /** What a verifier has proven of a program, for a compiler to leave checks out. What isn't proven is checked as the program runs. */
 export interface Proof {
   /** Whether the access by the instruction at a slot is always allowed; that of a helper to its key too. */
   isProven(slot: number): boolean
+  /** Instructions that a run takes at most; undefined: that isn't known. */
+  readonly longestRun?: number | undefined
   /** All accesses are proven. */
   readonly provesAll: boolean
   /** It ends, and needs no more frames than there are: neither instructions nor calls are counted. */
