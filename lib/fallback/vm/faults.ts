@@ -9,6 +9,7 @@ import { KERNEL_HI, USER_HI } from '../memory.js'
 import type { Access, Memory } from '../memory.js'
 import { MAX_CALL_FRAMES } from './frames.js'
 import { predecode } from './predecode.js'
+import { Slots } from './slots.js'
 import { describeFault, pointerOf, trap, whereIs } from './trap.js'
 import type { TrapDetails } from './trap.js'
 import type { ExecutableProgram } from './types.js'
@@ -58,7 +59,7 @@ export class Faults {
 
   /** An instruction that no engine runs. */
   stopped(slot: number): BpfError {
-    const { words, reasons } = predecode(this.instructions)
+    const { words, reasons } = predecode(new Slots(this.#program.code))
     const reason = reasons[words[slot * 4 + 3] ?? 0]
     const text = reason?.text ?? 'invalid instruction'
     if (reason?.kind === 'unsupported')

@@ -5,7 +5,6 @@
  * goes wrong is a `TRAP` that says where and why. The hot loop allocates nothing and knows no BigInt.
  */
 import { BpfError, unsupported } from '../../errors.js'
-import type { Instruction } from '../../isa/instruction.js'
 import { helperById } from '../../linux/helpers.js'
 import { Access, KERNEL_HI } from '../memory.js'
 import type { Memory } from '../memory.js'
@@ -17,6 +16,7 @@ import { atomicAccess, loadChecked, loadPacket, storeChecked } from './memory-ac
 import { WORDS, predecode } from './predecode.js'
 import type { PredecodedProgram } from './predecode.js'
 import { Probes } from './probes.js'
+import { Slots } from './slots.js'
 import type { EngineEnvironment, ExecutableProgram, HelperFunction, Registers } from './types.js'
 
 export { FUNC_HI } from './predecode.js'
@@ -46,7 +46,6 @@ export class Interpreter implements Machine {
   readonly memory: Memory
   readonly registers: Registers
   words: Int32Array
-  readonly #instructions: readonly Instruction[]
   readonly #functions: ReadonlySet<number>
   readonly #code: PredecodedProgram
   readonly helpers: (HelperFunction | undefined)[] = []
@@ -71,8 +70,7 @@ export class Interpreter implements Machine {
     this.#fuelPerRun = environment.fuel
     this.#functions = new Set(program.functions.map((f) => f.start))
     this.#faults = new Faults(program, environment.memory, environment.fuel)
-    this.#instructions = this.#faults.instructions
-    this.#code = predecode(this.#instructions)
+    this.#code = predecode(new Slots(program.code))
     this.words = this.#code.words
     this.registers = { lo: this.#code.lo, hi: this.#code.hi }
     // All of them, not only those with a constant id: a call by register may name any.
@@ -254,7 +252,7 @@ export class Interpreter implements Machine {
 
   atomic(pc: number, size: number): void {
     const slot = this.#slotOf(pc)
-    const imm = this.#instructions[slot]?.imm ?? 0
+    const imm = this.#faults.instructions[slot]?.imm ?? 0
     const bad = atomicAccess(this.memory, this.registers, this.words, pc, size, imm)
     if (bad === undefined) return
     if (bad === 'operation') throw this.#faults.badAtomic(slot, size)

@@ -11,7 +11,7 @@
  */
 import { PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo, OP } from '../../isa/opcodes.js'
 import type { OpcodeInfo } from '../../isa/opcodes.js'
-import type { Instruction } from '../../isa/instruction.js'
+import { CALL_REGISTER_OPCODE, type Slots } from './slots.js'
 
 /** High half of the address of a BPF function (BPF_PSEUDO_FUNC); the low half is its instruction slot. */
 export const FUNC_HI = 0xffffffa0 | 0
@@ -60,7 +60,6 @@ const PACKET_LOADS: Readonly<Record<number, number>> = {
 /** Scratch registers of signed division. */
 export const SPARE_REGISTER = 11
 const FIRST_CONSTANT = 13
-const CALL_REGISTER_OPCODE = 0x8d
 const REGISTER_FORM = 0x08
 
 /** Why a slot can't be run. */
@@ -80,12 +79,12 @@ export interface PredecodedProgram {
 }
 
 /** Never throws: what can't be run becomes a trap in its place. */
-export function predecode(instructions: readonly Instruction[]): PredecodedProgram {
-  return new Predecoder(instructions).run()
+export function predecode(slots: Slots): PredecodedProgram {
+  return new Predecoder(slots).run()
 }
 
 class Predecoder {
-  readonly #code: readonly Instruction[]
+  readonly #slots: Slots
   readonly #words: Int32Array
   /** Registers of constants: by high half, then by low half. */
   readonly #constants = new Map<number, Map<number, number>>()
@@ -94,21 +93,21 @@ class Predecoder {
   readonly #helpers = new Set<number>()
   readonly #reasons: TrapReason[] = []
 
-  constructor(instructions: readonly Instruction[]) {
-    this.#code = instructions
+  constructor(slots: Slots) {
+    this.#slots = slots
     // One slot more: running off the end is caught there.
-    this.#words = new Int32Array((instructions.length + 1) * WORDS)
+    this.#words = new Int32Array((slots.count + 1) * WORDS)
   }
 
   run(): PredecodedProgram {
-    for (let slot = 0; slot < this.#code.length; slot++) {
-      const insn = this.#code[slot]
-      if (insn === undefined) break
-      this.#translate(slot, insn)
-      if (insn.opcode === OP.LDDW && slot + 1 < this.#code.length)
+    const { count } = this.#slots
+    for (let slot = 0; slot < count; slot++) {
+      const opcode = this.#slots.opcode(slot)
+      this.#translate(slot, opcode)
+      if (opcode === OP.LDDW && slot + 1 < count)
         this.#trap(++slot, 'malformed', 'jump into the middle of a 64-bit immediate load')
     }
-    this.#trap(this.#code.length, 'malformed', 'execution ran off the end of the program')
+    this.#trap(count, 'malformed', 'execution ran off the end of the program')
     const lo = new Int32Array(FIRST_CONSTANT + this.#lows.length)
     const hi = new Int32Array(lo.length)
     lo.set(this.#lows, FIRST_CONSTANT)
@@ -122,109 +121,119 @@ class Predecoder {
     }
   }
 
-  #translate(slot: number, insn: Instruction): void {
-    if (insn.opcode === CALL_REGISTER_OPCODE && insn.dst <= 10)
-      return this.#put(slot, VARIANT.CALL_REGISTER, insn.dst)
-    const info = opcodeInfo(insn.opcode)
-    if (info === undefined) return this.#trap(slot, 'malformed', `unknown opcode ${hex(insn.opcode)}`)
-    if (insn.dst > 10) return this.#trap(slot, 'malformed', `R${insn.dst} is invalid`)
-    if (info.register && insn.src > 10) return this.#trap(slot, 'malformed', `R${insn.src} is invalid`)
-    const source = info.register ? insn.src : this.#constant(insn.imm, insn.imm >> 31)
+  #translate(slot: number, opcode: number): void {
+    const slots = this.#slots
+    const dst = slots.dst(slot)
+    const src = slots.src(slot)
+    const imm = slots.imm(slot)
+    if (opcode === CALL_REGISTER_OPCODE && dst <= 10) return this.#put(slot, VARIANT.CALL_REGISTER, dst)
+    const info = opcodeInfo(opcode)
+    if (info === undefined) return this.#trap(slot, 'malformed', `unknown opcode ${hex(opcode)}`)
+    if (dst > 10) return this.#trap(slot, 'malformed', `R${dst} is invalid`)
+    if (info.register && src > 10) return this.#trap(slot, 'malformed', `R${src} is invalid`)
+    const source = info.register ? src : this.#constant(imm, imm >> 31)
     switch (info.kind) {
       case 'alu':
-        return this.#put(slot, aluOperation(info, insn), insn.dst, source)
+        return this.#put(slot, aluOperation(info, opcode, slots.offset(slot)), dst, source)
       case 'mov':
-        return this.#move(slot, info, insn, source)
+        return this.#move(slot, info, opcode, source)
       case 'neg':
-        return this.#put(slot, insn.opcode, insn.dst)
+        return this.#put(slot, opcode, dst)
       case 'end':
       case 'bswap':
-        return this.#byteOrder(slot, insn)
+        return this.#byteOrder(slot, opcode)
       case 'ja':
-        return this.#jump(slot, OP.JA, insn, info.bits === 32 ? insn.imm : insn.offset, 0)
+        return this.#jump(slot, OP.JA, info.bits === 32 ? imm : slots.offset(slot), 0)
       case 'may_goto':
       case 'jump':
         return this.#jump(
           slot,
-          insn.opcode | (info.kind === 'jump' ? REGISTER_FORM : 0),
-          insn,
-          insn.offset,
+          opcode | (info.kind === 'jump' ? REGISTER_FORM : 0),
+          slots.offset(slot),
           source,
         )
       case 'call':
-        return this.#call(slot, insn)
+        return this.#call(slot)
       case 'exit':
-        return this.#put(slot, insn.opcode)
+        return this.#put(slot, opcode)
       case 'lddw':
-        return this.#wideImmediate(slot, insn)
+        return this.#wideImmediate(slot)
       case 'packet':
         return this.#put(
           slot,
           PACKET_LOADS[info.bits] ?? VARIANT.TRAP,
           0,
-          info.register ? insn.src : this.#constant(0, 0),
-          insn.imm,
+          info.register ? src : this.#constant(0, 0),
+          imm,
         )
       case 'load':
-        if (insn.src > 10) return this.#trap(slot, 'malformed', `R${insn.src} is invalid`)
-        return this.#put(slot, insn.opcode, insn.dst, insn.src, insn.offset)
+        if (src > 10) return this.#trap(slot, 'malformed', `R${src} is invalid`)
+        return this.#put(slot, opcode, dst, src, slots.offset(slot))
       case 'store':
         // BPF_ST (2) becomes BPF_STX (3): the immediate is a register by now.
-        return this.#put(slot, insn.opcode | 1, insn.dst, source, insn.offset)
+        return this.#put(slot, opcode | 1, dst, source, slots.offset(slot))
       case 'atomic':
-        return this.#put(slot, insn.opcode, insn.dst, insn.src, insn.offset)
+        return this.#put(slot, opcode, dst, src, slots.offset(slot))
     }
   }
 
-  #move(slot: number, info: OpcodeInfo, insn: Instruction, source: number): void {
-    if (insn.offset === 0) return this.#put(slot, insn.opcode | REGISTER_FORM, insn.dst, source)
-    const operation = info.register ? SIGN_EXTENDING_MOVES.get(info.bits * 100 + insn.offset) : undefined
+  #move(slot: number, info: OpcodeInfo, opcode: number, source: number): void {
+    const dst = this.#slots.dst(slot)
+    const offset = this.#slots.offset(slot)
+    if (offset === 0) return this.#put(slot, opcode | REGISTER_FORM, dst, source)
+    const operation = info.register ? SIGN_EXTENDING_MOVES.get(info.bits * 100 + offset) : undefined
     if (operation === undefined)
-      return this.#trap(slot, 'unsupported', `a move with offset ${insn.offset} (address space cast)`)
-    this.#put(slot, operation, insn.dst, source)
+      return this.#trap(slot, 'unsupported', `a move with offset ${offset} (address space cast)`)
+    this.#put(slot, operation, dst, source)
   }
 
-  #byteOrder(slot: number, insn: Instruction): void {
-    const operation = BYTE_ORDERS.get(insn.opcode === OP.LE ? insn.imm : -insn.imm)
-    if (operation === undefined)
-      return this.#trap(slot, 'malformed', `byte order conversion of ${insn.imm} bits`)
-    this.#put(slot, operation, insn.dst, insn.dst)
+  #byteOrder(slot: number, opcode: number): void {
+    const dst = this.#slots.dst(slot)
+    const bits = this.#slots.imm(slot)
+    const operation = BYTE_ORDERS.get(opcode === OP.LE ? bits : -bits)
+    if (operation === undefined) return this.#trap(slot, 'malformed', `byte order conversion of ${bits} bits`)
+    this.#put(slot, operation, dst, dst)
   }
 
-  #jump(slot: number, operation: number, insn: Instruction, distance: number, source: number): void {
+  #jump(slot: number, operation: number, distance: number, source: number): void {
     const target = slot + 1 + distance
-    if (target < 0 || target >= this.#code.length)
+    if (target < 0 || target >= this.#slots.count)
       return this.#trap(slot, 'malformed', `jump out of range from insn ${slot} to ${target}`)
-    this.#put(slot, operation, insn.dst, source, target * WORDS)
+    this.#put(slot, operation, this.#slots.dst(slot), source, target * WORDS)
   }
 
-  #call(slot: number, insn: Instruction): void {
-    switch (insn.src) {
+  #call(slot: number): void {
+    const imm = this.#slots.imm(slot)
+    const src = this.#slots.src(slot)
+    switch (src) {
       case PSEUDO_CALL.HELPER:
-        if (insn.imm === TAIL_CALL_HELPER) return this.#put(slot, VARIANT.TAIL_CALL)
-        this.#helpers.add(insn.imm)
-        return this.#put(slot, VARIANT.CALL_HELPER, insn.imm)
+        if (imm === TAIL_CALL_HELPER) return this.#put(slot, VARIANT.TAIL_CALL)
+        this.#helpers.add(imm)
+        return this.#put(slot, VARIANT.CALL_HELPER, imm)
       case PSEUDO_CALL.LOCAL:
-        return this.#jump(slot, VARIANT.CALL_LOCAL, insn, insn.imm, 0)
+        return this.#jump(slot, VARIANT.CALL_LOCAL, imm, 0)
       case PSEUDO_CALL.KFUNC:
-        return this.#trap(slot, 'unsupported', `kernel function (kfunc) with BTF id ${insn.imm}`)
+        return this.#trap(slot, 'unsupported', `kernel function (kfunc) with BTF id ${imm}`)
       default:
-        return this.#trap(slot, 'malformed', `call with source register ${insn.src}`)
+        return this.#trap(slot, 'malformed', `call with source register ${src}`)
     }
   }
 
-  #wideImmediate(slot: number, insn: Instruction): void {
-    const second = this.#code[slot + 1]
-    if (second === undefined || second.opcode !== 0)
+  #wideImmediate(slot: number): void {
+    const slots = this.#slots
+    const second = slot + 1
+    if (second >= slots.count || slots.opcode(second) !== 0)
       return this.#trap(slot, 'malformed', '64-bit immediate load without its second half')
-    if (insn.src === PSEUDO_LDDW.IMM)
-      return this.#put(slot, OP.LDDW, insn.dst, this.#constant(insn.imm, second.imm))
-    if (insn.src === PSEUDO_LDDW.FUNC)
-      return this.#put(slot, OP.LDDW, insn.dst, this.#constant(slot + 1 + insn.imm, FUNC_HI))
+    const dst = slots.dst(slot)
+    const src = slots.src(slot)
+    if (src === PSEUDO_LDDW.IMM)
+      return this.#put(slot, OP.LDDW, dst, this.#constant(slots.imm(slot), slots.imm(second)))
+    if (src === PSEUDO_LDDW.FUNC)
+      return this.#put(slot, OP.LDDW, dst, this.#constant(slots.callee(slot), FUNC_HI))
     this.#trap(
       slot,
       'malformed',
-      `64-bit immediate load with source register ${insn.src}, which the loader resolves`,
+      `64-bit immediate load with source register ${src}, which the loader resolves`,
     )
   }
 
@@ -275,10 +284,10 @@ const BYTE_ORDERS: ReadonlyMap<number, number> = new Map<number, number>([
   [-64, VARIANT.SWAP64],
 ])
 
-function aluOperation(info: OpcodeInfo, insn: Instruction): number {
-  if (insn.offset === 1 && info.name === 'div') return info.bits === 64 ? VARIANT.SDIV64 : VARIANT.SDIV32
-  if (insn.offset === 1 && info.name === 'mod') return info.bits === 64 ? VARIANT.SMOD64 : VARIANT.SMOD32
-  return insn.opcode | REGISTER_FORM
+function aluOperation(info: OpcodeInfo, opcode: number, offset: number): number {
+  if (offset === 1 && info.name === 'div') return info.bits === 64 ? VARIANT.SDIV64 : VARIANT.SDIV32
+  if (offset === 1 && info.name === 'mod') return info.bits === 64 ? VARIANT.SMOD64 : VARIANT.SMOD32
+  return opcode | REGISTER_FORM
 }
 
 function hex(byte: number): string {

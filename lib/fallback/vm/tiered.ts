@@ -10,7 +10,7 @@ import type { Interpreter } from './interpreter.js'
 import type { Memory } from '../memory.js'
 import type { Engine, EngineEnvironment, ExecutableProgram, Proof, Registers } from './types.js'
 import { createWasmEngine } from './wasm/engine.js'
-import { FLOW, Slots } from './wasm/slots.js'
+import { FLOW, Slots } from './slots.js'
 
 /** Instructions that the interpreter runs in the time that compiling takes: for any program, and for each of its own. */
 const COMPILES_AS = 20_000

@@ -8,7 +8,7 @@ import { NONE, reverse } from './edges.js'
 import type { Edges } from './edges.js'
 import { DISPATCH, inOrder, successors } from './flow-graph.js'
 import type { FlowGraph, RawGraph } from './flow-graph.js'
-import { FLOW } from './slots.js'
+import { FLOW } from '../slots.js'
 
 /** A graph that is reducible, and what is known of it. */
 export interface ReducibleGraph {

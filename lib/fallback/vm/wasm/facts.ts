@@ -7,7 +7,7 @@ import { CLASS, OP } from '../../../isa/opcodes.js'
 import { STACK_SIZE } from '../frames.js'
 import { NONE } from './edges.js'
 import type { Region } from './intrinsic-tables.js'
-import type { Slots } from './slots.js'
+import type { Slots } from '../slots.js'
 
 const KIND = {
   UNKNOWN: 0,

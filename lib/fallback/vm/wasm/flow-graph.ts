@@ -7,8 +7,8 @@
  */
 import { NONE } from './edges.js'
 import type { Edges } from './edges.js'
-import { FLOW } from './slots.js'
-import type { Slots } from './slots.js'
+import { FLOW } from '../slots.js'
+import type { Slots } from '../slots.js'
 
 /** Longer blocks are cut, so that a part of a large function can become a function of its own. */
 const LONGEST_BLOCK = 4096

@@ -6,8 +6,8 @@ import { NONE } from './edges.js'
 import { FlowGraphs } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
 import { ARGUMENTS } from './locals.js'
-import { CALL_REGISTER_OPCODE, FLOW, isCall, isPacketLoad } from './slots.js'
-import type { Slots } from './slots.js'
+import { CALL_REGISTER_OPCODE, FLOW, isCall, isPacketLoad } from '../slots.js'
+import type { Slots } from '../slots.js'
 
 export interface ProgramFunction {
   readonly start: number

@@ -2,8 +2,8 @@
 import { CLASS, OP } from '../../../isa/opcodes.js'
 import { kfuncArity } from '../../kfunc-ids.js'
 import { TAIL_CALL_HELPER } from '../predecode.js'
-import { CALL_REGISTER_OPCODE, isPacketLoad } from './slots.js'
-import type { Slots } from './slots.js'
+import { CALL_REGISTER_OPCODE, isPacketLoad } from '../slots.js'
+import type { Slots } from '../slots.js'
 
 export const LOOP_HELPER = 181
 

@@ -3,7 +3,7 @@ import { CLASS, OP } from '../../../isa/opcodes.js'
 import type { CodeBuffer } from './code-buffer.js'
 import type { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
-import type { Slots } from './slots.js'
+import type { Slots } from '../slots.js'
 
 /** High four bits of ALU opcodes. */
 const ALU = { DIV: 3, NEG: 8, MOD: 9, MOV: 11, END: 13 } as const

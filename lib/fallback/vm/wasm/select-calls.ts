@@ -8,7 +8,7 @@ import { IMPORT, LOOP_HELPER } from './imports.js'
 import type { Intrinsics } from './intrinsics.js'
 import { TYPE, WASM } from './opcodes.js'
 import { Selector, type FunctionParts } from './selector.js'
-import { CALL_REGISTER_OPCODE } from './slots.js'
+import { CALL_REGISTER_OPCODE } from '../slots.js'
 import { RETURNED, STATE } from './state.js'
 
 /** BPF_MAX_LOOPS */

@@ -3,7 +3,7 @@ import type { Checks } from './checks.js'
 import type { CodeBuffer } from './code-buffer.js'
 import type { Facts } from './facts.js'
 import type { Locals } from './locals.js'
-import type { Slots } from './slots.js'
+import type { Slots } from '../slots.js'
 
 /** What belongs to the function that is compiled. */
 export interface FunctionParts {

@@ -5,7 +5,7 @@
 import { CLASS } from '../../../isa/opcodes.js'
 import { STACK_SIZE } from '../frames.js'
 import type { FlowGraph } from './flow-graph.js'
-import type { Slots } from './slots.js'
+import type { Slots } from '../slots.js'
 
 const FRAME_POINTER = 10
 const ATOMIC_MODE = 0xc0

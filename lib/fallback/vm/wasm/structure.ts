@@ -12,7 +12,7 @@ import type { Edges } from './edges.js'
 import { DISPATCH, HANDOVER } from './flow-graph.js'
 import type { FlowGraph } from './flow-graph.js'
 import { TYPE, WASM } from './opcodes.js'
-import { FLOW } from './slots.js'
+import { FLOW } from '../slots.js'
 
 /** Code of single blocks. */
 export interface BlockEmitter {

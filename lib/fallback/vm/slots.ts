@@ -1,7 +1,7 @@
-/** A program as the compiler reads it: words straight from the code, no object per instruction. */
-import { BpfError } from '../../../errors.js'
-import { SLOT } from '../../../isa/instruction.js'
-import { CLASS, OP, PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo } from '../../../isa/opcodes.js'
+/** A program as engines read it: words straight from the code, no object per instruction. */
+import { BpfError } from '../../errors.js'
+import { SLOT } from '../../isa/instruction.js'
+import { CLASS, OP, PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo } from '../../isa/opcodes.js'
 
 /** How control leaves a slot. */
 export const FLOW = { NEXT: 0, BRANCH: 1, JUMP: 2, EXIT: 3, TRAP: 4 } as const
