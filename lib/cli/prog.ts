@@ -16,8 +16,9 @@ export function progCommand(): Command {
         .option('-j, --json', "as JSON, under bpftool's names")
         .action((options: OutputOptions) => {
           const programs = introspect().programs()
-          print(programs, () => programTable(programs), options)
+          print(programs, () => programTable(programs) || 'No programs\n', options)
         }),
+      { isDefault: true },
     )
     .addCommand(
       new Command('show')

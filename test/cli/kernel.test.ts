@@ -47,6 +47,41 @@ describeSince(SYSCALL_PROGRAMS)('libbpf-node', { timeout: patience(60_000) }, ()
     )
   })
 
+  it('lists without being told to, and says so where there is nothing', async () => {
+    using object = open(objectPath('test/native_maps'), { kernel: 'native' }).load()
+    expect((await run('prog')).stdout).toContain(` ${object.program('count').id} `)
+    expect((await run('map', '--json')).stdout).toContain(`"id": ${object.map('mapped').id}`)
+    expect((await run('link')).stdout).toMatch(/^(?:No links$|Links$)/m)
+  })
+
+  it('shows one map with its users, and what is in it', async () => {
+    using object = open(objectPath('test/native_maps'), { kernel: 'native' }).load()
+    const map = object.map('mapped')
+    const { stdout } = await run('map', 'show', String(object.map('.bss').id))
+    expect(stdout).toMatch(new RegExp(`^Programs: (?:.*, )?${object.program('count').id}(?:,|$)`, 'm'))
+    expect(stdout).toContain(`(${process.pid})`)
+    expect(await json('map', 'show', String(map.id))).toMatchObject({
+      id: map.id,
+      users: { processes: expect.anything() },
+    })
+    const lines = (await run('map', 'dump', String(map.id))).stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object)
+    expect(lines).toHaveLength(map.maxEntries)
+    expect(lines[0]).toMatchObject({ key: 0, value: expect.anything() })
+  })
+
+  it('shows one link', async () => {
+    using object = open(objectPath('execsnoop'), { kernel: 'native' }).load()
+    using links = object.attach()
+    const id = [...links][0]?.id
+    expect(await json('link', 'show', String(id))).toMatchObject({ id, type: 'raw_tracepoint' })
+    expect((await run('link', 'show', String(id))).stdout).toMatch(
+      new RegExp(`^ *${id} +raw_tracepoint`, 'm'),
+    )
+  })
+
   it('shows the instructions of a program under its source lines', async () => {
     using object = open(objectPath('test/native_maps'), { kernel: 'native' }).load()
     const { stdout } = await run('prog', 'dump', String(object.program('count').id))
