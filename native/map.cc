@@ -415,6 +415,15 @@ size_t Map::MappedSize() const {
   return 0;
 }
 
+// Pointers in an arena are addresses of user space: a map that says which is mapped there, or not at all.
+void* Map::ArenaAddress() const {
+  if (type_ != kMapTypeArena) return nullptr;
+  bpf_map_info info = {};
+  __u32 size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd_.get(), &info, &size) != 0) return nullptr;
+  return reinterpret_cast<void*>(static_cast<uintptr_t>(info.map_extra));
+}
+
 Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
   constexpr const char* kCall = "mmap";
   const Napi::Env env = info.Env();
@@ -422,7 +431,7 @@ Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
   if (!memory_.IsEmpty()) return memory_.Value();
   const size_t size = MappedSize();
   if (size == 0) return env.Undefined();
-  void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+  void* address = mmap(ArenaAddress(), size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
   if (address == MAP_FAILED) {
     // Frozen (.rodata) or read-only. Mapped for reading it would be a trap: a write from JavaScript is a
     // SIGSEGV.

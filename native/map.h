@@ -65,6 +65,7 @@ class Map : public Napi::ObjectWrap<Map> {
   void CloseScratch();
   // Bytes that user space may map; 0: none.
   size_t MappedSize() const;
+  [[nodiscard]] void* ArenaAddress() const;
 
   UniqueFd fd_;
   std::string subject_;

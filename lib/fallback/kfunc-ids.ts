@@ -18,6 +18,8 @@ const KFUNCS = {
   bpf_task_from_vpid: 1,
   bpf_task_acquire: 1,
   bpf_task_release: 1,
+  bpf_arena_alloc_pages: 5,
+  bpf_arena_free_pages: 3,
 } as const
 
 export type KfuncName = keyof typeof KFUNCS

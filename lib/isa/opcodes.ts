@@ -41,6 +41,9 @@ export const PSEUDO_LDDW = {
 /** Offsets that make a 64-bit move between registers something else; 8, 16 and 32 extend the sign. */
 export const MOV_OFFSET = { ADDR_SPACE_CAST: 1, PERCPU: -1 } as const
 
+/** Immediates of address space casts: from an arena (1) to the kernel's memory (0), and back. */
+export const ADDRESS_CAST = { FROM_ARENA: 1, TO_ARENA: 1 << 16 } as const
+
 /** Source register of CALL: what the immediate means. */
 export const PSEUDO_CALL = { HELPER: 0, LOCAL: 1, KFUNC: 2 } as const
 

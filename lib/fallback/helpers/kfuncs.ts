@@ -2,6 +2,8 @@
 import { E2BIG, EINVAL } from '../errors.js'
 import { kfuncId, type KfuncName } from '../kfunc-ids.js'
 import type { Machine } from '../machine.js'
+import type { Arena } from '../maps/arena.js'
+import { PAGE_SIZE } from '../maps/types.js'
 import { Access, KERNEL_HI } from '../memory.js'
 import type { Engine, HelperFunction, Registers } from '../vm/types.js'
 import { give, givePointer, pointer } from './arguments.js'
@@ -11,6 +13,7 @@ const MAX_LOOPS = 8 << 20
 /** struct bpf_iter_num: the number that was given last, and the one that isn't given any more, each an i32. */
 const ITERATOR_BYTES = 8
 const FLAGS_BYTES = 8
+const PAGE_MASK = PAGE_SIZE - 1
 
 /** The functions by the ids of kfunc-ids.ts. */
 export function kfuncHelpers(machine: Machine): ReadonlyMap<number, HelperFunction> {
@@ -36,6 +39,8 @@ function kfuncs(machine: Machine): Readonly<Record<KfuncName, HelperFunction>> {
     memory.view.setInt32(at, current, true)
     memory.view.setInt32(at + 4, end, true)
   }
+  const arenaIn = ({ lo, hi }: Registers): Arena | undefined =>
+    hi[1] === KERNEL_HI ? machine.maps.get((lo[1] ?? 0) >>> 0)?.storage.arena : undefined
   const taskOf: HelperFunction = (registers) => {
     const task = machine.tasks.get(registers.lo[1] ?? 0)
     givePointer(registers, task === undefined ? 0 : machine.objects.addressOf(task.struct))
@@ -71,6 +76,21 @@ function kfuncs(machine: Machine): Readonly<Record<KfuncName, HelperFunction>> {
       memory.u8.fill(0, at, at + FLAGS_BYTES)
     },
     bpf_local_irq_restore: nothing,
+    /** What kernel/bpf/arena.c says of wrong arguments: NULL. */
+    bpf_arena_alloc_pages(registers) {
+      const arena = arenaIn(registers)
+      const { lo, hi } = registers
+      const hint = lo[2] === 0 && hi[2] === 0 ? undefined : (lo[2] ?? 0)
+      const hasFlags = (lo[5] ?? 0) !== 0 || (hi[5] ?? 0) !== 0
+      const page = hasFlags ? undefined : arena?.allocate((lo[3] ?? 0) >>> 0, hint)
+      lo[0] = page ?? 0
+      hi[0] = page === undefined ? 0 : (arena?.userHigh ?? 0)
+    },
+    bpf_arena_free_pages(registers) {
+      const { lo, hi } = registers
+      if (lo[2] !== 0 || hi[2] !== 0)
+        arenaIn(registers)?.release((lo[2] ?? 0) & ~PAGE_MASK, (lo[3] ?? 0) >>> 0)
+    },
     bpf_rdonly_cast: same,
     bpf_task_from_pid: taskOf,
     // There is one namespace of pids.

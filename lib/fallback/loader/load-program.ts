@@ -15,7 +15,7 @@ import type { KernelSymbol } from '../verifier/program.js'
 import type { Verdict } from '../verifier/verify.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
-import type { Engine, EngineEnvironment } from '../vm/types.js'
+import type { AddressCasts, Engine, EngineEnvironment } from '../vm/types.js'
 import { withConvertedContext } from './convert-context.js'
 import type { TargetTypes } from './core/match.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
@@ -94,6 +94,7 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
         functions,
         lines,
         faultingLoadsReadZero,
+        casts: castsOf(maps),
       },
       known,
     ),
@@ -169,6 +170,16 @@ function relocated(context: LoadContext, program: ProgramDefinition, symbols?: S
   if (poisoned.size > 0 && symbols === undefined)
     settlePoison(linked, name, poisoned, reachableSlots(linked.code, constantsOf(environment.memory, maps)))
   return { linked, maps, type, poisoned }
+}
+
+/** A program has one arena at most. */
+function castsOf(maps: ReadonlySet<LoadedMap>): AddressCasts | undefined {
+  for (const { storage } of maps) {
+    const { arena } = storage
+    if (arena !== undefined)
+      return { difference: (arena.range.address - arena.userLow) | 0, userHigh: arena.userHigh }
+  }
+  return undefined
 }
 
 /** The map at an address, or the one in whose global data it lies. */

@@ -2,6 +2,7 @@
 import { systemError, unsupported } from '../../errors.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE, mapTypeName } from '../../linux/map-types.js'
 import type { Memory } from '../memory.js'
+import { checkArena, createArena } from './arena.js'
 import { createArray, type ArrayTraits } from './array.js'
 import { createBloomFilter } from './bloom-filter.js'
 import { E2BIG, EBADF, EINVAL, ENOTSUPP } from '../errors.js'
@@ -90,10 +91,16 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
     },
   ],
   [
+    BPF_MAP_TYPE.ARENA,
+    { check: checkArena, create: (memory, _cpus, attributes) => createArena(memory, attributes) },
+  ],
+  [
     BPF_MAP_TYPE.RINGBUF,
     { check: checkRingBuffer, create: (memory, _cpus, attributes) => new RingBufferMap(memory, attributes) },
   ],
 ])
+
+const TAKES_EXTRA: ReadonlySet<number> = new Set([BPF_MAP_TYPE.BLOOM_FILTER, BPF_MAP_TYPE.ARENA])
 
 function hash(traits: HashTraits): MapType {
   return {
@@ -135,7 +142,7 @@ export function checkAttributes(attributes: MapAttributes): void {
   const { name, type } = attributes
   const known = TYPES.get(type)
   if (known === undefined) return
-  const extra = attributes.mapExtra === 0n || type === BPF_MAP_TYPE.BLOOM_FILTER ? 0 : EINVAL
+  const extra = attributes.mapExtra === 0n || TAKES_EXTRA.has(type) ? 0 : EINVAL
   const error = extra === 0 ? known.check(attributes) : extra
   if (error !== 0) {
     const hint = `type ${mapTypeName(type)}, key ${attributes.keySize} bytes, value ${attributes.valueSize} bytes, max_entries ${attributes.maxEntries}, flags 0x${attributes.flags.toString(16)}`

@@ -1,6 +1,7 @@
 /** What a map is below the seam: storage in the kernel's memory, with Linux's error numbers. */
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { Access } from '../memory.js'
+import type { Arena } from './arena.js'
 import type { MapLayout } from './layout.js'
 import type { Registers } from '../vm/types.js'
 
@@ -118,6 +119,8 @@ export interface MapStorage {
   readonly forEach: ((visit: (key: number, value: number) => boolean) => number) | undefined
   /** Where elements are looked up, if that is all that a look-up does. Undefined: only {@link lookup} can. */
   readonly layout?: MapLayout | undefined
+  /** Of an arena: where it lies, for user space and here. */
+  readonly arena?: Arena
   /** Memory that user space may map; undefined where there is none. */
   readonly mapped: Range | undefined
   /** What direct value access (BPF_PSEUDO_MAP_VALUE) starts from; undefined where there is none. */

@@ -1,5 +1,5 @@
 /** Instructions of classes ALU and ALU64. */
-import { CLASS } from '../../isa/opcodes.js'
+import { ADDRESS_CAST, CLASS } from '../../isa/opcodes.js'
 import { BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { withScalarId } from './linked.js'
 import { checkWritable, readRegister } from './operands.js'
@@ -84,9 +84,7 @@ function move(env: Verification, opcode: number): void {
   registers[dst] = wide ? moved64(env, source, src, offset) : moved32(env, source, src, offset)
 }
 
-/** Immediates of address casts: from an arena to the kernel's memory, and back. */
-const FROM_ARENA = 1
-const TO_ARENA = 1 << 16
+const { FROM_ARENA, TO_ARENA } = ADDRESS_CAST
 
 function castAddress(env: Verification, dst: number, src: number): void {
   const imm = env.code.immAt(env.insn)

@@ -253,6 +253,14 @@ export function execute(machine: Machine, entry: number, bottom: number): void {
           hi[d] = 0
           break
         }
+        case 0x116: {
+          // VARIANT.CAST: null and what is an address there already stay as they are
+          const added = code[pc + 3]!
+          const stays = (lo[s]! | hi[s]!) === 0 || hi[s] === hi[added]
+          lo[d] = stays ? lo[s]! : (lo[s]! + lo[added]!) | 0
+          hi[d] = stays ? hi[s]! : hi[added]!
+          break
+        }
         case 0x100: {
           // VARIANT.MOVSX64_8
           const a = (lo[s]! << 24) >> 24

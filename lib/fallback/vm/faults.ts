@@ -59,7 +59,7 @@ export class Faults {
 
   /** An instruction that no engine runs. */
   stopped(slot: number): BpfError {
-    const { words, reasons } = predecode(new Slots(this.#program.code))
+    const { words, reasons } = predecode(new Slots(this.#program.code, this.#program.casts))
     const reason = reasons[words[slot * 4 + 3] ?? 0]
     const text = reason?.text ?? 'invalid instruction'
     if (reason?.kind === 'unsupported')

@@ -70,7 +70,7 @@ export class Interpreter implements Machine {
     this.#fuelPerRun = environment.fuel
     this.#functions = new Set(program.functions.map((f) => f.start))
     this.#faults = new Faults(program, environment.memory, environment.fuel)
-    this.#code = predecode(new Slots(program.code))
+    this.#code = predecode(new Slots(program.code, program.casts))
     this.words = this.#code.words
     this.registers = { lo: this.#code.lo, hi: this.#code.hi }
     // All of them, not only those with a constant id: a call by register may name any.

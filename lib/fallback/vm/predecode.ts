@@ -9,9 +9,11 @@
  * Immediates live in registers behind the real ones, one for each different value: that halves the operations, and
  * reading a register costs no more than reading an immediate.
  */
-import { PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo, OP } from '../../isa/opcodes.js'
+import { ADDRESS_CAST, MOV_OFFSET, PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo, OP } from '../../isa/opcodes.js'
 import type { OpcodeInfo } from '../../isa/opcodes.js'
+import { KERNEL_HI } from '../memory.js'
 import { CALL_REGISTER_OPCODE, type Slots } from './slots.js'
+import type { AddressCasts } from './types.js'
 
 /** High half of the address of a BPF function (BPF_PSEUDO_FUNC); the low half is its instruction slot. */
 export const FUNC_HI = 0xffffffa0 | 0
@@ -46,6 +48,8 @@ export const VARIANT = {
   PACKET8: 0x113,
   PACKET16: 0x114,
   PACKET32: 0x115,
+  /** Address space cast: word 3 is a register with what is added to the low half, and the high half of what comes out. */
+  CAST: 0x116,
 } as const
 
 /** bpf_tail_call: no helper to engines, as it does not come back. */
@@ -181,10 +185,21 @@ class Predecoder {
     const dst = this.#slots.dst(slot)
     const offset = this.#slots.offset(slot)
     if (offset === 0) return this.#put(slot, opcode | REGISTER_FORM, dst, source)
+    const { casts } = this.#slots
+    if (opcode === OP.MOV64_REG && offset === MOV_OFFSET.ADDR_SPACE_CAST && casts !== undefined)
+      return this.#cast(slot, casts)
     const operation = info.register ? SIGN_EXTENDING_MOVES.get(info.bits * 100 + offset) : undefined
     if (operation === undefined)
       return this.#trap(slot, 'unsupported', `a move with offset ${offset} (address space cast)`)
     this.#put(slot, operation, dst, source)
+  }
+
+  #cast(slot: number, { difference, userHigh }: AddressCasts): void {
+    const added =
+      this.#slots.imm(slot) === ADDRESS_CAST.TO_ARENA
+        ? this.#constant(-difference | 0, userHigh)
+        : this.#constant(difference, KERNEL_HI)
+    this.#put(slot, VARIANT.CAST, this.#slots.dst(slot), this.#slots.src(slot), added)
   }
 
   #byteOrder(slot: number, opcode: number): void {

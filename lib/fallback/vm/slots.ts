@@ -1,7 +1,8 @@
 /** A program as engines read it: words straight from the code, no object per instruction. */
 import { BpfError } from '../../errors.js'
 import { SLOT } from '../../isa/instruction.js'
-import { CLASS, OP, PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo } from '../../isa/opcodes.js'
+import { CLASS, MOV_OFFSET, OP, PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo } from '../../isa/opcodes.js'
+import type { AddressCasts } from './types.js'
 
 /** How control leaves a slot. */
 export const FLOW = { NEXT: 0, BRANCH: 1, JUMP: 2, EXIT: 3, TRAP: 4 } as const
@@ -32,7 +33,11 @@ export class Slots {
   /** 1 for the second slot of a 64-bit immediate load. */
   readonly #second: Uint8Array
 
-  constructor(code: Uint8Array) {
+  /** @param casts what address space casts do; undefined: there are none */
+  constructor(
+    code: Uint8Array,
+    readonly casts?: AddressCasts,
+  ) {
     if (code.length % SLOT !== 0)
       throw new BpfError('BAD_OBJECT', `program code is ${code.length} bytes: not a multiple of ${SLOT}`)
     this.count = code.length / SLOT
@@ -112,7 +117,12 @@ export class Slots {
     if (offset === 0) return true
     if (opcode === OP.MOV32_REG) return offset === 8 || offset === 16
     if (opcode !== OP.MOV64_REG) return false
-    return offset === 8 || offset === 16 || offset === 32
+    return (
+      offset === 8 ||
+      offset === 16 ||
+      offset === 32 ||
+      (this.casts !== undefined && offset === MOV_OFFSET.ADDR_SPACE_CAST)
+    )
   }
 
   #inside(slot: number): boolean {

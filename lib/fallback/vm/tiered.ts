@@ -21,7 +21,7 @@ export function createTieredEngine(
   program: ExecutableProgram,
   environment: EngineEnvironment,
 ): Engine | undefined {
-  const slots = new Slots(program.code)
+  const slots = new Slots(program.code, program.casts)
   const budget = COMPILES_AS + COMPILES_EACH_AS * slots.count
   const longest = longestRun(slots, environment.proof?.(program))
   if (longest > budget || longest > environment.fuel) return undefined

@@ -17,6 +17,16 @@ export interface ExecutableProgram {
    * instead of a trap.
    */
   readonly faultingLoadsReadZero: boolean
+  /** What address space casts do. Undefined: the program has no arena, and none. */
+  readonly casts?: AddressCasts | undefined
+}
+
+/** Addresses of an arena, in user space and in the kernel's memory. */
+export interface AddressCasts {
+  /** What is added to the low half of user space's address for the kernel's. */
+  readonly difference: number
+  /** The high half of user space's addresses, signed. */
+  readonly userHigh: number
 }
 
 /** Registers of the running program, 64 bits as two signed 32-bit halves. Helpers find arguments in 1…5, leave r0. */

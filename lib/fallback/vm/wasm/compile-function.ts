@@ -2,6 +2,7 @@
 import { CLASS, OP } from '../../../isa/opcodes.js'
 import { KERNEL_HI } from '../../memory.js'
 import { MAY_GOTO_ITERATIONS, STACK_SIZE } from '../frames.js'
+import type { AddressCasts } from '../types.js'
 import { FUNC_HI } from '../predecode.js'
 import { Checks } from './checks.js'
 import type { CheckFunctions } from './checks.js'
@@ -50,6 +51,8 @@ export interface CompileContext {
   /** The program may run for ever, and call without end. */
   readonly isUnbounded: boolean
   readonly badLoadsReadZero: boolean
+  /** What address space casts do; undefined: there are none. */
+  readonly casts: AddressCasts | undefined
 }
 
 const FRAME_POINTER = 10
@@ -144,7 +147,7 @@ class FunctionCompiler implements BlockEmitter {
     this.#facts = new Facts(slots, !fn.writesFramePointer, (address) => context.intrinsics?.regionAt(address))
     const { checkFunctions, isProven, badLoadsReadZero } = context
     this.#checks = new Checks(out, this.#locals, this.#facts, checkFunctions, isProven, badLoadsReadZero)
-    this.#arithmetic = new Arithmetic(slots, out, this.#locals)
+    this.#arithmetic = new Arithmetic(slots, out, this.#locals, context.casts)
     const parts = { slots, out, locals: this.#locals, checks: this.#checks, facts: this.#facts }
     this.#memory = new MemoryAccess(parts, { badAtomic: IMPORT.BAD_ATOMIC, places })
     const intrinsics = new Intrinsics(parts, context.intrinsics, context.routines)

@@ -88,7 +88,7 @@ export function compileProgram(
   program: ExecutableProgram,
   options: CompileOptions,
 ): CompiledProgram | undefined {
-  const slots = new Slots(program.code)
+  const slots = new Slots(program.code, program.casts)
   const shape = shapeOf(
     slots,
     program.functions.map(({ start }) => start),
@@ -128,6 +128,7 @@ export function compileProgram(
     usesShadow: options.usesShadow,
     isUnbounded: options.isUnbounded,
     badLoadsReadZero: program.faultingLoadsReadZero,
+    casts: program.casts,
   }
   emitSlowCheck(out, IMPORT.FAULT)
   const fits = (compile: () => void): boolean => {

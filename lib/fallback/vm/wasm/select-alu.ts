@@ -1,5 +1,7 @@
 /** Arithmetic and conditions: RFC 9669 section 4.1 to 4.3. */
-import { CLASS, OP } from '../../../isa/opcodes.js'
+import { ADDRESS_CAST, MOV_OFFSET, CLASS, OP } from '../../../isa/opcodes.js'
+import { KERNEL_HI } from '../../memory.js'
+import type { AddressCasts } from '../types.js'
 import type { CodeBuffer } from './code-buffer.js'
 import type { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
@@ -65,7 +67,10 @@ export class Arithmetic {
   readonly #out: CodeBuffer
   readonly #locals: Locals
 
-  constructor(slots: Slots, out: CodeBuffer, locals: Locals) {
+  readonly #casts: AddressCasts | undefined
+
+  constructor(slots: Slots, out: CodeBuffer, locals: Locals, casts?: AddressCasts) {
+    this.#casts = casts
     this.#slots = slots
     this.#out = out
     this.#locals = locals
@@ -166,6 +171,8 @@ export class Arithmetic {
   #move(slot: number, isWide: boolean): void {
     const out = this.#out
     const offset = this.#slots.offset(slot)
+    if (isWide && offset === MOV_OFFSET.ADDR_SPACE_CAST && this.#casts !== undefined)
+      return this.#cast(slot, this.#casts)
     if (!this.#isRegisterForm(slot)) {
       const imm = this.#slots.imm(slot)
       out.i64Halves(imm, isWide ? imm >> 31 : 0)
@@ -176,6 +183,33 @@ export class Arithmetic {
       }
       if (!isWide) this.#zeroExtend()
     }
+    out.set(this.#register(this.#slots.dst(slot)))
+  }
+
+  /** Null and what is an address there already stay as they are; others get another high half. */
+  #cast(slot: number, { difference, userHigh }: AddressCasts): void {
+    const out = this.#out
+    const source = this.#register(this.#slots.src(slot))
+    const toArena = this.#slots.imm(slot) === ADDRESS_CAST.TO_ARENA
+    const high = toArena ? userHigh : KERNEL_HI
+    out.get(source)
+    out.i64Halves(0, high)
+    out.get(source)
+    out.op(WASM.I32_WRAP_I64)
+    out.i32(toArena ? -difference | 0 : difference)
+    out.op(WASM.I32_ADD)
+    out.op(WASM.I64_EXTEND_I32_U)
+    out.op(WASM.I64_OR)
+    out.get(source)
+    out.op(WASM.I64_EQZ)
+    out.get(source)
+    out.i64(32)
+    out.op(WASM.I64_SHR_S)
+    out.op(WASM.I32_WRAP_I64)
+    out.i32(high)
+    out.op(WASM.I32_EQ)
+    out.op(WASM.I32_OR)
+    out.op(WASM.SELECT)
     out.set(this.#register(this.#slots.dst(slot)))
   }
 
