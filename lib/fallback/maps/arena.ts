@@ -8,7 +8,7 @@ import { systemError } from '../../errors.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { E2BIG, EINVAL, EOPNOTSUPP, ERANGE } from '../errors.js'
 import { Access, type Memory } from '../memory.js'
-import { PAGE_SIZE, type MapAttributes, type MapStorage, type Range } from './types.js'
+import { type Arena, PAGE_SIZE, type MapAttributes, type MapStorage, type Range } from './types.js'
 
 /** Where user space has the memory, if the map doesn't say: as mmap() chooses. */
 const CHOSEN = 0x7f00_0000_0000n
@@ -16,7 +16,7 @@ const WINDOW = 2 ** 32
 const PAGE = BigInt(PAGE_SIZE)
 
 /** Pages, first and last. */
-interface Pages {
+interface PageRange {
   readonly first: number
   readonly last: number
 }
@@ -24,7 +24,7 @@ interface Pages {
 /** Pages that are free, as kernel/bpf/range_tree.c keeps them: which of them are given is what programs see. */
 class FreePages {
   /** In the order in which they came to be what they are. */
-  #ranges: Pages[]
+  #ranges: PageRange[]
 
   constructor(count: number) {
     this.#ranges = [{ first: 0, last: count - 1 }]
@@ -32,17 +32,17 @@ class FreePages {
 
   /** The smallest range that is large enough; of equal ones the latest. @returns its first page, or -1 */
   find(count: number): number {
-    let best: Pages | undefined
+    let best: PageRange | undefined
     for (const range of this.#ranges)
       if (sizeOf(range) >= count && (best === undefined || sizeOf(range) <= sizeOf(best))) best = range
     return best?.first ?? -1
   }
 
-  has({ first, last }: Pages): boolean {
+  has({ first, last }: PageRange): boolean {
     return this.#ranges.some((range) => range.first <= first && last <= range.last)
   }
 
-  remove({ first, last }: Pages): void {
+  remove({ first, last }: PageRange): void {
     for (const range of this.#ranges.filter((one) => one.first <= last && first <= one.last)) {
       this.#ranges = this.#ranges.filter((one) => one !== range)
       if (range.first < first) this.#ranges.push({ first: range.first, last: first - 1 })
@@ -50,7 +50,7 @@ class FreePages {
     }
   }
 
-  add(pages: Pages): void {
+  add(pages: PageRange): void {
     if (this.has(pages)) return
     this.remove(pages)
     const left = this.#ranges.find(({ last }) => last === pages.first - 1)
@@ -60,13 +60,11 @@ class FreePages {
   }
 }
 
-function sizeOf({ first, last }: Pages): number {
+function sizeOf({ first, last }: PageRange): number {
   return last - first + 1
 }
 
-/** What an arena's addresses are, in user space and here, and which pages are free. */
-export class Arena {
-  /** Halves of user space's first address. */
+class Pages implements Arena {
   readonly userLow: number
   readonly userHigh: number
   readonly #free: FreePages
@@ -85,12 +83,6 @@ export class Arena {
     this.#free = new FreePages(this.#count)
   }
 
-  /**
-   * bpf_arena_alloc_pages()
-   *
-   * @param at low half of the first page's address in user space; undefined: wherever there is room
-   * @returns low half of the first page's address in user space; undefined: there is no room
-   */
   allocate(count: number, at: number | undefined): number | undefined {
     if (count === 0 || count > this.#count) return undefined
     const first = at === undefined ? this.#free.find(count) : this.#pageAt(at)
@@ -100,7 +92,6 @@ export class Arena {
     return (this.userLow + first * PAGE_SIZE) | 0
   }
 
-  /** bpf_arena_free_pages(). @param at low half of an address of user space in the first page */
   release(at: number, count: number): void {
     const first = Math.floor(((at - this.userLow) >>> 0) / PAGE_SIZE)
     const last = Math.min(first + count, this.#count) - 1
@@ -150,7 +141,7 @@ export function createArena(memory: Memory, attributes: MapAttributes): MapStora
     forEach: undefined,
     mapped: range,
     direct: undefined,
-    arena: new Arena(memory, range, mapExtra === 0n ? CHOSEN : mapExtra),
+    arena: new Pages(memory, range, mapExtra === 0n ? CHOSEN : mapExtra),
     destroy: () => memory.free(address),
   }
 }

@@ -1,7 +1,6 @@
 /** What a map is below the seam: storage in the kernel's memory, with Linux's error numbers. */
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { Access } from '../memory.js'
-import type { Arena } from './arena.js'
 import type { MapLayout } from './layout.js'
 import type { Registers } from '../vm/types.js'
 
@@ -54,6 +53,23 @@ export interface CpuState {
 export interface Range {
   readonly address: number
   readonly size: number
+}
+
+/** What an arena's addresses are, in user space and here, and who gives its pages. */
+export interface Arena {
+  readonly range: Range
+  /** Halves of user space's first address, signed. */
+  readonly userLow: number
+  readonly userHigh: number
+  /**
+   * bpf_arena_alloc_pages()
+   *
+   * @param at low half of the first page's address in user space; undefined: wherever there is room
+   * @returns low half of the first page's address in user space; undefined: there is no room
+   */
+  allocate(count: number, at: number | undefined): number | undefined
+  /** bpf_arena_free_pages(). @param at low half of an address of user space in the first page */
+  release(at: number, count: number): void
 }
 
 /** What queues, stacks and bloom filters do: bpf_map_push_elem and its like, and what user space does with a key of no bytes. */
