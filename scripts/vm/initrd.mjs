@@ -10,7 +10,7 @@ import { vmFolder } from './cache.mjs'
  * them exist differs from kernel to kernel: the rest is built in.
  */
 const MODULES = [
-  'virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'fuse', 'virtiofs', 'overlay',
+  'virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'virtio_console', 'fuse', 'virtiofs', 'overlay',
   'veth', 'sch_ingress', 'cls_bpf', 'nf_defrag_ipv4', 'nf_defrag_ipv6', 'nbd',
 ] // prettier-ignore
 

@@ -21,6 +21,9 @@ const KERNEL_ARGUMENTS =
   // Debian's 5.10 leaves bpf out of the active security modules.
   'lsm=landlock,lockdown,yama,integrity,apparmor,bpf libbpf_node.vm'
 
+/** What the guest opens to reach `options.channel`: it is the first of its virtio devices. That moves pages, where a serial port moves bytes. */
+export const CHANNEL = '/dev/vport0p1'
+
 /**
  * Boots a kernel, runs a command in it as root, and switches it off.
  *
@@ -30,7 +33,7 @@ const KERNEL_ARGUMENTS =
  * @param options.timeoutMs  after this the machine is ended
  * @param options.append     for the kernel's command line
  * @param options.signal     ends the machine
- * @param options.channel    path of a UNIX socket where somebody listens: the machine's /dev/ttyS2
+ * @param options.channel    path of a UNIX socket where somebody listens: the machine's {@link CHANNEL}
  * @returns `code`: the command's exit code, undefined if the machine ended without one (it panicked, or took too long);
  *   `results`: the lines that the command wrote to /dev/ttyS1
  */
@@ -95,7 +98,11 @@ function startQemu({ command, args, env }, { image, initrd, append, socket, resu
       '-machine', 'pc', '-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', String(CPUS), '-m', MEMORY,
       '-kernel', image, '-initrd', initrd, '-append', `${KERNEL_ARGUMENTS} ${append}`,
       '-serial', 'stdio', '-serial', `file:${results}`,
-      ...(channel === undefined ? [] : ['-serial', `unix:${channel}`]), '-device', 'virtio-rng-pci',
+      ...(channel === undefined ? [] : [
+        '-device', 'virtio-serial-pci', '-chardev', `socket,id=channel,path=${channel}`,
+        '-device', 'virtserialport,chardev=channel',
+      ]),
+      '-device', 'virtio-rng-pci',
       // virtiofsd reads and writes the guest's memory itself.
       '-object', `memory-backend-memfd,id=memory,size=${MEMORY},share=on`, '-numa', 'node,memdev=memory',
       '-chardev', `socket,id=share,path=${socket}`, '-device', 'vhost-user-fs-pci,chardev=share,tag=host,queue-size=1024',

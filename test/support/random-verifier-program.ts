@@ -4,6 +4,7 @@
  *
  * Bounded: loops count to 16 at most, or are left to may_goto and bpf_loop.
  */
+import type { Privileges } from '../../lib/linux/capabilities.js'
 import { seededRandom, type Random } from '../../fuzz/random.js'
 
 /** What a register or slot holds, as far as the generator cares. */
@@ -39,6 +40,12 @@ const FLAVOURS: readonly Flavour[] = [
   { type: 'xdp', packet: [0, 4], context: ['u32 *)(ctx +12)', 'u32 *)(ctx +16)'], helpers: [] },
 ]
 
+/** Those that take no capability. */
+const FLAVOURS_FOR_ALL: readonly Flavour[] = [
+  ...FLAVOURS.filter(({ type }) => type === 'socket_filter'),
+  { type: 'cgroup_skb', context: ['u32 *)(ctx +0)', 'u32 *)(ctx +8)', 'u32 *)(ctx +48)'], helpers: [] },
+]
+
 const IMMEDIATES = [0, 1, -1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 127, 255, 256, 0x7fff, 0xffff, 0x7fffffff, -8, -16, -0x80000000] // prettier-ignore
 const MASKS = [1, 3, 7, 15, 12, 8, 31, 255]
 const ALU = ['+=', '-=', '*=', '&=', '|=', '^=', '<<=', '>>=', 's>>=', '/=', '%=', 's/=']
@@ -49,8 +56,14 @@ const STACK_SLOTS = 6
 const VALUE_SIZE = 16
 const MAX_DEPTH = 3
 
-export function randomProgramText(seed: number, run: number): RandomProgramText {
-  return new Writer(seededRandom(Math.imul(seed, 0x9e3779b1) ^ run)).program()
+/** @param privileges of who loads it: programs of other types than these allow are not worth a question */
+export function randomProgramText(
+  seed: number,
+  run: number,
+  privileges: Privileges = 'all',
+): RandomProgramText {
+  const flavours = privileges === 'none' ? FLAVOURS_FOR_ALL : FLAVOURS
+  return new Writer(seededRandom(Math.imul(seed, 0x9e3779b1) ^ run), flavours).program()
 }
 
 class Writer {
@@ -66,9 +79,9 @@ class Writer {
   /** Registers that loops count in. */
   readonly #reserved = new Set<number>()
 
-  constructor(random: Random) {
+  constructor(random: Random, flavours: readonly Flavour[]) {
     this.#random = random
-    this.#flavour = this.#pick(FLAVOURS)
+    this.#flavour = this.#pick(flavours)
   }
 
   program(): RandomProgramText {
