@@ -71,7 +71,7 @@ export const contents = (
 }
 
 /** Instructions after which a run is given up. */
-const FUEL = 1_000_000
+const FUEL = 200_000
 export const OUT_OF_FUEL = 'ran out of fuel'
 
 /** Runs it in the fallback kernel. */

@@ -24,6 +24,13 @@ interface Flavour {
   readonly helpers: readonly string[]
 }
 
+const SYSCALL: Flavour = {
+  type: 'syscall',
+  context: ['u64 *)(ctx +0)', 'u32 *)(ctx +8)', 'u8 *)(ctx +13)', 's16 *)(ctx +16)'],
+  helpers: [],
+}
+
+/** Of those that all kernels here run there are more. */
 const FLAVOURS: readonly Flavour[] = [
   { type: 'socket_filter', context: ['u32 *)(ctx +0)', 'u32 *)(ctx +8)', 'u8 *)(ctx +48)'], helpers: [] },
   {
@@ -32,11 +39,8 @@ const FLAVOURS: readonly Flavour[] = [
     context: ['u32 *)(ctx +0)', 'u32 *)(ctx +68)', 'u16 *)(ctx +8)'],
     helpers: ['bpf_get_hash_recalc'],
   },
-  {
-    type: 'syscall',
-    context: ['u64 *)(ctx +0)', 'u32 *)(ctx +8)', 'u8 *)(ctx +13)', 's16 *)(ctx +16)'],
-    helpers: [],
-  },
+  SYSCALL,
+  SYSCALL,
   { type: 'xdp', packet: [0, 4], context: ['u32 *)(ctx +12)', 'u32 *)(ctx +16)'], helpers: [] },
 ]
 
@@ -72,6 +76,8 @@ class Writer {
   readonly #functions: string[][] = []
   readonly #head: string[] = []
   readonly #flavour: Flavour
+  /** Whether it gives the same each time that it runs: nothing random, and no clock. */
+  readonly #isForeseen: boolean
   #kinds = new Map<number, Kind>()
   #slots = new Map<number, Kind>()
   #labels = 0
@@ -82,6 +88,7 @@ class Writer {
   constructor(random: Random, flavours: readonly Flavour[]) {
     this.#random = random
     this.#flavour = this.#pick(flavours)
+    this.#isForeseen = this.#chance(0.7)
   }
 
   program(): RandomProgramText {
@@ -89,6 +96,7 @@ class Writer {
     this.#kinds.set(10, 'stack')
     this.#emit('r6 = r1')
     this.#kinds.set(6, 'ctx')
+    if (this.#isForeseen) this.#initializeStack()
     this.#block(4 + this.#below(14))
     this.#finish()
     const lines = [...this.#lines, ...this.#functions.flat()]
@@ -122,7 +130,25 @@ class Writer {
     else if (choice < 93) this.#helper()
     else if (choice < 96) this.#move()
     else if (choice < 98) this.#callback()
-    else this.#wild()
+    else if (!this.#isForeseen) this.#wild()
+  }
+
+  /** What a stack holds that nobody has written is nothing to foresee. */
+  #initializeStack(): void {
+    for (let slot = 1; slot <= STACK_SLOTS + 1; slot++) {
+      this.#emit(`*(u64 *)(r10 -${slot * 8}) = ${this.#pick(IMMEDIATES)}`)
+      this.#slots.set(slot, 'number')
+    }
+  }
+
+  /** What was computed shows: a system call's context comes back. */
+  #show(): void {
+    const ctx = this.#registerOf('ctx')
+    if (this.#flavour.type !== 'syscall' || ctx === undefined) return
+    const numbers = [...this.#kinds].flatMap(([register, kind]) => (kind === 'number' ? [register] : []))
+    numbers
+      .slice(0, 5)
+      .forEach((register, i) => this.#emit(`*(u64 *)(r${ctx} +${24 + 8 * i}) = r${register}`))
   }
 
   /** Any two registers, whatever they hold. */
@@ -135,7 +161,6 @@ class Writer {
       `w${a} = w${b}`,
       `r${a} = *(u64 *)(r${b} +0)`,
       `*(u32 *)(r${a} +0) = r${b}`,
-      `r${a} = be32 r${a}`,
       `if r${a} == r${b} goto pc+0`,
     ])
     this.#emit(line)
@@ -293,8 +318,8 @@ class Writer {
     this.#emit('call bpf_map_lookup_elem')
     this.#clobber()
     const to = this.#saved()
-    if (this.#chance(0.9)) {
-      this.#emit(this.#chance(0.8) ? 'if r0 != 0 goto pc+2' : 'if r0 s> 0 goto pc+2')
+    if (this.#isForeseen || this.#chance(0.9)) {
+      this.#emit(this.#isForeseen || this.#chance(0.8) ? 'if r0 != 0 goto pc+2' : 'if r0 s> 0 goto pc+2')
       this.#emit('r0 = 0')
       this.#emit('exit')
       this.#kinds.set(0, 'value')
@@ -467,6 +492,7 @@ class Writer {
     this.#kinds.set(2, value === undefined ? 'none' : 'value')
     this.#slots = new Map()
     this.#depth = 2
+    if (this.#isForeseen) this.#initializeStack()
     this.#block(1 + this.#below(4))
     if (this.#kinds.get(0) !== 'number') this.#emit('r0 = 1')
     this.#emit('exit')
@@ -497,7 +523,21 @@ class Writer {
     this.#slots.set(1, 'number')
   }
 
+  /** One that only whoever runs the program knows: from the context, or a value. */
+  #number(): void {
+    const value = this.#registerOf('value')
+    const ctx = this.#registerOf('ctx')
+    const to = this.#target()
+    if (value !== undefined && this.#chance(0.6))
+      this.#emit(`r${to} = *(${this.#pick(['u64', 'u32', 's32', 's8'])} *)(r${value} +8)`)
+    else if (ctx !== undefined)
+      this.#emit(`r${to} = *(${this.#pick(this.#flavour.context).replace('ctx', `r${ctx}`)}`)
+    else return this.#constant()
+    this.#kinds.set(to, 'number')
+  }
+
   #helper(): void {
+    if (this.#isForeseen) return this.#number()
     const helper = this.#pick([
       'bpf_get_prandom_u32',
       'bpf_get_prandom_u32',
@@ -528,6 +568,7 @@ class Writer {
   }
 
   #finish(): void {
+    if (this.#isForeseen) this.#show()
     const number = this.#registerOf('number')
     if (this.#chance(0.6) && number !== undefined) this.#emit(`r0 = r${number}`)
     else this.#emit('r0 = 0')

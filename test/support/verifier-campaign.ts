@@ -71,7 +71,7 @@ export interface CampaignOptions {
 }
 
 /** What takes longer here would take an emulated processor minutes: it isn't asked. */
-const TIME_LIMIT_MS = 3000
+const TIME_LIMIT_MS = 800
 const LARGEST = 12_000
 /** So many instructions more or less say nothing. */
 const FEW = 10
@@ -106,6 +106,9 @@ const UNFORESEEN = /call bpf_(?:get_prandom_u32|ktime_get_ns|get_hash_recalc)/
 function isForeseen({ lines }: RandomProgramText, program: CaseProgram): boolean {
   return !lines.some((line) => UNFORESEEN.test(line)) && verdictHere(program, 'bpf').accepted
 }
+
+const isTooLarge = ({ insnsProcessed, reason = '' }: Verdict): boolean =>
+  insnsProcessed > LARGEST || reason.startsWith('verification took more than')
 
 /** What is known here of a program. */
 interface Here {
@@ -189,7 +192,7 @@ export async function runCampaign(judge: BatchJudge, options: CampaignOptions): 
   const one = async (run: number): Promise<void> => {
     const text = randomProgramText(seed, run, privileges)
     const here = look(text, options)
-    if (here.verdict.insnsProcessed > LARGEST) {
+    if (isTooLarge(here.verdict)) {
       sums.tooLarge++
       return
     }
@@ -297,7 +300,7 @@ async function compare(
     // Not even a program.
     return undefined
   }
-  if (here.verdict.insnsProcessed > LARGEST) return undefined
+  if (isTooLarge(here.verdict)) return undefined
   const found = difference(here, await judge.judge(here.program, here.input), options.exact)
   return found !== undefined && kindOf(found) === kind ? found : undefined
 }

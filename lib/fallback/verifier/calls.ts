@@ -3,7 +3,7 @@ import { maySleep } from './critical-sections.js'
 import { markPrecise } from './precision.js'
 import { previousTurn, widen } from './loops.js'
 import { forgetPackets } from './packet.js'
-import { E2BIG, EINVAL, denied, invalid, Rejection } from './rejection.js'
+import { E2BIG, EINVAL, denied, invalid, Rejection, ENOMEM } from './rejection.js'
 import { checkGlobalArguments } from './global-functions.js'
 import { type CallbackFrame, Frame, FRAME_POINTER, MAX_FRAMES, State } from './state.js'
 import type { Subprogram } from './subprograms.js'
@@ -92,7 +92,7 @@ export function callCallback(env: Verification, callback: Callback): void {
     pushAsync(env, callback)
     return
   }
-  const inside = env.push(subprogram.start, insn)
+  const inside = env.push(subprogram.start, insn, false, ENOMEM)
   if (inside.frames.length >= MAX_FRAMES)
     throw new Rejection(E2BIG, `the call stack of ${state.frames.length + 1} frames is too deep`)
   inside.callbackUnrollDepth++

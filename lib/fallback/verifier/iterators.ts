@@ -8,7 +8,7 @@ import { isInRcuSection } from './kernel-pointers.js'
 import { previousTurn, widen } from './loops.js'
 import { markNotNull } from './nulls.js'
 import { accessMemory } from './memory-access.js'
-import { invalid, Unmodelled } from './rejection.js'
+import { invalid, Unmodelled, ENOMEM } from './rejection.js'
 import { releaseReference } from './references.js'
 import { slotOf } from './stack.js'
 import { ALL_ITER, EMPTY_SLOT, type Frame, isIteratorSlot, StackSlot, type State } from './state.js'
@@ -128,7 +128,7 @@ export function stepIterator(env: Verification, place: IteratorPlace): void {
   const iterator = iteratorAt(state, place)
   if (iterator.range === ITERATION.ACTIVE) {
     const before = state.parent === undefined ? undefined : previousTurn(env, state.parent, insn)
-    const other = env.push(insn + 1, insn)
+    const other = env.push(insn + 1, insn, false, ENOMEM)
     const deeper = cloneRegister(iterator)
     deeper.frame = iterator.frame + 1
     setIterator(other, place, deeper)

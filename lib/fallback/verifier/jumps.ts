@@ -6,7 +6,7 @@ import { previousTurn, widen } from './loops.js'
 import { notNull } from './nulls.js'
 import { readRegister } from './operands.js'
 import { markPrecise } from './precision.js'
-import { denied, invalid } from './rejection.js'
+import { denied, invalid, ENOMEM } from './rejection.js'
 import { speculateBranch } from './speculation.js'
 import { mapRegisters, type Reference, type State } from './state.js'
 import {
@@ -72,7 +72,7 @@ function mayGoto(env: Verification): number {
   if (code.dst[insn] !== 0 || code.src[insn] !== 0 || code.imm[insn] !== 0)
     invalid(`invalid may_goto imm ${code.immAt(insn)}`)
   const before = state.parent === undefined ? undefined : previousTurn(env, state.parent, insn)
-  const other = env.push(insn + 1, insn)
+  const other = env.push(insn + 1, insn, false, ENOMEM)
   other.mayGotoDepth++
   if (before !== undefined) widen(before, other)
   return insn + 1 + (code.offset[insn] as number)

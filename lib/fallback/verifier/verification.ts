@@ -151,21 +151,26 @@ export class Verification {
     return ++this.lastId
   }
 
-  /** The path forks: another one goes on at `insn`. @returns its state, which the caller may change */
-  push(insn: number, previous: number, speculative = false): State {
+  /**
+   * The path forks: another one goes on at `insn`.
+   *
+   * @param overflow the error number if too many are left to be followed: each kind of fork has its own
+   * @returns its state, which the caller may change
+   */
+  push(insn: number, previous: number, speculative = false, overflow = EFAULT): State {
     const state = copyState(this.state)
     if (speculative) state.speculative = true
-    this.queue(state, insn, previous)
+    this.queue(state, insn, previous, overflow)
     return state
   }
 
   /** A path of its own starts: a callback that runs later. */
-  queue(state: State, insn: number, previous: number): void {
+  queue(state: State, insn: number, previous: number, overflow = EFAULT): void {
     state.branches = 1
     if (state.parent !== undefined) state.parent.branches++
     this.pending.push({ state, insn, previous, logPosition: this.log?.position ?? 0 })
     if (this.pending.length > MAX_PENDING)
-      throw new Rejection(EFAULT, `The sequence of ${MAX_PENDING + 1} jumps is too complex.`)
+      throw new Rejection(overflow, `The sequence of ${MAX_PENDING + 1} jumps is too complex.`)
   }
 
   /** Goes on with the branch that was pushed last. @returns false: there is none left */
