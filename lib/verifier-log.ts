@@ -47,8 +47,8 @@ export interface VerifierLogReport {
 
 /** `BUG_db`: an opcode that Linux can't write down. */
 const INSTRUCTION = /^(\d+): (?:\([0-9a-f]{2}\) |(?=BUG_))(.*)$/
-/** Where Linux forgets a line's end: the state at the target of a jump, behind the jump. */
-const JUMP_AND_STATE = /^(if .+ goto pc[+-]\d+) (\d+:.*)$/
+/** Where Linux forgets a line's end: the state at the target of a jump, or what is wrong there, behind the jump. */
+const JUMP_AND_MORE = /^(if .+ goto pc[+-]\d+) ((?!;)\S.*)$/
 const STATE_LINE = /^(?:\d+|from \d+ to (\d+)[^:]*):((?: frame\d+:)? *(?:R\d+|fp-\d+).*)$/
 const BRANCH = /^from (\d+) to \d+[^:]*:/
 const FRAME_LINE = /^ ?(?:frame\d+: )?(?:R\d+|fp-\d+)(?:_[A-Za-z]+)?=/
@@ -126,7 +126,7 @@ class LogReader {
 
   #readInstruction(insn: number, rest: string): void {
     this.#reason = undefined
-    const joined = JUMP_AND_STATE.exec(rest)
+    const joined = JUMP_AND_MORE.exec(rest)
     if (joined !== null) {
       this.#readInstruction(insn, joined[1] ?? '')
       return this.read(joined[2] ?? '')

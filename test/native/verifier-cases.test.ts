@@ -16,7 +16,7 @@ import { describeNative } from '../support/require-kernel.js'
 import { isVirtual, linuxIsAtLeast } from '../support/this-machine.js'
 import { casesOf, expectationText, pathOf, titleOf, topics, type Case } from '../verifier/case-file.js'
 import { programOf, verifierProgram } from '../verifier/case-program.js'
-import { COUNTED_OTHERWISE, DIFFERENCES_HERE, differenceIn, KERNEL_DIFFERENCES } from '../verifier/differences.js'
+import { COUNTED_OTHERWISE, DIFFERENCES_HERE, differenceIn, isIn, KERNEL_DIFFERENCES } from '../verifier/differences.js'
 
 /** Whose words and counts the cases have. */
 const isJudge = linuxIsAtLeast('6.18') && isOlderThan(release(), '6.19')
@@ -35,10 +35,7 @@ function leftOut(one: Case): string | undefined {
 }
 
 /** Differences of this kernel. */
-const differences = KERNEL_DIFFERENCES.filter(
-  ({ below, since }) =>
-    (below === undefined || !linuxIsAtLeast(below)) && (since === undefined || linuxIsAtLeast(since)),
-)
+const differences = KERNEL_DIFFERENCES.filter((one) => isIn(release(), one))
 
 /** What is compared of a verdict. */
 interface Said {

@@ -8,6 +8,7 @@ import {
   COUNTED_OTHERWISE,
   DIFFERENCES_HERE,
   differenceIn,
+  isIn,
   KERNEL_DIFFERENCES,
 } from '../verifier/differences.js'
 import type { BatchJudge } from './batch-judge.js'
@@ -46,13 +47,6 @@ const WINDOW = 16
 /** So many instructions more or less say nothing. */
 const FEW = 10
 
-const isThere = (
-  release: string,
-  { below, since }: { readonly below?: string; readonly since?: string },
-): boolean =>
-  (below === undefined || isOlderThan(release, below)) &&
-  (since === undefined || !isOlderThan(release, since))
-
 function isAsked({ settings }: Case, release: string): boolean {
   const since = settings.get('since')
   return settings.get('only') !== 'here' && (since === undefined || !isOlderThan(release, since))
@@ -60,7 +54,7 @@ function isAsked({ settings }: Case, release: string): boolean {
 
 export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promise<CaseVerdicts> {
   const { release, privileges, exact } = options
-  const known = KERNEL_DIFFERENCES.filter((one) => isThere(release, one))
+  const known = KERNEL_DIFFERENCES.filter((one) => isIn(release, one))
   const met = new Set<(typeof known)[number]>()
   const disagreements: CaseDisagreement[] = []
   const sums = { judged: 0, accepted: 0, same: 0, refused: 0 }

@@ -93,16 +93,17 @@ describe('a program', () => {
 
   /** Linux 6.18.44 has an error number for each kind of fork. */
   it.each([
-    ['ends of loops by may_goto', 12, MAY_GOTO],
-    ['callbacks', 12, CALLBACK],
-    ['ends of functions by LD_ABS', 14, LD_ABS],
-  ])('leaves 8,192 %s', (_name, errno, text) => {
+    ['ends of loops by may_goto', 12, 8000, MAY_GOTO],
+    // As many as end within a million instructions: each is followed to its end.
+    ['callbacks', 12, 100, CALLBACK],
+    ['ends of functions by LD_ABS', 14, 8000, LD_ABS],
+  ])('leaves 8,192 %s', (_name, errno, fewer, text) => {
     const verdict = (turns: number): Verdict => {
       const [one] = parseCases('limits', `## turns\n${text.replace('TURNS', String(turns))}\naccepted`)
       if (one === undefined) throw new Error('no case')
       return verifyProgram(verifierProgram(programOf(one)))
     }
-    expect(verdict(8000).accepted).toBe(true)
+    expect(verdict(fewer).accepted).toBe(true)
     expect(verdict(9000)).toMatchObject({ errno, reason: 'The sequence of 8193 jumps is too complex.' })
   })
 

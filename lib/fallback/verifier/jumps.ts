@@ -1,14 +1,16 @@
 /** Conditional jumps: which ways are open, and what is known on each. */
 import { CLASS } from '../../isa/opcodes.js'
+import { BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import { collectLinked, syncLinked } from './linked.js'
 import { holdsLock } from './local-types.js'
 import { previousTurn, widen } from './loops.js'
 import { notNull } from './nulls.js'
 import { readRegister } from './operands.js'
 import { markPrecise } from './precision.js'
-import { denied, invalid, ENOMEM } from './rejection.js'
+import { denied, EFAULT, ENOMEM, invalid, Rejection } from './rejection.js'
 import { speculateBranch } from './speculation.js'
 import { mapRegisters, type Reference, type State } from './state.js'
+import { keepInvariants } from './values/invariants.js'
 import {
   AT_PACKET_END,
   BEYOND_PACKET_END,
@@ -25,6 +27,8 @@ import type { Verification } from './verification.js'
 
 /** Offsets into packets have 16 bits. */
 const MAX_PACKET_OFFSET = 0xffff
+
+const TEST_INVARIANTS = BPF_PROGRAM_FLAGS.BPF_F_TEST_REG_INVARIANTS
 
 /** @returns the slot at which this path goes on */
 export function simulateJump(env: Verification): number {
@@ -158,8 +162,8 @@ function narrow(
   const right = src >= 0 ? (straight.current.registers[src] as Register) : undefined
   if (left.kind === KIND.SCALAR && (right === undefined || right.kind === KIND.SCALAR)) {
     const imm = code.immAt(insn)
-    refineIn(taken, dst, src, imm, operation, wide, linked)
-    refineIn(straight, dst, src, imm, opposite(operation), wide, linked)
+    refineIn(env, straight, dst, src, imm, opposite(operation), wide, linked)
+    refineIn(env, taken, dst, src, imm, operation, wide, linked)
     return
   }
   const isEquality = operation === JUMP.JEQ || operation === JUMP.JNE
@@ -178,6 +182,7 @@ function narrow(
 }
 
 function refineIn(
+  env: Verification,
   state: State,
   dst: number,
   src: number,
@@ -188,9 +193,12 @@ function refineIn(
 ): void {
   const { registers } = state.current
   const a = cloneRegister(registers[dst] as Register)
-  if (src === dst) return
-  const b = src >= 0 ? cloneRegister(registers[src] as Register) : immediate(imm)
+  // Compared with itself, it is narrowed by itself: Linux 6.18 follows both ways of `if r1 > r1`.
+  const b = src === dst ? a : src >= 0 ? cloneRegister(registers[src] as Register) : immediate(imm)
   refine(a, b, comparison, wide)
+  const kept = keepInvariants(a)
+  if (!(keepInvariants(b) && kept) && (env.program.flags & TEST_INVARIANTS) !== 0)
+    throw new Rejection(EFAULT, 'REG INVARIANTS VIOLATION')
   registers[dst] = a
   if (src >= 0) registers[src] = b
   if (linked.length < 2) return

@@ -11,7 +11,7 @@ import {
 } from './bounds.js'
 import { syncBounds } from './bounds.js'
 import type { Register } from './register.js'
-import { copyRanges64 } from './register.js'
+import { copyRanges64, setUnbounded32, setUnbounded64 } from './register.js'
 import { isConst, setTnum, Tnum, tnumIntersect } from './tnum.js'
 import { addHi, S32_MAX, S32_MIN, slt, subHi, ult, ult32 } from './wide.js'
 
@@ -152,8 +152,7 @@ function equality64(a: Register, b: Register): Outcome {
     slt(a.smaxHi, a.smaxLo, b.sminHi, b.sminLo)
   )
     return 0
-  if (isConst(a) || isConst(b)) return -1
-  // Neither is constant: their lower halves may differ for sure, and the upper ones be the same.
+  // Their lower halves may differ for sure, whatever the upper ones are.
   if (ult32(b.u32Max, a.u32Min) || ult32(a.u32Max, b.u32Min)) return 0
   if (a.s32Min > b.s32Max || a.s32Max < b.s32Min) return 0
   return -1
@@ -301,6 +300,9 @@ function refineNotSet(a: Register, b: Register, wide: boolean): void {
     bits = a
   }
   if (wide ? !isConst(bits) : bits.maskLo !== 0) return
+  // Linux forgets the ranges since 6.17: on a branch that is never taken they could contradict the tnum.
+  setUnbounded64(tested)
+  setUnbounded32(tested)
   tested.valueLo &= ~bits.valueLo
   tested.maskLo &= ~bits.valueLo
   if (!wide) return

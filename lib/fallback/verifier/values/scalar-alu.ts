@@ -5,6 +5,7 @@
  * modulo, and of shifts by what isn't known, are unknown in both halves, as in Linux 6.18.
  */
 import { boundsFromTnum, boundsFromTnum32, syncBounds, zeroExtend32 } from './bounds.js'
+import { keepInvariants } from './invariants.js'
 import {
   copyValue,
   Register,
@@ -117,6 +118,7 @@ export function computeScalar(register: Register, operation: number, operand: Re
   }
   if (!wide) zeroExtend32(register)
   syncBounds(register)
+  keepInvariants(register)
 }
 
 /** Whether the tnum and all ranges agree on one number: on paths that nobody can take, they may not. */
