@@ -94,8 +94,7 @@ describe('a program', () => {
   /** Linux 6.18.44 has an error number for each kind of fork. */
   it.each([
     ['ends of loops by may_goto', 12, 8000, MAY_GOTO],
-    // As many as end within a million instructions: each is followed to its end.
-    ['callbacks', 12, 100, CALLBACK],
+    ['callbacks', 12, 3, CALLBACK],
     ['ends of functions by LD_ABS', 14, 8000, LD_ABS],
   ])('leaves 8,192 %s', (_name, errno, fewer, text) => {
     const verdict = (turns: number): Verdict => {
