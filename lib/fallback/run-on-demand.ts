@@ -8,6 +8,7 @@ import { EINVAL } from './errors.js'
 import { MAX_ARGUMENTS } from './hooks/tracepoints.js'
 import type { Machine } from './machine.js'
 import { Access, type Memory } from './memory.js'
+import { runSkLookup } from './packets/sk-lookup.js'
 import { runOnSkb, runOnXdp } from './packets/test-run.js'
 
 /** What a run needs of a program. */
@@ -48,6 +49,10 @@ const RUNNERS: ReadonlyMap<number, Runner> = new Map<number, Runner>([
     (type) => [type, onSkb(type)] as const,
   ),
   [P.XDP, ({ memory, packets }, program, options) => runOnXdp(runnerOf(memory, packets, program), options)],
+  [
+    P.SK_LOOKUP,
+    ({ memory }, program, options) => runSkLookup(memory, (context) => program.execute(context), options),
+  ],
 ])
 
 const MAX_REPEAT = 0x7fffffff

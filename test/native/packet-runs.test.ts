@@ -117,6 +117,35 @@ describeSince('6.18')('packets in the fallback kernel', () => {
     ...[3520, 3524, 3584, 3585].map((length) => ({ data: new Uint8Array(length).fill(7), ctx: { data: 64 } })),
   ]
 
+  const LOOKUP = { family: 2, protocol: 6, local_port: 7, remote_port: 9, local_ip4: 5, remote_ip4: 6 }
+  const LOOKUP_OPTIONS: readonly Options[] = [
+    {},
+    { data },
+    { data, ctx: LOOKUP },
+    ...[
+      LOOKUP,
+      { ...LOOKUP, local_port: 8 },
+      { ...LOOKUP, remote_port: 10 },
+      { ...LOOKUP, local_port: 65535 },
+      { ...LOOKUP, local_port: 65536 },
+      { ...LOOKUP, family: 10, local_ip6: [1, 2, 3, 4], remote_ip6: [5, 6, 7, 8] },
+      { ...LOOKUP, family: 1 },
+      { ...LOOKUP, family: 0x10002, protocol: 0x10006 },
+      { ...LOOKUP, cookie: 1n },
+      { ...LOOKUP, ingress_ifindex: 1 },
+      {},
+    ].map((ctx) => ({ ctx })),
+    { ctx: LOOKUP, repeat: 4 },
+    { ctx: LOOKUP, cpu: 0 },
+    { ctx: LOOKUP, flags: 1 },
+    { ctx: new Uint8Array(60) },
+    { ctx: new Uint8Array(60).fill(2, 8, 9) },
+    { ctx: new Uint8Array(80).fill(2, 8, 9) },
+    { ctx: new Uint8Array(80).fill(2, 8, 9).fill(2, 79) },
+  ]
+  /** Passes what goes to an odd sum of all that it sees. */
+  const CHOOSER = `r0 = 0\n${[8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64].map((at) => `r2 = *(u32 *)(r1 +${at})\nr0 += r2`).join('\n')}\nr2 = *(u64 *)(r1 +0)\nif r2 == 0 goto out\nr0 = 0\nout: r0 &= 1\nexit`
+
   /** Adds to what the run before has left. */
   const COUNTER = 'r0 = *(u32 *)(r1 +8)\nr0 += 1\n*(u32 *)(r1 +8) = r0\nexit'
   const FILTER = 'r0 = *(u32 *)(r1 +0)\nexit'
@@ -128,6 +157,7 @@ describeSince('6.18')('packets in the fallback kernel', () => {
     ['socket', FILTER, SKB_OPTIONS],
     ['lwt_xmit', COUNTER, SKB_OPTIONS],
     ['xdp', MOVER, XDP_OPTIONS],
+    ['sk_lookup', CHOOSER, LOOKUP_OPTIONS],
   ] as const)('take the input that Linux takes, and refuse the rest: %s', (section, text, inputs) => {
     const object = rawObject(assemble(text), section)
     using native = load(object, 'native')
