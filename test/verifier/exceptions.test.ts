@@ -1,6 +1,8 @@
 /** Exception callbacks: nobody calls them. What Linux 6.18 said. */
-import { expect, it } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
 import type { FunctionArgument, FunctionInfo } from '../../lib/fallback/verifier/program.js'
+import { verify as verifyObject, type ProgramVerdict } from '../../lib/index.js'
 import * as bpf from '../../lib/isa/build.js'
 import { outcome } from './support.js'
 
@@ -33,4 +35,23 @@ it.each([
 it('accepts calls of what surely is none', () => {
   expect(outcome(code, { functions: functions('unsigned long') })).toBe('accepted')
   expect(outcome(code, { functions: functions('long'), exceptionCallbacks: 'untold' })).toBe('accepted')
+})
+
+describe('programs of an object', () => {
+  const path = fileURLToPath(new URL('../../bpf/test/exceptions.bpf.o', import.meta.url))
+  const judge = (program: string): ProgramVerdict | undefined =>
+    verifyObject(path, { kernel: 'fallback', program })[0]
+
+  it.each(['throws', 'throws_uncaught'])('%s is accepted: its callback comes with it', (program) => {
+    expect(judge(program)).toMatchObject({ accepted: true })
+  })
+
+  it.each([
+    ['calls_callback', /^insn 6 cannot call exception cb directly$/],
+    ['catches_pointer', /^Arg#0 type UNKNOWN in handle_pointer\(\) is not supported yet\.$/],
+    ['catches_nowhere', /^exception callback 'nobody' could not be found in BTF$/],
+  ])('%s is refused', (program, reason) => {
+    expect(judge(program)).toMatchObject({ accepted: false })
+    expect(judge(program)?.reason).toMatch(reason)
+  })
 })

@@ -15,6 +15,7 @@ import type {
   ProgramDefinition,
   RelocationTarget,
 } from '../../object-file/types.js'
+import { exceptionCallbackNames } from '../verifier/function-types.js'
 
 /** A relocation of the linked code: everything but functions, which are settled. */
 export interface PendingRelocation {
@@ -62,15 +63,22 @@ export function linkCode(file: ObjectFile, program: ProgramDefinition): LinkedCo
     return part
   }
 
+  let followed = 0
   // `parts` grows while it is walked.
-  for (const part of parts) {
-    for (const { offset, target } of part.section.relocations) {
-      if (offset < part.from || offset >= part.from + part.size) continue
-      const at = offset - part.from + part.to
-      if (target.kind === 'function') calls.push({ at, to: partOf(target) })
-      else relocations.push({ offset: at, target })
+  const follow = (): void => {
+    for (let part = parts[followed]; part !== undefined; part = parts[++followed]) {
+      for (const { offset, target } of part.section.relocations) {
+        if (offset < part.from || offset >= part.from + part.size) continue
+        const at = offset - part.from + part.to
+        if (target.kind === 'function') calls.push({ at, to: partOf(target) })
+        else relocations.push({ offset: at, target })
+      }
     }
   }
+  follow()
+  // What exceptions run, nothing calls.
+  for (const target of exceptionCallbacksOf(file, entry)) partOf(target)
+  follow()
 
   const code = new Uint8Array(size)
   for (const { section, from, size, to } of parts) code.set(section.code.subarray(from, from + size), to)
@@ -102,6 +110,19 @@ function moved<T extends { readonly offset: number }>({ from, size, to }: Part, 
 interface FoundFunction {
   readonly section: CodeSection
   readonly symbol: FunctionSymbol
+}
+
+/** Functions that declaration tags of the program name. */
+function exceptionCallbacksOf(
+  { btf, text }: ObjectFile,
+  { funcInfo }: CodeSection,
+): readonly { readonly section: string; readonly offset: number }[] {
+  const main = funcInfo.find(({ offset }) => offset === 0)?.type
+  if (btf === undefined || text === undefined || main === undefined) return []
+  const names = exceptionCallbackNames(btf, main)
+  return text.functions.flatMap(({ name, offset }) =>
+    names.includes(name) ? [{ section: text.name, offset }] : [],
+  )
 }
 
 /** Only functions of `.text` are called: those of other sections are programs. */
