@@ -32,6 +32,23 @@ export function exceptionCallbackOf({
   return info.start
 }
 
+/**
+ * Where it isn't told: loaders bring no other function that nothing calls. Only for the sake of what is wrong with it, since others may be told otherwise.
+ *
+ * @returns the slot at which it starts
+ */
+export function likelyCallback(
+  code: Code,
+  { exceptionCallbacks, functions }: VerifierProgram,
+): number | undefined {
+  if (exceptionCallbacks !== 'untold') return undefined
+  const called = new Set([0])
+  for (let slot = 0; slot < code.length; slot++)
+    if (code.isLocalCall(slot) || code.isFunctionAddress(slot)) called.add(slot + 1 + code.immAt(slot))
+  const [only, ...others] = functions.filter((one) => one.global && !called.has(one.start))
+  return others.length === 0 ? only?.start : undefined
+}
+
 /** Refuses calls of the program's exception callback; and of what may be one, where it isn't told which function is. */
 export function checkExceptionCallback(
   code: Code,

@@ -95,7 +95,7 @@ export function throwException(env: Verification): number {
   const isUntold = env.program.exceptionCallbacks === 'untold'
   if (env.exceptionCallback === undefined && !isUntold) checkResult(env, 1)
   checkNoLeak(env, 'bpf_throw', true, true)
-  env.throws = true
+  if (isUntold) env.assume("bpf_throw(): whether there is an exception callback isn't told")
   return -1
 }
 

@@ -2,7 +2,7 @@
  * Linked lists and trees of objects that the program makes. Who puts an object into one gives it away and keeps a pointer that is good as long as
  * the lock is held; who takes one out owns it.
  */
-import { fieldsOf } from './local-types.js'
+import { fieldsOf, isUntold, UNTOLD_ELEMENT } from './local-types.js'
 import { isComparingNodes, isLocked } from './locks.js'
 import { objectPointer } from './kernel-pointers.js'
 import type { SpecialField } from './program.js'
@@ -42,10 +42,12 @@ export function checkRoot(env: Verification, number: number, register: Register,
   if (isObject && register.refId === 0) invalid('allocated object must be referenced')
   if (!isConst(register))
     invalid(`R${number} doesn't have constant offset. ${kind} has to be at the constant offset`)
-  const field = fieldAt(env, register, kind)
+  const isHidden = isUntold(register)
+  const field = isHidden ? UNTOLD_FIELD : fieldAt(env, register, kind)
   if (field === undefined)
     return invalid(`${kind} not found at offset=${register.offset + constantNumber(register)}`)
   if (!isLocked(env, register)) {
+    if (isHidden) throw new Unmodelled(`where the lock of the ${kind} is: the program's types aren't told`)
     const fields = fieldsOf(env.locals, register)
     const offset = fields.find((one) => one.kind === 'bpf_spin_lock')?.offset ?? NO_FIELD
     invalid(
@@ -53,9 +55,13 @@ export function checkRoot(env: Verification, number: number, register: Register,
       ...(env.state.activeLocks > 0 ? ['held lock and object are not in the same allocation'] : []),
     )
   }
-  if (field.root === undefined) throw new Unmodelled(`${kind}: what it holds isn't known`)
-  return field.root
+  if (field.root !== undefined) return field.root
+  env.assume(`${kind}: what it holds isn't told`)
+  return UNTOLD_ROOT
 }
+
+const UNTOLD_FIELD: SpecialField = { kind: '', offset: 0 }
+const UNTOLD_ROOT: GraphRoot = { type: UNTOLD_ELEMENT, node: 0 }
 
 /** As Linux says of a field that isn't there. */
 const NO_FIELD = -22
@@ -81,6 +87,7 @@ export function checkNode(
   }
   if (!isConst(register))
     invalid(`R${number} doesn't have constant offset. ${kind} has to be at the constant offset`)
+  if (isUntold(register)) return
   const offset = register.offset + constantNumber(register)
   if (fieldAt(env, register, kind) === undefined) invalid(`${kind} not found at offset=${offset}`)
   if (root === undefined) throw new Unmodelled(`${kind}: what holds it isn't known`)

@@ -2,6 +2,7 @@
 import type { ArgumentType, HelperPrototype } from '../../linux/helper-prototypes.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE as M } from '../../linux/map-types.js'
 import { destroyDynptr, dynptrAt } from './dynptr-slots.js'
+import { isUntoldNode } from './local-types.js'
 import { checkField, checkNotComparing, lock, noteMap, unlock } from './locks.js'
 import { mayAccessPacket } from './memory-access.js'
 import { checkNoOffset } from './pointer-offsets.js'
@@ -203,6 +204,7 @@ function checkType(
 }
 
 export function checkOffset(number: number, register: Register, releasing: boolean): void {
+  if (isUntoldNode(register)) return
   if (releasing) {
     if (register.kind === KIND.STACK) return
     if (register.offset !== 0)

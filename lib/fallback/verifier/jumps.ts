@@ -1,6 +1,7 @@
 /** Conditional jumps: which ways are open, and what is known on each. */
 import { CLASS } from '../../isa/opcodes.js'
 import { BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
+import { isTrusted } from './kernel-pointers.js'
 import { collectLinked, syncLinked } from './linked.js'
 import { holdsLock } from './local-types.js'
 import { previousTurn, widen } from './loops.js'
@@ -101,10 +102,16 @@ function isTaken(left: Register, right: Register, operation: number, wide: boole
   const one = leftIsNumber ? right : left
   const other = leftIsNumber ? left : right
   const isNull = wide ? isConstZero(other) : (other.valueLo | other.maskLo) === 0
-  const mayBeNull = (one.flags & FLAG.MAYBE_NULL) !== 0 || !NEVER_NULL.has(one.kind)
-  if (!isNull || mayBeNull) return -1
+  if (!isNull || !isNeverNull(one)) return -1
   if (operation === JUMP.JEQ) return 0
   return operation === JUMP.JNE ? 1 : -1
+}
+
+function isNeverNull(register: Register): boolean {
+  const { kind, flags } = register
+  if ((flags & FLAG.MAYBE_NULL) !== 0) return false
+  if (kind === KIND.BTF_ID) return isTrusted(register)
+  return NEVER_NULL.has(kind) && (kind !== KIND.MEM || (flags & FLAG.UNTRUSTED) === 0)
 }
 
 /** A comparison with the packet's end that was made before. */

@@ -7,6 +7,7 @@ import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import type { AttachTarget, TargetArgument } from './attach-target.js'
 import { fieldSize } from './field-sizes.js'
 import { isStruct, type StructType } from './kernel-types.js'
+import { isUntold, isUntoldNode } from './local-types.js'
 import { denied, EPERM, invalid, Rejection, Unmodelled } from './rejection.js'
 import { walkStruct, type Walk } from './struct-walk.js'
 import { syncBounds } from './values/bounds.js'
@@ -87,6 +88,7 @@ export function accessObject(
   }
   if (isOwn) checkManaged(env, struct, offset, size)
   if (write) noteStore(env, base.flags)
+  if (isUntold(base)) return UNKNOWN
   const walk = walkStruct(struct, offset, size, 0)
   return loaded(env, base, struct, walk)
 }
@@ -117,7 +119,8 @@ function checkPlace(
   checkMayRead(env, name)
   if (!env.gpl && !struct.local)
     invalid(`Cannot access kernel 'struct ${name}' from non-GPL compatible program`)
-  if (offset < 0) denied(`R${number} is ptr_${name} invalid negative access: off=${offset}`)
+  if (offset < 0 && !isUntoldNode(base))
+    denied(`R${number} is ptr_${name} invalid negative access: off=${offset}`)
   if (!isConst(base) || (base.valueLo | base.valueHi) !== 0)
     denied(`R${number} is ptr_${name} invalid variable offset: off=${offset}, var_off=${tnumText(base)}`)
   if ((base.flags & FLAG.USER) !== 0) denied(`R${number} is ptr_${name} access user memory: off=${offset}`)

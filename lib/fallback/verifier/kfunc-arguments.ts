@@ -8,6 +8,7 @@ import { restoreFlags, saveFlags } from './irq-flags.js'
 import { isTrusted } from './kernel-pointers.js'
 import type { StructType } from './kernel-types.js'
 import { checkCounted, checkDropped, hasOnlyNumbers } from './local-objects.js'
+import { isUntold } from './local-types.js'
 import { checkField, lock, noteMap, unlock } from './locks.js'
 import { checkNoOffset } from './pointer-offsets.js'
 import { checkMemory, checkSizedMemory } from './memory-argument.js'
@@ -351,6 +352,8 @@ function takeObject(env: Verification, kfunc: Kfunc, i: number, register: Regist
   const own = register.struct ?? env.kernel.structs.named(SOCKETS[register.kind] ?? '')
   const strict = flags.acquire || (flags.release && register.refId !== 0)
   if (isProjection(wanted.name, own.name)) return
+  if (isUntold(register))
+    throw new Unmodelled(`kfunc ${kfunc.name} of an object: the program's types aren't told`)
   const fits = strict
     ? register.offset === 0 && isSame(own, wanted)
     : holdsStruct(own, register.offset, wanted)

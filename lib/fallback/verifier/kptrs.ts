@@ -1,7 +1,7 @@
 /** Pointers to kernel objects in values of maps (kptrs): loaded, stored, and exchanged. */
 import { isInRcuSection, objectPointer } from './kernel-pointers.js'
 import type { StructType } from './kernel-types.js'
-import { fieldsOf, pointedStruct } from './local-types.js'
+import { fieldsOf, isUntold, pointedStruct } from './local-types.js'
 import { checkNoOffset } from './pointer-offsets.js'
 import type { SpecialField, VerifierMap } from './program.js'
 import { denied, invalid, Unmodelled } from './rejection.js'
@@ -129,6 +129,8 @@ export function exchangedField(env: Verification, number: number, register: Regi
     invalid(`map '${map.name}' has to have BTF in order to use bpf_kptr_xchg`)
   if (!isConst(register))
     invalid(`R${number} doesn't have constant offset. kptr has to be at the constant offset`)
+  if (isUntold(register))
+    throw new Unmodelled("bpf_kptr_xchg() in an object: the program's types aren't told")
   const kptrs = fieldsOf(env.locals, register).filter((one) => isKptr(one) && one.kind !== 'uptr')
   if (kptrs.length === 0) invalid(`R${number} has no valid kptr`)
   const offset = register.offset + constantNumber(register)

@@ -3,7 +3,7 @@ import { resolveType } from '../../btf/query.js'
 import type { Btf, TypeId } from '../../btf/types.js'
 import { objectPointer } from './kernel-pointers.js'
 import { isStruct, type StructType } from './kernel-types.js'
-import { fieldsOf } from './local-types.js'
+import { fieldsOf, isUntold } from './local-types.js'
 import { invalid, Unmodelled } from './rejection.js'
 import { FLAG, KIND, type Register } from './values/register.js'
 import type { Verification } from './verification.js'
@@ -16,11 +16,11 @@ const U32_MAX = 0xffff_ffff
 export function newObject(env: Verification, type: number, perCpu: boolean): Register {
   if (type < 0 || type > U32_MAX) invalid('local type ID argument must be in range [0, U32_MAX]')
   const { locals } = env
-  if (locals.btf === undefined) throw new Unmodelled('bpf_obj_new(): the types of the program are not known')
+  if (locals.btf === undefined) env.assume("bpf_obj_new(): the program's types aren't told")
   const struct = locals.struct(type)
   if (struct === undefined)
     return invalid('bpf_obj_new/bpf_percpu_obj_new type ID argument must be of a struct')
-  if (perCpu) checkPerCpu(env, struct)
+  if (perCpu && locals.btf !== undefined) checkPerCpu(env, struct)
   // Linux looks at the fields as it loads the types.
   else locals.fieldsOf(struct)
   return objectPointer(struct, perCpu ? FLAG.ALLOC | FLAG.PERCPU : FLAG.ALLOC)
@@ -70,6 +70,7 @@ export function checkCounted(env: Verification, number: number, register: Regist
   const { kind, flags } = register
   if (kind !== KIND.BTF_ID || (flags & FLAG.ALLOC) === 0)
     invalid(`arg#${number - 1} is neither owning or non-owning ref`)
+  if (isUntold(register)) return
   const fields = fieldsOf(env.locals, register)
   // Linux expects that there are any, and refuses objects without as a bug of its own.
   if (fields.length === 0)

@@ -2,7 +2,7 @@
 import { resolveType, typeById } from '../../btf/query.js'
 import type { Btf, TypeId } from '../../btf/types.js'
 import { specialFields } from './function-types.js'
-import { isStruct, type KernelTypes, StructSpace, type StructType } from './kernel-types.js'
+import { isStruct, type KernelTypes, StructSpace, StructType } from './kernel-types.js'
 import type { SpecialField } from './program.js'
 import { Unmodelled } from './rejection.js'
 import { FLAG, KIND, type Register } from './values/register.js'
@@ -23,9 +23,14 @@ const MANAGED: ReadonlySet<string> = new Set([
 
 const NONE: readonly SpecialField[] = []
 
+/**
+ * Where the program's types aren't told, any number may be that of a struct, and anything may lie in it: the walk goes on as if all that the program
+ * does with it were right. What is refused nevertheless is wrong whatever the types are; what isn't, isn't accepted either.
+ */
 export class LocalTypes {
   readonly #space: StructSpace
   readonly #fields = new Map<StructType, readonly SpecialField[]>()
+  readonly #untold = new Map<TypeId, StructType>()
 
   constructor(readonly btf: Btf | undefined) {
     this.#space = new StructSpace(btf, true)
@@ -34,8 +39,15 @@ export class LocalTypes {
   /** undefined: it is no struct. */
   struct(id: TypeId): StructType | undefined {
     const { btf } = this
+    if (btf === undefined) return this.#untoldStruct(id)
     const type = btf === undefined || id < 0 || id >= btf.types.length ? undefined : typeById(btf, id)
     return type?.kind === 'struct' ? this.#space.struct(id) : undefined
+  }
+
+  #untoldStruct(id: TypeId): StructType {
+    let struct = this.#untold.get(id)
+    if (struct === undefined) this.#untold.set(id, (struct = new StructType('', undefined, id, true)))
+    return struct
   }
 
   /** Empty: the kernel manages nothing in it. */
@@ -73,8 +85,22 @@ export function fieldsOf(
   return locals.fieldsOf(struct)
 }
 
+/** Whether nothing is known of the object that a pointer is to but that the program has made it. */
+export function isUntold({ kind, flags, struct }: Register): boolean {
+  return kind === KIND.BTF_ID && (flags & FLAG.ALLOC) !== 0 && struct?.btf === undefined
+}
+
+/** Number that stands for the type of what a list or tree holds, where that isn't told. */
+export const UNTOLD_ELEMENT = -1
+
+/** Whether it is a node of such an element: where in it, isn't told either. */
+export function isUntoldNode(register: Register): boolean {
+  return isUntold(register) && register.struct?.id === UNTOLD_ELEMENT
+}
+
 /** Whether two pointers to it are told apart by their ids: by which of them is locked. */
 export function holdsLock(locals: LocalTypes, register: Register): boolean {
+  if (isUntold(register)) return true
   return fieldsOf(locals, register).some(
     ({ kind }) => kind === 'bpf_spin_lock' || kind === 'bpf_res_spin_lock',
   )
@@ -90,5 +116,6 @@ export function pointedStruct(
   const own = kernel.structs.named(target)
   if (own.composite !== undefined) return own
   if (kernel.btf === undefined || kernel.own || targetType === undefined) return undefined
+  if (locals.btf === undefined) return undefined
   return locals.struct(targetType)
 }

@@ -1,5 +1,5 @@
 /** Spin locks, timers and the like: fields of map values, and locks in objects of the program. */
-import { fieldsOf } from './local-types.js'
+import { fieldsOf, isUntold } from './local-types.js'
 import { hasField } from './map-compatibility.js'
 import type { VerifierMap } from './program.js'
 import { denied, invalid, Unmodelled } from './rejection.js'
@@ -48,6 +48,7 @@ function checkLock(env: Verification, number: number, register: Register, kind: 
   const prefix = PREFIX[kind]
   if (!isConst(register))
     invalid(`R${number} doesn't have constant offset. ${prefix}_lock has to be at the constant offset`)
+  if (isUntold(register)) return env.locals
   const map = register.kind === KIND.MAP_VALUE ? register.map : undefined
   if (map?.hasTypes === false) invalid(`map '${map.name}' has to have BTF in order to use ${prefix}_lock`)
   const fields = fieldsOf(env.locals, register)

@@ -53,8 +53,8 @@ export class Verification {
   readonly locals: LocalTypes
   /** Number of the function that exceptions run. */
   exceptionCallback: number | undefined = undefined
-  /** Some path ends with bpf_throw(). */
-  throws = false
+  /** What isn't known, and was taken for right: nothing is accepted then. */
+  assumed: string | undefined = undefined
   /** What its context is, if BTF says that. */
   readonly target: AttachTarget | undefined
 
@@ -145,6 +145,11 @@ export class Verification {
   /** Where states at an instruction are kept, as Linux hashes them. */
   placeOf(state: State, insn: number): number {
     return ((insn ^ state.current.callSite) >>> 0) % this.code.length
+  }
+
+  /** Goes on as if what isn't known were right. */
+  assume(what: string): void {
+    this.assumed ??= what
   }
 
   newId(): number {

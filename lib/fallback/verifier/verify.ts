@@ -8,7 +8,7 @@ import { checkControlFlow } from './cfg.js'
 import { Code } from './code.js'
 import { checkDebugInfo, checkFunctionRecords } from './debug-info.js'
 import { checkEncodings } from './encoding.js'
-import { checkExceptionCallback, exceptionCallbackOf } from './exceptions.js'
+import { checkExceptionCallback, exceptionCallbackOf, likelyCallback } from './exceptions.js'
 import { explore } from './explore.js'
 import { LOG_LEVEL, VerifierLog, type LogOptions } from './log.js'
 import { checkPrivileges } from './privileges.js'
@@ -176,7 +176,8 @@ function verify(
   if (privileges === 'none') checkCallsNothing(code)
   const { debugInfo } = program
   if (debugInfo !== undefined) checkFunctionRecords(debugInfo)
-  const callbackStart = exceptionCallbackOf(program)
+  const likely = likelyCallback(code, program)
+  const callbackStart = exceptionCallbackOf(program) ?? likely
   const subprograms = findSubprograms(code, program, callbackStart)
   const exceptionCallback = subprograms.find(({ start }) => start === callbackStart)
   if (debugInfo !== undefined) checkDebugInfo(debugInfo, subprograms, code)
@@ -198,13 +199,14 @@ function verify(
   run.env = env
   if (exceptionCallback !== undefined) {
     env.exceptionCallback = exceptionCallback.index
+    if (likely !== undefined)
+      env.assume(`${exceptionCallback.name}(): whether it is the exception callback isn't told`)
     exceptionCallback.called = exceptionCallback.isCallback = exceptionCallback.isAsyncCallback = true
   }
   explore(env)
   checkStackDepth(code, subprograms, program.type)
   checkExceptionCallback(code, subprograms, program, exceptionCallback)
-  if (env.throws && program.exceptionCallbacks === 'untold')
-    throw new Unmodelled("bpf_throw(): whether there is an exception callback isn't told")
+  if (env.assumed !== undefined) throw new Unmodelled(env.assumed)
 }
 
 /** Statistics alone need no look at each instruction. */
