@@ -9,6 +9,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseBtf } from '../../lib/btf/parse.js'
+import { KernelTypes } from '../../lib/fallback/verifier/kernel-types.js'
 import { verifyProgram } from '../../lib/fallback/verifier/index.js'
 import { isOlderThan } from '../../lib/linux/release.js'
 import { KernelJudge } from '../support/kernel-judge.js'
@@ -16,7 +18,7 @@ import { describeNative } from '../support/require-kernel.js'
 import { isVirtual, linuxIsAtLeast } from '../support/this-machine.js'
 import { casesOf, expectationText, pathOf, titleOf, topics, type Case } from '../verifier/case-file.js'
 import { programOf, verifierProgram } from '../verifier/case-program.js'
-import { COUNTED_OTHERWISE, DIFFERENCES_HERE, differenceIn, isIn, KERNEL_DIFFERENCES } from '../verifier/differences.js'
+import { COUNTED_OTHERWISE, DIFFERENCES_HERE, differenceIn, isIn, KERNEL_DIFFERENCES, needsKernelTypes } from '../verifier/differences.js'
 
 /** Whose words and counts the cases have. */
 const isJudge = linuxIsAtLeast('6.18') && isOlderThan(release(), '6.19')
@@ -86,6 +88,20 @@ describeNative('Linux says the same of the cases', () => {
     afterAll(() => {
       if (updates && isJudge) update(topic, found)
     })
+  })
+})
+
+// As 6.18 lays its maps out.
+describeNative('with the types of this kernel', () => {
+  const cases = topics()
+    .flatMap(casesOf)
+    .filter((one) => differenceIn(DIFFERENCES_HERE.filter(needsKernelTypes), one) !== undefined)
+    .map((one) => [`${one.topic}: ${titleOf(one)}`, one] as const)
+
+  it.skipIf(!isJudge).for(cases)('the verifier here says the same: %s', ([, one]) => {
+    const kernel = new KernelTypes(() => parseBtf(readFileSync('/sys/kernel/btf/vmlinux')), false)
+    const verdict = verifyProgram(verifierProgram(programOf(one), kernel))
+    expect(expectationText(verdict)).toBe(expectationText(one.expected))
   })
 })
 

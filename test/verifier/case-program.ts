@@ -102,8 +102,8 @@ export function programOf(one: Case): CaseProgram {
   }
 }
 
-/** What the fallback's verifier takes. */
-export function verifierProgram(program: CaseProgram): VerifierProgram {
+/** What the fallback's verifier takes. @param kernel types of the kernel that it is for; none by default */
+export function verifierProgram(program: CaseProgram, kernel = NO_STRUCTS): VerifierProgram {
   const { instructions, type, attachType, flags, license, target, btf, functions, kfuncs } = program
   const main = functions.find(({ start }) => start === 0)?.type
   const maps = program.maps.map((map) => verifierMap(map, btf))
@@ -124,7 +124,7 @@ export function verifierProgram(program: CaseProgram): VerifierProgram {
     kfuncs,
     attachTarget: target,
     // What isn't in the kernel's types is the program's own.
-    kernel: NO_STRUCTS,
+    kernel,
     ...(functions.length > 0 && { types: btf }),
     exceptionCallbacks: btf === undefined || main === undefined ? [] : exceptionCallbackNames(btf, main),
   }

@@ -20,6 +20,11 @@ export interface Difference {
 /** Accepted by both, after other numbers of instructions. */
 export const COUNTED_OTHERWISE: readonly Difference[] = []
 
+const NEEDS_TYPES = 'UNSUPPORTED: the layouts of map structures are in the BTF of a kernel'
+
+/** Whether the verifier here says the same once it has the types of the kernel. */
+export const needsKernelTypes = ({ why }: Difference): boolean => why === NEEDS_TYPES
+
 /** What the verifier here refuses, and Linux accepts, or words in another way. */
 export const DIFFERENCES_HERE: readonly Difference[] = [
   {
@@ -32,25 +37,25 @@ export const DIFFERENCES_HERE: readonly Difference[] = [
     topic: 'map-values',
     rule: 'a map itself is hardly read',
     variant: '0',
-    why: 'UNSUPPORTED: the layouts of map structures are in the BTF of a kernel',
+    why: NEEDS_TYPES,
   },
   {
     topic: 'map-values',
     rule: 'a map itself is hardly read',
     variant: '1',
-    why: 'UNSUPPORTED: the layouts of map structures are in the BTF of a kernel',
+    why: NEEDS_TYPES,
   },
   {
     topic: 'map-values',
     rule: 'a map itself is hardly read',
     variant: '7000',
-    why: 'UNSUPPORTED: the layouts of map structures are in the BTF of a kernel',
+    why: NEEDS_TYPES,
   },
   {
     topic: 'map-values',
     rule: 'maps of maps hand out maps, no values',
     variant: 'outer',
-    why: 'UNSUPPORTED: the layouts of map structures are in the BTF of a kernel',
+    why: NEEDS_TYPES,
   },
   {
     topic: 'global-functions',
