@@ -9,10 +9,11 @@ import { programOf, type CaseProgram } from '../verifier/case-program.js'
 
 const MAPS = 'map array = array value=16\nmap values = hash key=8 value=16 max=4\n'
 
-function program(code: string): CaseProgram {
+function program(code: string, type = 'syscall'): CaseProgram {
   const [one] = parseCases('runs', `## one\n  ${code.split('; ').join('\n  ')}\naccepted`, MAPS)
   if (one === undefined) throw new Error('no case')
-  return programOf({ ...one, settings: new Map([['type', 'syscall'], ['flags', 'sleepable']]) })
+  const flags = type === 'syscall' ? 'sleepable' : ''
+  return programOf({ ...one, settings: new Map(Object.entries({ type, flags })) })
 }
 
 const LOOKUP = '*(u64 *)(r10 -8) = 1; r2 = r10; r2 += -8; r1 = map[values]; call bpf_map_lookup_elem'
@@ -38,6 +39,21 @@ describeSince('5.14')('a batch of calls', () => {
     expect(verdict).toMatchObject({ accepted: true, errno: 0 })
     expect(verdict.insnsProcessed).toBeGreaterThan(1)
     expect(run).toHaveProperty('retval')
+    expect(run).toEqual(runHere(one, input))
+  })
+
+  const PACKET = 'r2 = *(u32 *)(r1 +DATA); r3 = *(u32 *)(r1 +END); r4 = r2; r4 += 20; if r4 <= r3 goto pc+2; r0 = 0; exit'
+
+  it.each([
+    ['xdp', `${PACKET.replace('DATA', '0').replace('END', '4')}; *(u8 *)(r2 +15) = 9; r0 = *(u8 *)(r2 +16); exit`],
+    ['sched_cls', `${PACKET.replace('DATA', '76').replace('END', '80')}; *(u8 *)(r2 +15) = 9; r0 = *(u32 *)(r1 +0); exit`],
+    ['socket_filter', 'r0 = *(u32 *)(r1 +0); exit'],
+  ])('judges and runs programs of packets: %s', async (type, code) => {
+    const one = program(code, type)
+    const input = inputOf(one)
+    if (input === undefined) throw new Error('nothing to run on')
+    const { run } = await judge.judge(one, input)
+    expect(run).toHaveProperty('data')
     expect(run).toEqual(runHere(one, input))
   })
 

@@ -11,6 +11,9 @@ import { RAW_PROGRAM } from './raw-object.js'
 /** Of the types that run on demand in the fallback kernel. */
 const SECTIONS: Readonly<Record<string, string>> = {
   syscall: 'syscall',
+  socket_filter: 'socket',
+  sched_cls: 'tc',
+  xdp: 'xdp',
 }
 const MEMBER = 8
 

@@ -12,7 +12,7 @@ import {
   KERNEL_DIFFERENCES,
 } from '../verifier/differences.js'
 import type { BatchJudge } from './batch-judge.js'
-import type { KernelVerdict } from './kernel-calls.js'
+import { NotInKernel, type KernelVerdict } from './kernel-calls.js'
 
 export interface CaseDisagreement {
   readonly topic: string
@@ -25,6 +25,8 @@ export interface CaseDisagreement {
 
 export interface CaseVerdicts {
   readonly judged: number
+  /** That name functions which the kernel doesn't have: not judged. */
+  readonly without: number
   readonly accepted: number
   /** Refused, and for the same reason at the same instruction. */
   readonly reasons: { readonly same: number; readonly of: number }
@@ -57,10 +59,29 @@ export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promi
   const known = KERNEL_DIFFERENCES.filter((one) => isIn(release, one))
   const met = new Set<(typeof known)[number]>()
   const disagreements: CaseDisagreement[] = []
-  const sums = { judged: 0, accepted: 0, same: 0, refused: 0 }
+  const sums = { judged: 0, without: 0, accepted: 0, same: 0, refused: 0 }
   const one = async (each: Case): Promise<void> => {
     const program = programOf(each)
-    const { verdict: linux } = await judge.judge(program)
+    const linux = await judge.judge(program).then(
+      ({ verdict }) => verdict,
+      (error: unknown) => error as Error,
+    )
+    if (linux instanceof NotInKernel) {
+      sums.without++
+      return
+    }
+    if (linux instanceof Error) {
+      // A map or types that this kernel doesn't make.
+      const { topic, expected } = each
+      disagreements.push({
+        topic,
+        title: titleOf(each),
+        expected: expectationText(expected),
+        linux: linux.message,
+        isVerdict: true,
+      })
+      return
+    }
     const ours = (): Verdict => verifyProgram(verifierProgram(program), { privileges, timeout: 60_000 })
     sums.judged++
     if (linux.accepted) sums.accepted++
@@ -91,6 +112,7 @@ export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promi
   for (let at = 0; at < asked.length; at += WINDOW) await Promise.all(asked.slice(at, at + WINDOW).map(one))
   return {
     judged: sums.judged,
+    without: sums.without,
     accepted: sums.accepted,
     reasons: { same: sums.same, of: sums.refused },
     disagreements,

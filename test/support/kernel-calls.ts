@@ -154,6 +154,9 @@ export const KERNEL_TYPES = '/sys/kernel/btf/vmlinux'
 /** More than any has. */
 export const KERNEL_TYPES_BYTES = 32 << 20
 
+/** A program names what a kernel doesn't have. */
+export class NotInKernel extends Error {}
+
 /** Numbers of a kernel's types, by name. */
 export interface KernelIds {
   readonly functions: ReadonlyMap<string, number>
@@ -176,10 +179,10 @@ export function kernelIds(bytes: Uint8Array): KernelIds {
 export const asksKernel = ({ target, kfuncs }: CaseProgram): boolean =>
   target !== undefined || kfuncs.size > 0
 
-/** Id of a function, or of a raw tracepoint's type. @throws Error if the kernel has none */
+/** Id of a function, or of a raw tracepoint's type. @throws NotInKernel */
 function targetId({ targets }: KernelIds, name: string): number {
   const id = targets.get(name) ?? targets.get(`btf_trace_${name}`)
-  if (id === undefined) throw new Error(`the kernel has no '${name}'`)
+  if (id === undefined) throw new NotInKernel(`the kernel has no '${name}'`)
   return id
 }
 
@@ -194,7 +197,7 @@ function withKfuncs(
     const name = kfuncs.get(slot)
     if (name === undefined) return insn
     const imm = kernel.functions.get(name)
-    if (imm === undefined) throw new Error(`the kernel has no function '${name}'`)
+    if (imm === undefined) throw new NotInKernel(`the kernel has no function '${name}'`)
     return { ...insn, imm }
   })
 }
