@@ -140,5 +140,5 @@ describeContract(
       expect(run('rewrite', { data, ctx: { marc: 5 } })).toBe('BAD_VALUE')
     })
   },
-  '5.10',
+  '6.1',
 )
