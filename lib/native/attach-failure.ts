@@ -170,6 +170,9 @@ function noPerfEvent(request: RequestOf<'perfEvent'>, error: BpfError): BpfError
   if (isMissing && isHardwareEvent(type) && !readdirSync(EVENT_SOURCES).some((name) => PROCESSOR_PMU.test(name))) {
     return withHint(error, 'There are no hardware counters on this machine, as on most virtual ones (no cpu in /sys/bus/event_source/devices); software events (cpu-clock) are everywhere')
   }
+  if (request.cgroup !== undefined && error.code === 'ENOENT' && type === PERF_TYPE.software) {
+    return withHint(error, 'The cgroup may have no state for perf events: Linux makes it when a controller is enabled above it (echo +pids > …/cgroup.subtree_control), or the controller perf_event belongs to a cgroup of version 1')
+  }
   if (type === PERF_TYPE.breakpoint) return breakpointHint(request, error)
   const hints: Readonly<Record<string, string>> = {
     ENOENT: `This machine has no perf event of type ${type} and config ${config}: types are listed in /sys/bus/event_source/devices, software events (cpu-clock) are everywhere`,
