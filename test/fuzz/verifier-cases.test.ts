@@ -19,12 +19,13 @@ it.skipIf(KERNEL === undefined)(
   { timeout: DAY_MS },
   async () => {
     await using transport = await machineTransport(KERNEL ?? '', PRIVILEGES !== 'all')
-    const judge = new BatchJudge(new RemoteBpf(transport), {
-      patience: PATIENCE_S,
-      ...(PRIVILEGES !== 'all' && { capabilities: CAPABILITIES[PRIVILEGES] }),
-    })
     const { release } = transport
     const exact = release.startsWith('6.18.')
+    const judge = new BatchJudge(new RemoteBpf(transport), {
+      patience: PATIENCE_S,
+      explains: exact,
+      ...(PRIVILEGES !== 'all' && { capabilities: CAPABILITIES[PRIVILEGES] }),
+    })
     const { disagreements, gone, ...sums } = await judgeCases(judge, {
       release,
       privileges: PRIVILEGES,

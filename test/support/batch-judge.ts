@@ -50,6 +50,8 @@ const HEADROOM = 256
 export interface BatchJudgeOptions {
   /** Capabilities with which programs are loaded, 64 bits as two halves; default: all. */
   readonly capabilities?: readonly [low: number, high: number]
+  /** Whether a refused program is loaded again for its reason, which takes an emulated processor long where paths are long; default: yes. */
+  readonly explains?: boolean
   /** Seconds after which a verification is given up. */
   readonly patience?: number
 }
@@ -73,10 +75,10 @@ export class BatchJudge implements AsyncDisposable {
     const kernel = asksKernel(program) ? await this.#kernelIds() : undefined
     const load = (logLevel: number): RemoteCall =>
       linked(loadCall(program, { maps: [], btf, kernel, logLevel }), program, maps)
-    const { capabilities, patience } = this.#options
+    const { capabilities, patience, explains = true } = this.#options
     if (capabilities !== undefined) batch.add(capabilitiesCall(capabilities))
     const loaded = batch.add(load(STATISTICS))
-    const explained = batch.add({ ...load(SHORT), unless: loaded })
+    const explained = explains ? batch.add({ ...load(SHORT), unless: loaded }) : loaded
     if (capabilities !== undefined) batch.add(capabilitiesCall(ALL_CAPABILITIES))
     const ran = input === undefined ? undefined : batch.add(runCall(input, loaded))
     const dumps =
