@@ -32,7 +32,7 @@ function leftOut(one: Case): string | undefined {
   if (!isJudge && process.env['CASES'] !== 'others') return 'runs on Linux 6.18'
   const since = one.settings.get('since')
   if (since !== undefined && !linuxIsAtLeast(since)) return `needs Linux ${since}`
-  if (one.settings.get('only') === 'here') return 'Linux warns of a bug of its own'
+  if (one.settings.get('only') === 'here') return 'Linux has a bug there'
   return isOnlyVirtual(one) && !isVirtual ? 'runs in virtual machines: npm run test:vm' : undefined
 }
 

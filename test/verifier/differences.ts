@@ -57,12 +57,6 @@ export const DIFFERENCES_HERE: readonly Difference[] = [
     variant: 'outer',
     why: NEEDS_TYPES,
   },
-  {
-    topic: 'global-functions',
-    rule: "callers don't give NULL where there must be memory",
-    variant: '0',
-    why: 'Linux lets the constant through, and the function dereferences it unchecked: nobody may rely on that',
-  },
 ]
 
 /** Other kernels than 6.18. What 7.2 does was seen with 7.2.13; versions between weren't asked. */

@@ -71,11 +71,6 @@ const SCALAR_SIZES: Readonly<Record<string, number>> = {
   long: 8,
 }
 
-/** Whether a parameter is the size of the memory before it. */
-function isSized(next: KfuncParameter | undefined): boolean {
-  return next !== undefined && (hasSuffix(next, '__sz') || hasSuffix(next, '__szk'))
-}
-
 function hasSuffix({ name }: KfuncParameter, suffix: string): boolean {
   return name.endsWith(suffix)
 }
@@ -92,7 +87,8 @@ export function checkKfuncArguments(env: Verification, kfunc: Kfunc): KfuncFacts
       takeScalar(env, number, register, param, facts)
       continue
     }
-    const nullable = hasSuffix(param, '__nullable') || hasSuffix(param, '__opt') || isSized(params[i + 1])
+    // Linux 6.12 to 6.18 at first let NULL through where a size follows; later builds of 6.18 don't.
+    const nullable = hasSuffix(param, '__nullable') || hasSuffix(param, '__opt')
     const mayBeNull = isKnownZero(register) || (register.flags & FLAG.MAYBE_NULL) !== 0
     if (mayBeNull && !nullable) denied(`Possibly NULL pointer passed to trusted arg${i}`)
     if (register.refId !== 0) {
