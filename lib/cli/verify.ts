@@ -1,6 +1,6 @@
 /** `libbpf-node verify`: whether a kernel would take programs, and if not, why. */
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { BpfError } from '../errors.js'
+import { BpfError, unsupported } from '../errors.js'
 import { PRIVILEGES, type Privileges } from '../linux/capabilities.js'
 import { verify } from '../verify.js'
 import { verifyFile } from './verify-raw.js'
@@ -73,6 +73,11 @@ async function run(object: string | undefined, options: Options): Promise<boolea
   const privileges = unprivileged === true ? 'none' : options.privileges
   if (raw !== undefined && object !== undefined)
     throw new BpfError('BAD_VALUE', `either an object or --raw FILE: not both '${object}' and '${raw}'`)
+  if (raw !== undefined && rest.kernel === 'native')
+    throw unsupported(
+      '--raw with --kernel native',
+      'Linux is asked about objects: verify FILE.bpf.o --kernel native',
+    )
   if (raw !== undefined)
     return await verifyFile(
       raw,

@@ -125,22 +125,15 @@ function meetTnum(register: Register): void {
   const isLast = stepLo === (register.valueLo | maskLo) && stepHi === (register.valueHi | maskHi)
   const none = (stepHi | stepLo) === 0
   if (holdsMin) {
-    if (none || ult(umaxHi, umaxLo, stepHi, stepLo)) setConstant64(register, uminHi, uminLo)
+    if (none || ult(umaxHi, umaxLo, stepHi, stepLo)) setConstant(register, uminHi, uminLo)
     return
   }
   if (none) return
-  if (isLast) return setConstant64(register, stepHi, stepLo)
+  if (isLast) return setConstant(register, stepHi, stepLo)
   if (ult(umaxHi, umaxLo, stepHi, stepLo)) return
   stepTnum(register, stepHi, stepLo)
   const noneAbove = (next.valueHi | next.valueLo) === 0
-  if (noneAbove || ult(umaxHi, umaxLo, next.valueHi, next.valueLo)) setConstant64(register, stepHi, stepLo)
-}
-
-/** The 32-bit ranges learn of it later. */
-function setConstant64(register: Register, hi: number, lo: number): void {
-  setTnum(register, hi, lo, 0, 0)
-  register.uminHi = register.umaxHi = register.sminHi = register.smaxHi = hi
-  register.uminLo = register.umaxLo = register.sminLo = register.smaxLo = lo
+  if (noneAbove || ult(umaxHi, umaxLo, next.valueHi, next.valueLo)) setConstant(register, stepHi, stepLo)
 }
 
 /** What the 64-bit ranges, and the other sign, tell of the 32-bit ones. */
