@@ -49,6 +49,9 @@ export interface VerifierLogReport {
 const INSTRUCTION = /^(\d+): (?:\([0-9a-f]{2}\) |(?=BUG_))(.*)$/
 /** Where Linux forgets a line's end: the state at the target of a jump, or what is wrong there, behind the jump. */
 const JUMP_AND_MORE = /^(if .+ goto pc[+-]\d+) ((?!;)\S.*)$/
+/** Since 7.0 the source of what comes next, behind a jump that tells no state. */
+const JUMP_AND_SOURCE = /^((?:if .+ )?goto pc[+-]\d+) (; .* @ .+:\d+)$/
+const LOOP = /^infinite loop detected at insn (\d+)$/
 const STATE_LINE = /^(?:\d+|from \d+ to (\d+)[^:]*):((?: frame\d+:)? *(?:R\d+|fp-\d+).*)$/
 const BRANCH = /^from (\d+) to \d+[^:]*:/
 const FRAME_LINE = /^ ?(?:frame\d+: )?(?:R\d+|fp-\d+)(?:_[A-Za-z]+)?=/
@@ -62,7 +65,7 @@ const ENTRY = /(R\d+|fp-\d+)(?:_[A-Za-z]+)?=/y
 const REMARKS: readonly RegExp[] = [
   /: safe$/,
   /^(?:cur|old) state:/,
-  /^(?:verification time|stack depth|processed|mark_precise:|func#|Live regs before|caller:|callee:)/,
+  /^(?:verification time|stack depth|(?:insns )?processed|mark_precise:|func#|Live regs before|caller:|callee:)/,
   /^(?:returning from callee:|to caller at|parent |last_idx|regs=|propagating|Func#|Validating )/,
   /^\(\d+\) (?:frame|live)/,
   /^(?:cur|old) state:/,
@@ -113,7 +116,17 @@ class LogReader {
       this.#state = readState(state?.[2] ?? line)
       return
     }
-    if (!REMARKS.some((remark) => remark.test(line))) this.#reason = line.trim()
+    if (REMARKS.some((remark) => remark.test(line))) return
+    this.#reason = line.trim()
+    const loop = LOOP.exec(this.#reason)
+    if (loop !== null) this.#arriveAgain(Number(loop[1]))
+  }
+
+  /** A loop is closed: whether the log shows the instruction once more depends on the kernel. */
+  #arriveAgain(insn: number): void {
+    const before = this.#steps.findLast((step) => step.insn === insn)
+    if (before !== undefined && this.#steps.at(-1)?.insn !== insn)
+      this.#steps.push({ ...before, state: this.#state })
   }
 
   #readSource(line: string): void {
@@ -126,7 +139,7 @@ class LogReader {
 
   #readInstruction(insn: number, rest: string): void {
     this.#reason = undefined
-    const joined = JUMP_AND_MORE.exec(rest)
+    const joined = JUMP_AND_MORE.exec(rest) ?? JUMP_AND_SOURCE.exec(rest)
     if (joined !== null) {
       this.#readInstruction(insn, joined[1] ?? '')
       return this.read(joined[2] ?? '')

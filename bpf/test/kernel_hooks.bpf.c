@@ -22,10 +22,6 @@ struct file {
   unsigned int f_flags;
 };
 
-struct filename {
-  const char *name;
-};
-
 struct task_struct {
   int pid;
   struct task_struct *real_parent;
@@ -78,9 +74,9 @@ int BPF_PROG(entry_socket, struct sock *sk) {
   return 0;
 }
 
-SEC("fexit/do_filp_open")
-int BPF_PROG(exit_pointer, int dfd, struct filename *name, const void *op, struct file *file) {
-  out = dfd + (__u64)name->name;
+SEC("fexit/dentry_open")
+int BPF_PROG(exit_pointer, const struct path *path, int flags, const void *cred, struct file *file) {
+  out = flags + (__u64)path->dentry;
   return 0;
 }
 

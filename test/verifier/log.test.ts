@@ -127,6 +127,31 @@ describe('parseVerifierLog()', () => {
     })
   })
 
+  it('reads what Linux 7.2 adds: a summary of its own, and sources behind jumps', () => {
+    const log = `; if (!value) return XDP_PASS; @ hints.bpf.c:71
+7: (15) if r0 == 0x0 goto pc+2        ; R0=map_value(map=table,ks=4,vs=64)
+; while (*value != 7) @ hints.bpf.c:72
+8: (79) r1 = *(u64 *)(r0 +0)          ; R0=map_value(map=table,ks=4,vs=64) R1=scalar()
+9: (55) if r1 != 0x7 goto pc-2 ; while (*value != 8) @ hints.bpf.c:73
+infinite loop detected at insn 8
+cur state: R0=map_value(map=table,ks=4,vs=64) R10=fp0
+old state: R0=map_value(map=table,ks=4,vs=64) R10=fp0
+verification time 7631 usec
+stack depth 8 max 0
+insns processed 12
+processed 12 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 0
+`
+    const { reason, steps, statistics } = parseVerifierLog(log)
+    expect(reason).toBe('infinite loop detected at insn 8')
+    expect(statistics?.insnsProcessed).toBe(12)
+    expect(steps.map(({ insn, text, source }) => [insn, text, source?.line])).toEqual([
+      [7, 'if r0 == 0x0 goto pc+2', 71],
+      [8, 'r1 = *(u64 *)(r0 +0)', 72],
+      [9, 'if r1 != 0x7 goto pc-2', 72],
+      [8, 'r1 = *(u64 *)(r0 +0)', 72],
+    ])
+  })
+
   it('finds no reason in the log of an accepted program', () => {
     expect(parseVerifierLog(logOf('contract', 'bump', 6)).reason).toBeUndefined()
   })
