@@ -377,6 +377,21 @@ export function helperAttaches(id: number, programType: number, attachType: numb
   return rule === undefined || rule[2].includes(attachType)
 }
 
+/** bpf_trace_printk(): what follows the format isn't declared. */
+const VARIADIC: ReadonlySet<number> = new Set([6])
+const MOST_ARGUMENTS = 5
+
+/** Registers that a helper reads, at most, whatever the type of program. @returns undefined: there is no such helper */
+export function helperArity(id: number): number | undefined {
+  if (VARIADIC.has(id)) return MOST_ARGUMENTS
+  const common = PROTOTYPES[id]
+  if (common === undefined) return undefined
+  let most = common.args.length
+  for (const [helper, , args] of VARIANTS)
+    if (helper === id) most = Math.max(most, args === '' ? 0 : args.split(' ').length)
+  return most
+}
+
 /**
  * @param programType BPF_PROG_TYPE_*
  * @returns undefined: there is no such helper

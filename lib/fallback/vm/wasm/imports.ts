@@ -1,5 +1,6 @@
 /** What a compiled program calls in JavaScript. All parameters are i32: 64-bit values go in halves, low half first. */
 import { CLASS, OP } from '../../../isa/opcodes.js'
+import { helperArity } from '../../../linux/helper-prototypes.js'
 import { kfuncArity } from '../../kfunc-ids.js'
 import { TAIL_CALL_HELPER } from '../predecode.js'
 import { CALL_REGISTER_OPCODE, isPacketLoad } from '../slots.js'
@@ -63,42 +64,9 @@ function needsRareImport(slots: Slots, slot: number): boolean {
   return isAtomic || opcode === CALL_REGISTER_OPCODE || isPacketLoad(opcode)
 }
 
-/** How many arguments helpers take that are called often. Five for all others: what is too many isn't looked at. */
-const ARITY: ReadonlyMap<number, number> = new Map([
-  [1, 2], // map_lookup_elem
-  [2, 4], // map_update_elem
-  [3, 2], // map_delete_elem
-  [4, 3], // probe_read
-  [5, 0], // ktime_get_ns
-  [7, 0], // get_prandom_u32
-  [8, 0], // get_smp_processor_id
-  [14, 0], // get_current_pid_tgid
-  [15, 0], // get_current_uid_gid
-  [16, 2], // get_current_comm
-  [35, 0], // get_current_task
-  [87, 3], // map_push_elem
-  [88, 2], // map_pop_elem
-  [89, 2], // map_peek_elem
-  [112, 3], // probe_read_user
-  [113, 3], // probe_read_kernel
-  [114, 3], // probe_read_user_str
-  [115, 3], // probe_read_kernel_str
-  [118, 0], // jiffies64
-  [125, 0], // ktime_get_boot_ns
-  [130, 4], // ringbuf_output
-  [131, 3], // ringbuf_reserve
-  [132, 2], // ringbuf_submit
-  [133, 2], // ringbuf_discard
-  [158, 0], // get_current_task_btf
-  [160, 0], // ktime_get_coarse_ns
-  [164, 4], // for_each_map_elem
-  [181, 4], // loop
-  [195, 3], // map_lookup_percpu_elem
-])
-
 export const MOST_ARGUMENTS = 5
 
 /** Arguments that are passed to one of Linux's helpers. */
 export function arityOf(helper: number): number {
-  return ARITY.get(helper) ?? kfuncArity(helper) ?? MOST_ARGUMENTS
+  return helperArity(helper) ?? kfuncArity(helper) ?? MOST_ARGUMENTS
 }
