@@ -1,5 +1,5 @@
 /** One function of a program, as the body of a WebAssembly function: (arguments i64 …, depth i32) -> r0 i64. */
-import { CLASS, OP } from '../../../isa/opcodes.js'
+import { CLASS, OP, PSEUDO_CALL } from '../../../isa/opcodes.js'
 import { KERNEL_HI } from '../../memory.js'
 import { MAY_GOTO_ITERATIONS, STACK_SIZE } from '../frames.js'
 import type { AddressCasts } from '../types.js'
@@ -143,7 +143,7 @@ class FunctionCompiler implements BlockEmitter {
     const places = fn.usesFrame && !this.#isPart && !usesShadow ? stackSlots(slots, this.#graph) : new Map()
     this.#locals = this.#isPart
       ? Locals.ofPart(dispatchers)
-      : new Locals(fn.parameters, dispatchers, places.size)
+      : new Locals(fn.parameters, dispatchers, places.size, this.#callsLeaves())
     this.#facts = new Facts(slots, !fn.writesFramePointer, (address) => context.intrinsics?.regionAt(address))
     const { checkFunctions, isProven, badLoadsReadZero } = context
     this.#checks = new Checks(out, this.#locals, this.#facts, checkFunctions, isProven, badLoadsReadZero)
@@ -158,6 +158,7 @@ class FunctionCompiler implements BlockEmitter {
       countsCalls: fn.endsByItself,
       isPart: this.#isPart,
       usesShadow,
+      casts: context.casts,
     }
     this.#calls = new Calls(parts, context.targets, setup, intrinsics)
   }
@@ -196,6 +197,18 @@ class FunctionCompiler implements BlockEmitter {
     for (let slot = first; slot < last; slot += this.#slots.length(slot)) this.#select(slot)
     this.#context.traps.mark(this.#out.position, Math.max(first, behind - 1))
     this.#known[block] = this.#facts.end()
+  }
+
+  #callsLeaves(): boolean {
+    const slots = this.#slots
+    const { functions } = this.#context.targets
+    const { count, start, end } = this.#graph
+    for (let b = 0; b < count; b++)
+      for (let slot = start[b] ?? 0; slot < (end[b] ?? 0); slot += slots.length(slot)) {
+        const isLocal = slots.opcode(slot) === OP.CALL && slots.src(slot) === PSEUDO_CALL.LOCAL
+        if (isLocal && functions.get(slots.callee(slot))?.fn.isLeaf === true) return true
+      }
+    return false
   }
 
   #hasUnproven(): boolean {

@@ -21,6 +21,8 @@ export interface ProgramFunction {
   readonly usesMayGoto: boolean
   /** Some instruction names r10. */
   readonly usesFrame: boolean
+  /** A few computations and nothing else: written in place of a call. */
+  readonly isLeaf: boolean
   /** It calls nothing, and has no loop but such as are known to end: it counts as `length` instructions. */
   readonly isStraight: boolean
   /** Its loops are known to end: only what it calls may go on. */
@@ -39,6 +41,9 @@ export interface ProgramShape {
   /** Ids of helpers, in the order of their first calls. */
   readonly helpers: readonly number[]
 }
+
+/** Instructions of a leaf, at most. */
+const LONGEST_LEAF = 24
 
 /** Code that several functions share is compiled for each; beyond this many times the program's length it is too much. */
 export const MOST_COPIES = 8
@@ -95,6 +100,7 @@ function inspect(
   let loops = false
   let calls = false
   let callsOut = false
+  let computes = graph.count === 1 && graph.flow[0] === FLOW.EXIT
   for (let b = 0; b < graph.count; b++) {
     const end = graph.end[b] ?? 0
     let written = 0
@@ -123,6 +129,7 @@ function inspect(
           writesFramePointer = true
       }
       if (accessesMemory(opcode)) callsOut = true
+      if (!isArithmetic(opcode) && opcode !== OP.EXIT) computes = false
       if (opcode === OP.MAY_GOTO) usesMayGoto = true
       else if (opcode === OP.LDDW && slots.src(slot) === PSEUDO_LDDW.FUNC) add(slots.callee(slot))
       else if (opcode === OP.CALL && slots.src(slot) === PSEUDO_CALL.LOCAL) add(slots.callee(slot))
@@ -138,11 +145,17 @@ function inspect(
     writesFramePointer,
     usesMayGoto,
     usesFrame,
+    isLeaf: computes && !usesFrame && (parameters & ~ARGUMENTS) === 0 && length <= LONGEST_LEAF,
     isStraight: !calls && (!loops || endsByItself),
     endsByItself,
     callsOut,
     frames: 1,
   }
+}
+
+function isArithmetic(opcode: number): boolean {
+  const klass = opcode & 7
+  return klass === CLASS.ALU || klass === CLASS.ALU64
 }
 
 /** Whether an instruction loads or stores. */

@@ -5,6 +5,10 @@ import { TYPE } from './opcodes.js'
 /** r1…r5, as a mask of register numbers. */
 export const ARGUMENTS = 0b111110
 const REGISTERS = 11
+const FRAME_POINTER = 10
+
+/** What arithmetic takes. */
+export type LeafLocals = Pick<Locals, 'registers' | 'loops' | 'address'>
 
 export class Locals {
   /** Index of each register's local. */
@@ -35,6 +39,8 @@ export class Locals {
   readonly choices: number
   /** i64 each: places of the stack, see stack-slots.ts. */
   readonly places: number
+  /** i64 each: registers of leaves that are written in place of calls; empty: there are none. */
+  readonly leaf: readonly number[]
   readonly #placeCount: number
   readonly #narrowCount: number
   readonly #wideCount: number
@@ -44,11 +50,11 @@ export class Locals {
 
   /** @param isPart of a function that was split: it is passed where to start, and no registers */
   static ofPart(dispatchers: number): Locals {
-    return new Locals(0, dispatchers, 0, true)
+    return new Locals(0, dispatchers, 0, false, true)
   }
 
   /** @param parameters mask of the registers that are passed, in ascending order; @param dispatchers, places how many the function has */
-  constructor(parameters: number, dispatchers: number, places = 0, isPart = false) {
+  constructor(parameters: number, dispatchers: number, places = 0, callsLeaves = false, isPart = false) {
     const registers: number[] = []
     let next = isPart ? 1 : 0
     this.entry = 0
@@ -73,7 +79,15 @@ export class Locals {
     this.choices = next
     this.#narrowCount = next - this.stack + dispatchers
     this.places = next + dispatchers
-    this.#placeCount = places
+    const leaf = callsLeaves ? FRAME_POINTER : 0
+    this.leaf = Array.from({ length: leaf }, (_, r) => this.places + places + r)
+    this.#placeCount = places + leaf
+  }
+
+  /** The same, but for the registers: those of a leaf. */
+  ofLeaf(): LeafLocals {
+    const { loops, address, leaf } = this
+    return { registers: leaf, loops, address }
   }
 
   declare(out: CodeBuffer): void {

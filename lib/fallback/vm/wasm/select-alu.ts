@@ -3,7 +3,7 @@ import { ADDRESS_CAST, MOV_OFFSET, CLASS, OP } from '../../../isa/opcodes.js'
 import { KERNEL_HI } from '../../memory.js'
 import type { AddressCasts } from '../types.js'
 import type { CodeBuffer } from './code-buffer.js'
-import type { Locals } from './locals.js'
+import type { LeafLocals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
 import type { Slots } from '../slots.js'
 
@@ -65,11 +65,11 @@ const JSET = 4
 export class Arithmetic {
   readonly #slots: Slots
   readonly #out: CodeBuffer
-  readonly #locals: Locals
+  readonly #locals: LeafLocals
 
   readonly #casts: AddressCasts | undefined
 
-  constructor(slots: Slots, out: CodeBuffer, locals: Locals, casts?: AddressCasts) {
+  constructor(slots: Slots, out: CodeBuffer, locals: LeafLocals, casts?: AddressCasts) {
     this.#casts = casts
     this.#slots = slots
     this.#out = out

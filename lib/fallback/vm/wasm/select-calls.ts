@@ -3,10 +3,12 @@ import { PSEUDO_CALL } from '../../../isa/opcodes.js'
 import { E2BIG, EINVAL } from '../../errors.js'
 import { KERNEL_HI } from '../../memory.js'
 import { TAIL_CALL_HELPER } from '../predecode.js'
+import type { AddressCasts } from '../types.js'
 import type { ProgramFunction } from './functions.js'
 import { IMPORT, LOOP_HELPER } from './imports.js'
 import type { Intrinsics } from './intrinsics.js'
 import { TYPE, WASM } from './opcodes.js'
+import { Arithmetic } from './select-alu.js'
 import { Selector, type FunctionParts } from './selector.js'
 import { CALL_REGISTER_OPCODE } from '../slots.js'
 import { RETURNED, STATE } from './state.js'
@@ -39,15 +41,18 @@ export interface CallSetup {
   readonly isPart: boolean
   /** Whether the function looks at the shadow. */
   readonly usesShadow: boolean
+  readonly casts: AddressCasts | undefined
 }
 
 export class Calls extends Selector {
   readonly #targets: CallTargets
   readonly #setup: CallSetup
   readonly #intrinsics: Intrinsics
+  readonly #leaf: Arithmetic
 
   constructor(parts: FunctionParts, targets: CallTargets, setup: CallSetup, intrinsics: Intrinsics) {
     super(parts)
+    this.#leaf = new Arithmetic(parts.slots, parts.out, parts.locals.ofLeaf(), setup.casts)
     this.#targets = targets
     this.#setup = setup
     this.#intrinsics = intrinsics
@@ -208,10 +213,28 @@ export class Calls extends Selector {
   #callLocal(slot: number): void {
     const callee = this.#targets.functions.get(this.slots.callee(slot))
     if (callee === undefined) throw new Error('a call leads to no function that was found')
+    if (callee.fn.isLeaf && this.locals.leaf.length > 0) return this.#writeLeaf(callee.fn)
     this.#enter(slot, callee, (r) => this.out.get(this.register(r)), false)
     this.out.set(this.register(0))
     this.#afterCall(callee)
     this.facts.forgetRights()
+  }
+
+  /** Writes the instructions of a leaf, on registers of its own, in place of the call. */
+  #writeLeaf({ start, length, parameters }: ProgramFunction): void {
+    const out = this.out
+    const { leaf } = this.locals
+    const { countsFuel, countsCalls } = this.#setup
+    if (countsFuel && !countsCalls) this.takeFuel(length)
+    for (let r = 1; r <= 5; r++) {
+      if (((parameters >> r) & 1) === 0) continue
+      out.get(this.register(r))
+      out.set(leaf[r] ?? 0)
+    }
+    // The last one is the exit.
+    for (let slot = start; slot < start + length - 1; slot++) this.#leaf.select(slot)
+    out.get(leaf[0] ?? 0)
+    out.set(this.register(0))
   }
 
   /**
