@@ -4,6 +4,7 @@ import type { LineInfo } from './object-file/types.js'
 import { hintFor } from './verifier-hints.js'
 import { parseVerifierLog, type LogSource, type LogState, type LogStep } from './verifier-log.js'
 
+const PACKET = 'invalid access to packet'
 const SLOT = 8
 
 /** A fork on the path, and the way that was taken there. */
@@ -56,7 +57,7 @@ export function explainVerifierLog(
   log: string,
   { lines = [], programType = 'unknown' }: ExplainOptions = {},
 ): VerifierExplanation | undefined {
-  const { steps, reason, state } = parseVerifierLog(log)
+  const { steps, reason, detail, state } = parseVerifierLog(log)
   if (reason === undefined) return undefined
   const last = steps.at(-1)
   const sourceOf = (step: LogStep): SourcePosition | undefined =>
@@ -68,7 +69,8 @@ export function explainVerifierLog(
     source: last && sourceOf(last),
     path: branchesOf(steps, sourceOf).slice(-MAX_BRANCHES),
     registers: inOrder(state),
-    hint: hintFor(reason, programType),
+    // Linux 7.2 says of all memory alike what is wrong, and which memory it is in the line before.
+    hint: hintFor(detail?.startsWith(PACKET) === true ? detail : reason, programType),
   }
 }
 

@@ -40,6 +40,8 @@ export interface VerifierLogReport {
   readonly steps: readonly LogStep[]
   /** The deciding line; undefined: the program was accepted, or the log is cut off. */
   readonly reason: string | undefined
+  /** The line before the deciding one, where that says what the matter is too: `invalid access to packet, off=12 size=1, R2(id=0,off=12,r=12)`. */
+  readonly detail: string | undefined
   /** Registers and stack at the end of the path. */
   readonly state: LogState
   readonly statistics: LogStatistics | undefined
@@ -49,7 +51,7 @@ export interface VerifierLogReport {
 const INSTRUCTION = /^(\d+): (?:\([0-9a-f]{2}\) |(?=BUG_))(.*)$/
 /** Where Linux forgets a line's end: the state at the target of a jump, or what is wrong there, behind the jump. */
 const JUMP_AND_MORE = /^(if .+ goto pc[+-]\d+) ((?!;)\S.*)$/
-/** Since 7.0 the source of what comes next, behind a jump that tells no state. */
+/** Linux 7.2 has the source of what comes next, behind a jump that tells no state. */
 const JUMP_AND_SOURCE = /^((?:if .+ )?goto pc[+-]\d+) (; .* @ .+:\d+)$/
 const LOOP = /^infinite loop detected at insn (\d+)$/
 const STATE_LINE = /^(?:\d+|from \d+ to (\d+)[^:]*):((?: frame\d+:)? *(?:R\d+|fp-\d+).*)$/
@@ -85,12 +87,14 @@ class LogReader {
   #state: Record<string, string> = {}
   #source: LogSource | undefined
   #reason: string | undefined
+  #detail: string | undefined
   #statistics: LogStatistics | undefined
 
   get report(): VerifierLogReport {
     return {
       steps: this.#steps,
       reason: this.#reason,
+      detail: this.#detail,
       state: this.#state,
       statistics: this.#statistics,
     }
@@ -117,6 +121,7 @@ class LogReader {
       return
     }
     if (REMARKS.some((remark) => remark.test(line))) return
+    this.#detail = this.#reason
     this.#reason = line.trim()
     const loop = LOOP.exec(this.#reason)
     if (loop !== null) this.#arriveAgain(Number(loop[1]))
@@ -138,7 +143,7 @@ class LogReader {
   }
 
   #readInstruction(insn: number, rest: string): void {
-    this.#reason = undefined
+    this.#reason = this.#detail = undefined
     const joined = JUMP_AND_MORE.exec(rest) ?? JUMP_AND_SOURCE.exec(rest)
     if (joined !== null) {
       this.#readInstruction(insn, joined[1] ?? '')
@@ -158,7 +163,7 @@ class LogReader {
     const fork = this.#steps.findLastIndex((step) => step.insn === insn)
     if (fork >= 0) this.#steps.length = fork + 1
     this.#source = undefined
-    this.#reason = undefined
+    this.#reason = this.#detail = undefined
   }
 }
 

@@ -76,7 +76,7 @@ int BPF_PROG(entry_socket, struct sock *sk) {
 
 SEC("fexit/dentry_open")
 int BPF_PROG(exit_pointer, const struct path *path, int flags, const void *cred, struct file *file) {
-  out = flags + (__u64)path->dentry;
+  out = path->dentry ? flags : 0;
   return 0;
 }
 

@@ -67,6 +67,16 @@ describe('explainVerifierLog()', () => {
     expect(explainVerifierLog(refused(reason), { programType: 'xdp' })?.hint).toMatch(hint)
   })
 
+  it('takes the line before for what Linux 7.2 says of all memory', () => {
+    const outside = 'R2 min value is outside of the allowed memory range'
+    const inPacket = `invalid access to packet, off=12 size=1, R2(id=0,off=12,r=12)\n${outside}`
+    expect(explainVerifierLog(refused(inPacket))).toMatchObject({
+      reason: outside,
+      hint: expect.stringContaining('data_end') as unknown,
+    })
+    expect(explainVerifierLog(refused(outside))?.hint).not.toContain('data_end')
+  })
+
   it('has no hint for what it does not know', () => {
     expect(explainVerifierLog(refused('dereference of modified ctx ptr'))?.hint).toBeUndefined()
   })
