@@ -53,7 +53,6 @@ const INSTRUCTION = /^(\d+): (?:\([0-9a-f]{2}\) |(?=BUG_))(.*)$/
 const JUMP_AND_MORE = /^(if .+ goto pc[+-]\d+) ((?!;)\S.*)$/
 /** Linux 7.2 has the source of what comes next, behind a jump that tells no state. */
 const JUMP_AND_SOURCE = /^((?:if .+ )?goto pc[+-]\d+) (; .* @ .+:\d+)$/
-const LOOP = /^infinite loop detected at insn (\d+)$/
 const STATE_LINE = /^(?:\d+|from \d+ to (\d+)[^:]*):((?: frame\d+:)? *(?:R\d+|fp-\d+).*)$/
 const BRANCH = /^from (\d+) to \d+[^:]*:/
 const FRAME_LINE = /^ ?(?:frame\d+: )?(?:R\d+|fp-\d+)(?:_[A-Za-z]+)?=/
@@ -123,15 +122,6 @@ class LogReader {
     if (REMARKS.some((remark) => remark.test(line))) return
     this.#detail = this.#reason
     this.#reason = line.trim()
-    const loop = LOOP.exec(this.#reason)
-    if (loop !== null) this.#arriveAgain(Number(loop[1]))
-  }
-
-  /** A loop is closed: whether the log shows the instruction once more depends on the kernel. */
-  #arriveAgain(insn: number): void {
-    const before = this.#steps.findLast((step) => step.insn === insn)
-    if (before !== undefined && this.#steps.at(-1)?.insn !== insn)
-      this.#steps.push({ ...before, state: this.#state })
   }
 
   #readSource(line: string): void {

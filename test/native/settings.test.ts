@@ -132,7 +132,7 @@ describeNative('settings of a program in Linux', () => {
     using spec = openSettings()
     const error = thrownBy(() => program(spec, 'traced').setAttachTarget('no_such_function'))
     expect(error).toMatchObject({ code: 'ESRCH', call: 'bpf_program__set_attach_target' })
-    expect(error.message).toContain('/proc/kallsyms')
+    expect(error.message).toMatch(/this kernel has no function 'no_such_function'/)
   })
 
   it('take a function of another program as a target', () => {

@@ -148,7 +148,6 @@ processed 12 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_sta
       [7, 'if r0 == 0x0 goto pc+2', 71],
       [8, 'r1 = *(u64 *)(r0 +0)', 72],
       [9, 'if r1 != 0x7 goto pc-2', 72],
-      [8, 'r1 = *(u64 *)(r0 +0)', 72],
     ])
   })
 
