@@ -1,5 +1,5 @@
 /** Small functions that only compute are written in place of their calls: nobody may notice. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Memory } from '../../lib/fallback/memory.js'
 import { assemble } from '../../lib/isa/assemble.js'
