@@ -50,24 +50,28 @@ export function checkControlFlow(
   return marks
 }
 
-/** Refuses jumps back to what leads to them. */
+/** Refuses jumps back to what leads to them. What falls through is followed to its end before a jump is looked at, as in Linux. */
 function checkNoLoops(code: Code): void {
   const OPEN = 1
   const DONE = 2
   const state = new Uint8Array(code.length)
-  const pending = [0]
-  for (let slot = pending.at(-1); slot !== undefined; slot = pending.at(-1)) {
-    if (state[slot] !== 0) {
+  /** Ways that were followed, of each instruction. */
+  const followed = new Uint8Array(code.length)
+  const path = [0]
+  state[0] = OPEN
+  for (let slot = path.at(-1); slot !== undefined; slot = path.at(-1)) {
+    const way = followed[slot] as number
+    if (way === 2) {
       state[slot] = DONE
-      pending.pop()
+      path.pop()
       continue
     }
-    state[slot] = OPEN
-    for (const next of [code.branchOf(slot), code.nextOf(slot)]) {
-      if (next < 0 || next >= code.length || state[next] === DONE) continue
-      if (state[next] === OPEN) malformed(slot, `back-edge from insn ${slot} to ${next}`)
-      pending.push(next)
-    }
+    followed[slot] = way + 1
+    const next = way === 0 ? code.nextOf(slot) : code.branchOf(slot)
+    if (next < 0 || next >= code.length || state[next] === DONE) continue
+    if (state[next] === OPEN) malformed(slot, `back-edge from insn ${slot} to ${next}`)
+    state[next] = OPEN
+    path.push(next)
   }
 }
 
