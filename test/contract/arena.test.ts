@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import type { BpfObject } from '../../lib/object.js'
 import { open } from '../../lib/open.js'
 import { describeContract, objectPath } from '../support/kernels.js'
+import { linuxIsAtLeast } from '../support/this-machine.js'
 
 const PAGE = 4096
 const PAGES = 8
@@ -19,7 +20,9 @@ describeContract(
       return (ctx as unknown as { readonly result: bigint }).result
     }
 
-    it('gives pages, the first that are free or those that are asked for', () => {
+    // Linux 6.12 takes the first place that is large enough, 6.18 the smallest one.
+    const isJudge = kernel.name !== 'native' || linuxIsAtLeast('6.18')
+    it.runIf(isJudge)('gives pages, the first that are free or those that are asked for', () => {
       using object = load()
       const allocate = (count: number, address = 0n, flags = 0): bigint =>
         run(object, 'allocate', { address, count, flags })
