@@ -76,13 +76,14 @@ const TSTAMP_TYPE = 180
 
 /** Fields of struct __sk_buff that a program type sees. */
 interface SkbView {
-  readonly writable?: readonly (keyof typeof SKB)[]
+  readonly writable?: readonly (keyof typeof SKB_FIELD)[]
   readonly data?: boolean
   readonly meta?: boolean
-  readonly hidden?: readonly (keyof typeof SKB)[]
+  readonly hidden?: readonly (keyof typeof SKB_FIELD)[]
 }
 
-const SKB = {
+/** Members of struct __sk_buff, by offset. */
+export const SKB_FIELD = {
   len: 0,
   pkt_type: 4,
   mark: 8,
@@ -119,11 +120,11 @@ const SKB = {
 
 function skb({ writable = [], data = false, meta = false, hidden = [] }: SkbView): Context {
   const fields: ContextField[] = []
-  const writes = (name: keyof typeof SKB, size: number): number => (writable.includes(name) ? size : 0)
-  const add = (name: keyof typeof SKB, ...added: readonly ContextField[]): void => {
+  const writes = (name: keyof typeof SKB_FIELD, size: number): number => (writable.includes(name) ? size : 0)
+  const add = (name: keyof typeof SKB_FIELD, ...added: readonly ContextField[]): void => {
     if (!hidden.includes(name)) fields.push(...added)
   }
-  for (const [name, start] of Object.entries(SKB) as [keyof typeof SKB, number][]) {
+  for (const [name, start] of Object.entries(SKB_FIELD) as [keyof typeof SKB_FIELD, number][]) {
     switch (name) {
       case 'cb':
         // Any size, also across its elements.

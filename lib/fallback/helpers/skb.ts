@@ -1,9 +1,10 @@
 /** Helpers of struct __sk_buff: bytes, bounds, tags, hashes. net/core/filter.c. */
+import { SKB_FIELD } from '../../linux/context-access.js'
 import { EFAULT, EINVAL } from '../errors.js'
 import { Access } from '../memory.js'
 import { adjustFlags, adjustRoom } from '../packets/adjust-room.js'
 import { flowHash } from '../packets/flow-hash.js'
-import { SKB_FIELD, type SkBuff } from '../packets/sk-buff.js'
+import type { SkBuff } from '../packets/sk-buff.js'
 import type { Engine, Registers } from '../vm/types.js'
 import type { Machine } from '../machine.js'
 import { flagsIn, give, givePointer, giveWide, pointer, unsigned, type HelperFamily } from './arguments.js'

@@ -1,6 +1,7 @@
 /** bpf_skb_adjust_room(): room for headers of tunnels, and without them again. net/core/filter.c of Linux 6.18. */
 import { EALREADY, EFAULT, EINVAL, ENOTSUPP } from '../errors.js'
-import { IP_HLEN, IPV6_HLEN, MAX_LENGTH, PROTOCOL, SKB_FIELD, type SkBuff } from './sk-buff.js'
+import { SKB_FIELD } from '../../linux/context-access.js'
+import { IP_HLEN, IPV6_HLEN, MAX_LENGTH, PROTOCOL, type SkBuff } from './sk-buff.js'
 
 /** BPF_F_ADJ_ROOM_* */
 const FLAG = {

@@ -1,4 +1,5 @@
 /** struct sk_buff: a packet as tc, socket filters and cgroups have it, in one piece. net/core/filter.c and net/core/skbuff.c of Linux 6.18. */
+import { SKB_FIELD } from '../../linux/context-access.js'
 import { EINVAL, ENOMEM, ENOTSUPP } from '../errors.js'
 import type { Memory } from '../memory.js'
 import { SKB_SIZE } from './context-layout.js'
@@ -25,32 +26,6 @@ const PROTOCOL_802_2 = 0x0400
 export const IP_HLEN = 20
 export const IPV6_HLEN = 40
 
-/** Members of struct __sk_buff, by offset. */
-export const SKB_FIELD = {
-  len: 0,
-  pkt_type: 4,
-  mark: 8,
-  protocol: 16,
-  vlan_present: 20,
-  vlan_tci: 24,
-  vlan_proto: 28,
-  priority: 32,
-  ingress_ifindex: 36,
-  ifindex: 40,
-  cb: 48,
-  hash: 68,
-  family: 88,
-  remote_ip4: 92,
-  local_ip4: 96,
-  remote_ip6: 100,
-  local_ip6: 116,
-  tstamp: 152,
-  wire_len: 160,
-  gso_segs: 164,
-  sk: 168,
-  gso_size: 176,
-  hwtstamp: 184,
-} as const
 const F = SKB_FIELD
 
 export class SkBuff extends PacketBuffer {
