@@ -1,29 +1,42 @@
 /**
  * Linux on the cases of test/verifier: the judge of what they expect. Under 6.18, whose semantics the verifier here has, reason, instruction and
  * instructions processed must be the same too; under others (`CASES=others`, until all their differences are known) the verdict, save for the
- * differences that test/verifier/differences.ts explains.
+ * differences that test/verifier/differences.ts explains. Builds of one version differ, too: a few other words than those that are known don't fail
+ * (`CASES=strict`: they do); that Linux refuses what is expected to be accepted always does.
  *
  * `CASES=update` writes reasons and instructions into the cases, as this kernel words them; a verdict that isn't the expected one fails, and
  * changes only with `CASES=overwrite`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { release } from 'node:os'
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseBtf } from '../../lib/btf/parse.js'
 import { KernelTypes } from '../../lib/fallback/verifier/kernel-types.js'
 import { verifyProgram } from '../../lib/fallback/verifier/index.js'
 import { isOlderThan } from '../../lib/linux/release.js'
+import type { KernelVerdict } from '../support/kernel-calls.js'
 import { KernelJudge } from '../support/kernel-judge.js'
 import { describeNative } from '../support/require-kernel.js'
 import { isVirtual, linuxIsAtLeast } from '../support/this-machine.js'
 import { casesOf, expectationText, pathOf, titleOf, topics, type Case } from '../verifier/case-file.js'
 import { programOf, verifierProgram } from '../verifier/case-program.js'
-import { COUNTED_OTHERWISE, DIFFERENCES_HERE, differenceIn, isIn, KERNEL_DIFFERENCES, needsKernelTypes } from '../verifier/differences.js'
+import {
+  BUILD_DIFFERENCES,
+  COUNTED_OTHERWISE,
+  DIFFERENCES_HERE,
+  differenceIn,
+  isIn,
+  KERNEL_DIFFERENCES,
+  needsKernelTypes,
+} from '../verifier/differences.js'
 
 /** Whose words and counts the cases have. */
 const isJudge = linuxIsAtLeast('6.18') && isOlderThan(release(), '6.19')
 const overwrites = process.env['CASES'] === 'overwrite'
 const updates = overwrites || process.env['CASES'] === 'update'
+/** Other words, counts or acceptances than any list has: of a build that nobody has seen yet. One in a hundred. */
+const UNKNOWN_AT_MOST = process.env['CASES'] === 'strict' ? 0 : 20
 
 const isOnlyVirtual = ({ settings }: Case): boolean => settings.get('only') === 'vm'
 
@@ -59,7 +72,11 @@ function expected(one: Case): Said {
   return { accepted, text, insnsProcessed }
 }
 
+const isBuild = (one: Case, verdict: KernelVerdict): boolean =>
+  isJudge && differenceIn(BUILD_DIFFERENCES, one)?.said === expectationText(verdict)
+
 describeNative('Linux says the same of the cases', () => {
+  const unknown: string[] = []
   let judge: KernelJudge
   beforeAll(() => {
     judge = new KernelJudge()
@@ -82,12 +99,20 @@ describeNative('Linux says the same of the cases', () => {
         ...('text' in wanted && { text: expectationText(verdict) }),
         ...('insnsProcessed' in wanted && { insnsProcessed: verdict.insnsProcessed }),
       }
-      expect(said).toEqual(wanted)
+      if (isBuild(one, verdict)) return
+      const isRefused = wanted.accepted && !said.accepted
+      if (!isJudge || isRefused || isDeepStrictEqual(said, wanted)) expect(said).toEqual(wanted)
+      else unknown.push(`${topic}: ${titleOf(one)}: ${JSON.stringify(said)} instead of ${JSON.stringify(wanted)}`)
     })
 
     afterAll(() => {
       if (updates && isJudge) update(topic, found)
     })
+  })
+
+  it('says else what is known of a build', () => {
+    for (const difference of unknown) console.warn(difference)
+    expect(unknown.length, unknown.join('\n')).toBeLessThanOrEqual(UNKNOWN_AT_MOST)
   })
 })
 

@@ -105,6 +105,8 @@ function localProcess(): Transport {
   }
 }
 
+const GONE = 'who called bpf() has gone: a crash of the kernel? See its log'
+
 export class RemoteBpf implements AsyncDisposable {
   readonly #transport: Transport
   readonly #waiting: {
@@ -113,14 +115,18 @@ export class RemoteBpf implements AsyncDisposable {
   }[] = []
   #received: Buffer[] = []
   #bytes = 0
+  #isGone = false
 
   /** @param transport default: a process on this machine */
   constructor(transport: Transport = localProcess()) {
     this.#transport = transport
     transport.output.on('data', (chunk: Buffer) => this.#receive(chunk))
     transport.output.once('close', () => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error('who called bpf() has gone'))
+      this.#isGone = true
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(GONE))
     })
+    // What is written to it then is lost, and said to be so above.
+    transport.input.on('error', () => {})
     transport.output.resume()
   }
 
@@ -133,6 +139,7 @@ export class RemoteBpf implements AsyncDisposable {
 
   /** Makes up to 64 calls, with nobody else's in between: one way there and back, however many they are. @returns as many answers */
   async batch(calls: readonly RemoteCall[], patience = PATIENCE_S): Promise<readonly RemoteAnswer[]> {
+    if (this.#isGone) throw new Error(GONE)
     const answered = new Promise<Buffer>((resolve, reject) => this.#waiting.push({ resolve, reject }))
     this.#transport.input.write(request(calls, patience))
     return answers(await answered)

@@ -308,6 +308,102 @@ export const KERNEL_DIFFERENCES: readonly Difference[] = [
   },
 ]
 
+/** What builds of one version say otherwise: a machine's 6.18.44 isn't another's. The verifier here refuses what one of them refuses. */
+export interface BuildDifference extends Omit<Difference, 'below' | 'since'> {
+  /** As a case's expectation: `accepted`, or instruction and reason. */
+  readonly said: string
+}
+
+const CHECKED_BY_KIND = 'older builds look at what kind of pointer it is before they look whether it is NULL'
+const NOT_OWN = '18: arg#0 expected pointer to map value or allocated object'
+const NO_LOCK = "18: arg#0 doesn't point to map value or allocated object"
+
+export const BUILD_DIFFERENCES: readonly BuildDifference[] = [
+  ...(
+    [
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_rbtree_add_impl]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_rbtree_first]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_rbtree_root]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_rbtree_remove]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_rbtree_left]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_list_push_front_impl]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_list_push_back_impl]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_list_pop_front]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_list_pop_back]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_list_front]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_list_back]', NOT_OWN],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_res_spin_lock]', NO_LOCK],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_res_spin_lock_irqsave]', NO_LOCK],
+      ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_res_spin_unlock]', NO_LOCK],
+      [
+        'graphs',
+        'nothing is passed',
+        'r2 = 0; call kfunc[bpf_rbtree_add_impl]',
+        '18: arg#1 expected pointer to allocated object',
+      ],
+      [
+        'graphs',
+        'nothing is passed',
+        'r3 = 0; call kfunc[bpf_rbtree_add_impl]',
+        '18: arg2 expected pointer to func',
+      ],
+      [
+        'graphs',
+        'nothing is passed',
+        'r2 = 0; call kfunc[bpf_rbtree_remove]',
+        '18: bpf_rbtree_remove can only take non-owning or refcounted bpf_rb_node pointer',
+      ],
+      [
+        'graphs',
+        'nothing is passed',
+        'r2 = 0; call kfunc[bpf_rbtree_left]',
+        '18: bpf_rbtree_left can only take non-owning or refcounted bpf_rb_node pointer',
+      ],
+      [
+        'graphs',
+        'nothing is passed',
+        'r2 = 0; call kfunc[bpf_rbtree_right]',
+        '18: bpf_rbtree_right can only take non-owning or refcounted bpf_rb_node pointer',
+      ],
+      ['graphs', 'an object goes into a tree', 'r3 = 0', '19: arg2 expected pointer to func'],
+      [
+        'work',
+        'a work queue belongs to its map',
+        'r1 = r6; r1 += 8; r2 = 0',
+        "14: pointer in R2 isn't map pointer",
+      ],
+      [
+        'work',
+        'a work queue belongs to its map',
+        'r1 = 0; r2 = map[hashed]',
+        "14: arg#0 doesn't point to a map value",
+      ],
+      [
+        'work',
+        'a work queue belongs to its map',
+        'r1 = r6; r1 += 8; r2 = r6',
+        '14: arg#1 is map_value expected map_value or socket',
+      ],
+      ['work', 'a callback is a function', '0', '14: arg1 expected pointer to func'],
+    ] as const
+  ).map(([topic, rule, variant, said]) => ({ topic, rule, variant, said, why: CHECKED_BY_KIND })),
+  {
+    topic: 'graphs',
+    rule: 'nodes of a tree are found and taken out',
+    variant:
+      'r1 = map[trees]+8; call kfunc[bpf_rbtree_first]; r2 = r0; r1 = map[trees]+8; call kfunc[bpf_rbtree_remove]; r6 = r0',
+    said: 'accepted',
+    why: 'older builds let what may be NULL be taken out',
+  },
+  {
+    topic: 'sections',
+    rule: 'it may not be had',
+    variant: 'if r0 s< 0 goto pc+3; r1 = map[guarded]+8; call kfunc[bpf_res_spin_unlock]',
+    said: 'accepted',
+    why: 'some builds know the range of what the lock returns',
+  },
+]
+
 /** Differences that random programs (fuzz:verifier) have shown, by kernel. */
 export interface FuzzedDifference {
   /** As the campaign calls it. */
@@ -337,10 +433,10 @@ export const isIn = (
   (below === undefined || isOlderThan(release, below)) &&
   (since === undefined || !isOlderThan(release, since))
 
-export function differenceIn(
-  list: readonly Difference[],
+export function differenceIn<T extends Omit<Difference, 'why'>>(
+  list: readonly T[],
   one: { readonly topic: string; readonly rule: string; readonly variant: string | undefined },
-): Difference | undefined {
+): T | undefined {
   return list.find(
     ({ topic, rule, variant }) =>
       topic === one.topic && rule === one.rule && (variant === undefined || variant === one.variant),
