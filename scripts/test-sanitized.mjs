@@ -1,6 +1,6 @@
 /**
  * `npm run test:sanitized`: the tests of the native kernel with an addon that was compiled with AddressSanitizer (and LeakSanitizer) and
- * UndefinedBehaviorSanitizer. Arguments go to vitest; without a path among them: test/contract, test/native and test/fuzz.
+ * UndefinedBehaviorSanitizer. Arguments go to vitest; without a path among them: what depends on the addon, and test/fuzz/objects.test.ts.
  *
  * It fails if a test fails, or if any process (children and workers included) reports something that isn't Node's own. What the kernel writes
  * into our buffers no sanitizer sees: system calls other than libc's wrappers are opaque to it.
@@ -12,10 +12,9 @@ import { sanitizedEnvironment } from './sanitized/environment.mjs'
 import { readReports } from './sanitized/reports.mjs'
 import { setUp } from './setup.mjs'
 import { cacheFolder, root } from './setup/project.mjs'
-import { KERNEL_TESTS, runVitest, withTests } from './setup/run-vitest.mjs'
+import { runVitest, withAddonTests } from './setup/run-vitest.mjs'
 import { checkUsage } from './setup/usage.mjs'
 
-const DEFAULT_TESTS = [...KERNEL_TESTS, 'test/fuzz/objects.test.ts']
 const buildFolder = join(cacheFolder, 'sanitized')
 const reportFolder = join(cacheFolder, 'sanitizer-reports')
 
@@ -41,7 +40,7 @@ async function main(args) {
   // Some tests drop their privileges.
   chmodSync(reportFolder, 0o1777)
   // Two at a time: most of the time goes into waiting for the kernel.
-  const code = await runVitest(['--maxWorkers=2', ...withTests(args, DEFAULT_TESTS)], {
+  const code = await runVitest(['--maxWorkers=2', ...withAddonTests(args, ['test/fuzz/objects.test.ts'])], {
     env: sanitizedEnvironment(addon, reportFolder),
   })
   const { processes, complaints } = readReports(reportFolder)

@@ -6,9 +6,23 @@ import { root } from './project.mjs'
 /** What depends on the kernel, or on the addon. */
 export const KERNEL_TESTS = ['test/contract', 'test/native']
 
+/** Of those, what compares verifiers and engines with the kernel: another addon makes no difference to them. */
+const COMPARISONS = [
+  'kernel-functions',
+  'kernel-objects',
+  'local-objects',
+  'packet-runs',
+  'verifier-cases',
+].map((name) => `test/native/${name}.test.ts`)
+
 /** The arguments, with `tests` before them if they name none. */
 export function withTests(args, tests) {
   return args.some((argument) => argument.startsWith('test/')) ? args : [...tests, ...args]
+}
+
+/** The arguments for a run on another addon than the one of `npm test`: what depends on it, and `more`, if they name no tests. */
+export function withAddonTests(args, more = []) {
+  return withTests(args, [...KERNEL_TESTS, ...more, ...COMPARISONS.flatMap((path) => ['--exclude', path])])
 }
 
 /**

@@ -198,7 +198,8 @@ function isComputed(operation: number, operand: Register, wide: boolean): boolea
     case ALU.RSH:
     case ALU.ARSH:
       if (wide) return tnum.isConst(operand) && operand.valueHi === 0 && operand.valueLo >>> 0 < 64
-      return operand.maskLo === 0 && operand.valueLo >>> 0 < 32
+      // Its upper half counts though it shifts nothing.
+      return operand.maskLo === 0 && operand.umaxHi === 0 && operand.umaxLo >>> 0 < 32
     default:
       return true
   }
