@@ -24,6 +24,7 @@ export type { FieldValue, FieldValues, KernelStruct } from './hooks/kernel-struc
 export type { ForkOptions, Task } from './hooks/task.js'
 export type { Exit, TaskIdentity } from './hooks/task-options.js'
 export type { SpawnOptions, TaskInit, Tasks } from './hooks/tasks.js'
+export type { KernelVariable, VariableContents } from './hooks/variables.js'
 export type { TracepointArgument } from './hooks/tracepoints.js'
 export type { TraceLine, TraceListener, TraceLog } from './trace-log.js'
 

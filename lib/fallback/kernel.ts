@@ -16,6 +16,7 @@ import type {
   VerifyAnswer,
   VerifyRequest,
 } from '../kernel.js'
+import { parseKconfig } from '../linux/kconfig.js'
 import { didYouMean } from '../nearest.js'
 import type { ObjectFile } from '../object-file/types.js'
 import { describe } from './describe.js'
@@ -27,6 +28,7 @@ import { prepareArguments, withContext, type TracepointArguments } from './hooks
 import { KernelStruct, type FieldValues } from './hooks/kernel-struct.js'
 import type { Tasks } from './hooks/tasks.js'
 import { Tracepoints } from './hooks/tracepoints.js'
+import type { KernelVariable } from './hooks/variables.js'
 import { TargetTypes } from './loader/core/match.js'
 import { FallbackObject, type ObjectHost } from './loader/object.js'
 import { SkBuff } from './packets/sk-buff.js'
@@ -73,6 +75,16 @@ export interface FallbackOptions {
    * 64 KiB; default 1 GiB, of which only what is used is taken.
    */
   readonly memoryBytes?: number
+  /**
+   * Variables of the kernel, by name: what `extern … __ksym` finds. Programs can read them, and no more. Contents are bytes or values by member; an
+   * array has one for each CPU; a bigint is an address and nothing else.
+   *
+   * @example
+   * createKernel({ cpus: 2, variables: { runqueues: [{ nr_running: 3 }, { nr_running: 0 }], jiffies: bytes, schedule: 0xffffffff81000000n } })
+   */
+  readonly variables?: Readonly<Record<string, KernelVariable>>
+  /** Kernel options for `extern … __kconfig`, as lines `CONFIG_NAME=value` of .config. What `open({ kconfig })` says counts before them. */
+  readonly kconfig?: string
 }
 
 /** What one attached program answered. */
@@ -85,7 +97,18 @@ export interface FireResult {
 const MAX_CPUS = 8192
 const MIN_MEMORY = 128 << 10
 const MAX_MEMORY = 2 ** 32 - 65536
-const OPTIONS: readonly string[] = ['cpus', 'clock', 'seed', 'btf', 'fuel', 'engine', 'verify', 'memoryBytes']
+const OPTIONS: readonly string[] = [
+  'cpus',
+  'clock',
+  'seed',
+  'btf',
+  'fuel',
+  'engine',
+  'verify',
+  'memoryBytes',
+  'variables',
+  'kconfig',
+]
 const DEFAULT_FUEL = 100_000_000
 /** Names in front of a tracepoint's own, with the spellings that libbpf knows. */
 const PREFIXES: readonly string[] = ['tp_btf', 'raw_tp', 'raw_tracepoint']
@@ -117,6 +140,9 @@ export class FallbackKernel implements Kernel {
   constructor(options: FallbackOptions = {}, parts: Pick<EngineEnvironment, 'proof'> = {}) {
     checkOptions(options)
     const { clock = 'manual', btf = 'own', engine = 'auto', verify = true, memoryBytes } = options
+    const { variables = {}, kconfig = '' } = options
+    if (typeof kconfig !== 'string')
+      throw new BpfError('BAD_VALUE', `option kconfig is lines of .config, not ${describe(kconfig)}`)
     if (clock !== 'manual' && clock !== 'real')
       throw new BpfError('BAD_VALUE', `option clock is 'manual' or 'real', not '${String(clock)}'`)
     if (!ENGINE_NAMES.includes(engine))
@@ -136,6 +162,7 @@ export class FallbackKernel implements Kernel {
       fuel,
       memoryBytes:
         memoryBytes === undefined ? undefined : integer('memoryBytes', memoryBytes, MIN_MEMORY, MAX_MEMORY),
+      variables,
       fire: (name, args) => void this.#fire(name, args),
     })
     this.introspection = new FallbackIntrospection(this.#machine)
@@ -159,6 +186,7 @@ export class FallbackKernel implements Kernel {
       },
       tracepoints: this.tracepoints,
       targetFor: target,
+      kconfig: parseKconfig(kconfig),
     }
   }
 

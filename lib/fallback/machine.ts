@@ -5,6 +5,7 @@ import { ObjectSpace } from './hooks/layout.js'
 import { Tasks } from './hooks/tasks.js'
 import type { Task } from './hooks/task.js'
 import { UserMemory } from './hooks/user-memory.js'
+import { Variables, type KernelVariable } from './hooks/variables.js'
 import { KERNEL_WORD } from './kernel-words.js'
 import type { ListedProgram } from './listed-program.js'
 import type { LoadedLink } from './link.js'
@@ -24,6 +25,8 @@ export interface MachineOptions {
   readonly fuel: number
   /** Most memory, in bytes; undefined: the default of {@link Memory}. */
   readonly memoryBytes: number | undefined
+  /** Variables that programs may refer to, by name. */
+  readonly variables: Readonly<Record<string, KernelVariable>>
   /** Fires a tracepoint: the kernel's, which knows what is attached. */
   fire(tracepoint: string, args: readonly unknown[]): void
 }
@@ -56,6 +59,7 @@ export class Machine {
   readonly random: Random
   readonly trace = new TraceLog()
   readonly tasks: Tasks
+  readonly variables: Variables
   readonly fuel: number
   /** Maps by the low half of their kernel-side address, which programs hold. */
   readonly maps = new Map<number, LoadedMap>()
@@ -93,6 +97,7 @@ export class Machine {
     this.reservations = new Reservations(this.memory, this.maps)
     this.fuel = options.fuel
     this.objects = new ObjectSpace(this.memory, undefined, undefined)
+    this.variables = new Variables(this.memory, this.changes, options.cpus, options.variables)
     this.tasks = new Tasks({
       memory: this.memory,
       changes: this.changes,
@@ -109,6 +114,7 @@ export class Machine {
   /** The structs that exist by themselves: what isn't reached from them is gone. */
   *roots(): Generator<KernelStruct, void, undefined> {
     for (const task of this.tasks) yield task.struct
+    yield* this.variables.structs()
   }
 
   newMapId(): number {

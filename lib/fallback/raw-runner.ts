@@ -53,6 +53,7 @@ export class RawRunner {
       seed: 1,
       fuel,
       memoryBytes: undefined,
+      variables: {},
       fire: () => undefined,
     })
     this.helpers = createHelpers(this.#machine)

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe } from 'vitest'
-import { createKernel } from '../../lib/fallback/index.js'
+import { createKernel, type FallbackOptions } from '../../lib/fallback/index.js'
 import type { EngineName } from '../../lib/fallback/vm/types.js'
 import type { Kernel } from '../../lib/kernel.js'
 import { open } from '../../lib/open.js'
@@ -14,8 +14,8 @@ export interface TestedKernel {
   readonly name: 'native' | 'fallback'
   /** What titles call it. */
   readonly title: string
-  /** A kernel for one test. */
-  make(): TestKernel
+  /** A kernel for one test. @param options of a simulated one: Linux is as it is */
+  make(options?: FallbackOptions): TestKernel
 }
 
 export interface TestKernel {
@@ -44,8 +44,8 @@ const native: TestedKernel = {
 const fallback = (engine: EngineName): TestedKernel => ({
   name: 'fallback',
   title: `fallback, ${engine}`,
-  make() {
-    const kernel = createKernel({ clock: 'manual', seed: 1, engine })
+  make(options) {
+    const kernel = createKernel({ clock: 'manual', seed: 1, engine, ...options })
     const root = kernel.tasks.spawn({ pid: 50, comm: 'root', filename: '/bin/root', argv: ['root'] })
     return {
       choice: kernel,

@@ -6,6 +6,7 @@ import { checksumHelpers } from './checksum.js'
 import { iterateHelpers } from './iterate.js'
 import { kfuncHelpers } from './kfuncs.js'
 import { mapHelpers } from './maps.js'
+import { perCpuHelpers } from './per-cpu.js'
 import { printHelpers } from './print.js'
 import { probeReadHelpers } from './probe-read.js'
 import { redirectHelpers } from './redirect.js'
@@ -20,6 +21,7 @@ const FAMILIES: readonly HelperFamily[] = [
   timeHelpers,
   printHelpers,
   taskHelpers,
+  perCpuHelpers,
   probeReadHelpers,
   ringBufferHelpers,
   iterateHelpers,

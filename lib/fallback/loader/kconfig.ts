@@ -39,7 +39,7 @@ export function kconfigBytes(
       if (externs.find((extern) => extern.name === name)?.weak === true) continue
       throw unsupported(
         `kernel option ${name} in the fallback kernel`,
-        `open(…, { kconfig: '${name}=…' }) gives it a value; declared __weak, it is 0`,
+        `open(…, { kconfig: '${name}=…' }) gives it a value, createKernel() takes the same option; declared __weak, it is 0`,
       )
     }
     bytes.set(encode(btf, variable, value).subarray(0, size), offset)

@@ -1,10 +1,13 @@
 /** `extern … __ksym`: the kernel's functions and variables that a program refers to, as its BTF tells them. */
-import { resolveType, sizeOf, typeById } from '../../btf/query.js'
+import { resolveType, sizeOf, typeById, typeName } from '../../btf/query.js'
 import type { Btf, TypeId } from '../../btf/types.js'
+import { BpfError } from '../../errors.js'
 import { kfuncNamed } from '../../linux/kfuncs.js'
 import type { ExternDefinition } from '../../object-file/types.js'
+import type { Variable } from '../hooks/variables.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
 import type { KernelSymbol } from '../verifier/program.js'
+import { typesAreCompatible } from './core/compatible.js'
 
 const PER_CPU_SECTION = '.data..percpu'
 
@@ -16,11 +19,16 @@ export type ResolvedSymbol =
   | { readonly kind: 'function'; readonly id: number }
   | { readonly kind: 'symbol'; readonly symbol: KernelSymbol }
 
-/** @returns undefined: the kernel has no such symbol, as far as is known */
+/**
+ * @param given the variable that a simulated kernel has by that name
+ * @returns undefined: the kernel has no such symbol, as far as is known
+ * @throws BpfError `BAD_VALUE` where what was given isn't what the kernel's types say; `RELOCATION_FAILED` where the program has another type for it
+ */
 export function kernelSymbol(
   kernel: KernelTypes,
   objectBtf: Btf | undefined,
   extern: ExternDefinition,
+  given?: Pick<Variable, 'isPerCpu'>,
 ): ResolvedSymbol | undefined {
   const { btf } = kernel
   if (extern.kind === 'kfunc') {
@@ -34,28 +42,46 @@ export function kernelSymbol(
   // `extern const void name __ksym`: the address alone.
   if (objectBtf !== undefined && resolveType(objectBtf, extern.type).kind === 'void')
     return { kind: 'symbol', symbol: { kind: 'address' } }
-  if (btf === undefined || kernel.own) return undefined
-  const id = idOf(btf, extern.name, 'var')
-  return id === undefined ? undefined : { kind: 'symbol', symbol: variable(kernel, btf, id) }
+  if (btf === undefined || objectBtf === undefined) return undefined
+  const { name } = extern
+  // Types of a kernel's own tell what it has; an object's, what it calls so.
+  if (kernel.own)
+    return given && { kind: 'symbol', symbol: variable(kernel, btf, extern.type, given.isPerCpu) }
+  const id = idOf(btf, name, 'var')
+  const type = id === undefined ? undefined : typeById(btf, id)
+  if (id === undefined || type?.kind !== 'var') return undefined
+  const perCpu = isPerCpu(btf, id)
+  if (given !== undefined && given.isPerCpu !== perCpu)
+    throw new BpfError(
+      'BAD_VALUE',
+      `kernel variable '${name}' ${perCpu ? "has a copy for each CPU, by the kernel's types: it takes an array" : "is no per-CPU variable, by the kernel's types"}`,
+    )
+  if (given !== undefined && !typesAreCompatible(objectBtf, extern.type, btf, type.type))
+    throw new BpfError(
+      'RELOCATION_FAILED',
+      `kernel variable '${name}' is a ${typeName(btf, type.type)}, and the program has a ${typeName(objectBtf, extern.type)} for it`,
+    )
+  return { kind: 'symbol', symbol: variable(kernel, btf, type.type, perCpu) }
 }
 
 function idOf(btf: Btf, name: string, kind: 'func' | 'var'): TypeId | undefined {
   return btf.find(name).find((id) => typeById(btf, id).kind === kind)
 }
 
-function variable(kernel: KernelTypes, btf: Btf, id: TypeId): KernelSymbol {
-  const type = typeById(btf, id)
-  const target = type.kind === 'var' ? type.type : id
-  const resolved = resolveType(btf, target)
-  const perCpu = btf.find(PER_CPU_SECTION).some((section) => {
+function isPerCpu(btf: Btf, id: TypeId): boolean {
+  return btf.find(PER_CPU_SECTION).some((section) => {
     const data = typeById(btf, section)
     return data.kind === 'datasec' && data.variables.some((one) => one.type === id)
   })
-  const isStruct = resolved.kind === 'struct' || resolved.kind === 'union'
+}
+
+function variable(kernel: KernelTypes, btf: Btf, type: TypeId, perCpu: boolean): KernelSymbol {
+  const resolved = resolveType(btf, type)
+  const isStruct = resolved.kind === 'struct' || resolved.kind === 'union' || resolved.kind === 'fwd'
   return {
     kind: 'variable',
     struct: isStruct ? kernel.structs.struct(btf.types.indexOf(resolved)) : undefined,
-    size: sizeOf(btf, target),
+    size: resolved.kind === 'fwd' ? 0 : sizeOf(btf, type),
     perCpu,
   }
 }

@@ -1,28 +1,31 @@
 /** From a program's definition to an engine that runs it: link, relocate, check, compile. */
 import { BpfError, unsupported } from '../../errors.js'
 import { SLOT } from '../../isa/instruction.js'
-import { OP, PSEUDO_CALL, PSEUDO_LDDW } from '../../isa/opcodes.js'
+import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
 import { BPF_PROG_TYPE, programTypeName } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
+import type { ObjectSpace } from '../hooks/layout.js'
+import type { Variable, Variables, WideAddress } from '../hooks/variables.js'
 import { kfuncId } from '../kfunc-ids.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
 import { hasConvertedContext } from '../packets/context-layout.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
-import type { KernelSymbol } from '../verifier/program.js'
 import type { Verdict } from '../verifier/verify.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
 import type { AddressCasts, Engine, EngineEnvironment } from '../vm/types.js'
 import { withConvertedContext } from './convert-context.js'
 import type { TargetTypes } from './core/match.js'
+import { essentialName } from './core/names.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkKfunc, withKfuncsAsHelpers } from './kernel-functions.js'
 import { kernelSymbol, type ResolvedSymbol } from './kernel-symbols.js'
+import { linkSymbol, withAddresses, type LinkedSymbols } from './link-symbols.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
 import {
@@ -42,6 +45,10 @@ export interface LoadContext {
   readonly environment: EngineEnvironment
   /** The same, as the verifier asks for them. */
   readonly kernel: KernelTypes
+  /** Variables that the kernel was given. */
+  readonly variables: Variables
+  /** Where the programs' objects lie. Undefined: they are judged only, and what they refer to of the kernel need not be there. */
+  readonly space: ObjectSpace | undefined
 }
 
 /** A program that may run, and the maps that it refers to. */
@@ -69,16 +76,25 @@ const READS_ZERO: ReadonlySet<number> = new Set([
  */
 export function loadProgram(context: LoadContext, program: ProgramDefinition): PreparedProgram {
   const { file, environment } = context
-  const { linked, maps, type } = relocated(context, program)
-  const { code, functions, lines } = linked
+  const { linked, maps, type, symbols } = relocated(context, program)
+  const { functions, lines } = linked
   const { name } = program
   const verify = (): Verified =>
-    verifyLoaded({ context, program, linked, maps, referenceTo: (low) => referenceTo(low, maps) })
+    verifyLoaded({
+      context,
+      program,
+      linked,
+      maps,
+      symbols: symbols.known,
+      referenceTo: (low) => referenceTo(low, maps),
+    })
   const { contextSize, contextAccesses, proof } = environment.sandboxed
     ? unverified(program, verify)
     : verify()
   const known: EngineEnvironment = proof === undefined ? environment : { ...environment, proof: () => proof }
-  const faultingLoadsReadZero = READS_ZERO.has(type)
+  // Pointers in the kernel's variables are known by BTF too.
+  const faultingLoadsReadZero = READS_ZERO.has(type) || symbols.known.size > 0
+  const code = withAddresses(linked.code, symbols.addresses)
   return {
     code,
     license: file.license,
@@ -129,10 +145,9 @@ export function judgeProgram(
   program: ProgramDefinition,
   options: JudgeOptions,
 ): Verdict {
-  const symbols: Symbols = new Map()
-  const { linked, maps, poisoned } = relocated(context, program, symbols)
+  const { linked, maps, poisoned, symbols } = relocated(context, program)
   const verdict = judgeLoaded(
-    { context, program, linked, maps, symbols, referenceTo: (low) => referenceTo(low, maps) },
+    { context, program, linked, maps, symbols: symbols.known, referenceTo: (low) => referenceTo(low, maps) },
     options,
   )
   const reason = verdict.accepted || verdict.insn === undefined ? undefined : poisoned.get(verdict.insn)
@@ -141,35 +156,30 @@ export function judgeProgram(
   return verdict
 }
 
-/** Addresses of the kernel that a program takes which isn't going to run, by slot. */
-type Symbols = Map<number, KernelSymbol>
-
 interface RelocatedProgram {
   readonly linked: LinkedCode
   readonly maps: ReadonlySet<LoadedMap>
   readonly type: number
   /** Why instructions were poisoned, by slot. */
   readonly poisoned: ReadonlyMap<number, string>
+  readonly symbols: LinkedSymbols
 }
 
-/**
- * Its instructions as they would run.
- *
- * @param symbols takes what it refers to of the kernel, if it is only to be judged: nothing there can be run here
- */
-function relocated(context: LoadContext, program: ProgramDefinition, symbols?: Symbols): RelocatedProgram {
+/** Its instructions as the verifier is to see them. */
+function relocated(context: LoadContext, program: ProgramDefinition): RelocatedProgram {
   const { file, environment } = context
   const { name, section, type } = program
   if (type === undefined) throw unknownSection(name, section)
   const linked = linkCode(file, program)
   const poisoned = new Map<number, string>()
   const maps = new Set<LoadedMap>()
+  const symbols: LinkedSymbols = { known: new Map(), addresses: new Map(), kfuncs: linked.kfuncs }
   relocateCore(context, linked, name, poisoned)
   for (const relocation of linked.relocations)
     relocate(context, linked, relocation, { program: name, poisoned, maps, symbols })
-  if (poisoned.size > 0 && symbols === undefined)
+  if (poisoned.size > 0 && context.space !== undefined)
     settlePoison(linked, name, poisoned, reachableSlots(linked.code, constantsOf(environment.memory, maps)))
-  return { linked, maps, type, poisoned }
+  return { linked, maps, type, poisoned, symbols }
 }
 
 /** A program has one arena at most. */
@@ -227,11 +237,11 @@ interface Findings {
   readonly program: string
   readonly poisoned: Map<number, string>
   readonly maps: Set<LoadedMap>
-  readonly symbols: Symbols | undefined
+  readonly symbols: LinkedSymbols
 }
 
 function relocate(
-  { file, maps: byName, kernel }: LoadContext,
+  { file, maps: byName, kernel, variables, space }: LoadContext,
   { code, kfuncs }: LinkedCode,
   { offset, target }: PendingRelocation,
   { program, poisoned, maps: used, symbols }: Findings,
@@ -286,9 +296,14 @@ function relocate(
       throw unsupported(`kernel option ${target.name} in the fallback kernel`)
     return point(direct.address + variable.offset, KERNEL_HI)
   }
-  const known = symbols === undefined ? undefined : kernelSymbol(kernel, file.btf, extern)
-  if (symbols !== undefined && known !== undefined)
-    return refer(view, offset, target.name, known, kfuncs, symbols)
+  const given = extern.kind === 'ksym' ? variables.get(target.name) : undefined
+  const isJudged = space === undefined
+  const known = isJudged || given !== undefined ? kernelSymbol(kernel, file.btf, extern, given) : undefined
+  const address = isJudged || given === undefined ? undefined : addressOf(given, known, space)
+  if (known !== undefined && (isJudged || address !== undefined)) {
+    if (address !== undefined) symbols.addresses.set(offset / SLOT, address)
+    return linkSymbol(view, offset, target.name, known, symbols)
+  }
   const kfunc = extern.kind === 'kfunc' ? kfuncId(target.name) : undefined
   if (kfunc !== undefined) {
     // bpf_ksym_exists() asks for an address: any but 0 will do.
@@ -300,7 +315,7 @@ function relocate(
   if (!extern.weak) {
     throw unsupported(
       `${what} ${target.name} in the fallback kernel (program '${program}')`,
-      'Declare it __weak and ask bpf_ksym_exists() before its use',
+      `${extern.kind === 'kfunc' ? '' : variableHint(target.name, given)}Declare it __weak and ask bpf_ksym_exists() before its use`,
     )
   }
   if (view.getUint8(offset) === OP.LDDW) return point(0, 0)
@@ -312,27 +327,27 @@ function relocate(
   )
 }
 
-/** Puts a reference to a symbol of the kernel into a call or an LDDW. */
-function refer(
-  view: DataView,
-  offset: number,
-  name: string,
-  resolved: ResolvedSymbol,
-  kfuncs: Map<number, string>,
-  addresses: Symbols,
-): void {
-  const slot = offset / SLOT
-  const isAddress = view.getUint8(offset) === OP.LDDW
-  const kind = isAddress ? PSEUDO_LDDW.BTF_ID : PSEUDO_CALL.KFUNC
-  view.setUint8(offset + 1, (view.getUint8(offset + 1) & 0x0f) | (kind << 4))
-  view.setInt32(offset + 4, resolved.kind === 'function' ? resolved.id : 0, true)
-  if (!isAddress) {
-    kfuncs.set(slot, name)
-    return
+/** Where a variable is that the kernel was given; undefined: not for one who knows so little, or so much, of its type. */
+function addressOf(
+  variable: Variable,
+  known: ResolvedSymbol | undefined,
+  space: ObjectSpace,
+): WideAddress | undefined {
+  if (known?.kind !== 'symbol') return undefined
+  const { symbol } = known
+  if (symbol.kind === 'variable') {
+    if (variable.copies === undefined) return undefined
+    variable.bind(symbol.struct && essentialName(symbol.struct.name), symbol.size)
   }
-  view.setInt32(offset + SLOT + 4, 0, true)
-  const address: KernelSymbol = { kind: 'variable', struct: undefined, size: 0, perCpu: false }
-  addresses.set(slot, resolved.kind === 'function' ? address : resolved.symbol)
+  return variable.addressIn(space)
+}
+
+/** How to have it. */
+function variableHint(name: string, given: Variable | undefined): string {
+  if (given === undefined) return `createKernel({ variables: { ${name}: … } }) gives it. `
+  return given.copies === undefined
+    ? 'Option variables of createKernel() gives its address alone: give it contents. '
+    : 'Option variables of createKernel() gives it, but no BTF tells its type. '
 }
 
 /** What is never reached becomes harmless; what can be reached is an error, with a better word for it than the verifier has. */

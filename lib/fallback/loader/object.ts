@@ -42,6 +42,8 @@ export interface ObjectHost {
   readonly tracepoints: Tracepoints<LoadedProgram>
   /** The types that CO-RE resolves against; undefined where there are none. */
   targetFor(file: ObjectFile): TargetTypes | undefined
+  /** Kernel options for what an object's own text leaves open. */
+  readonly kconfig: ReadonlyMap<string, KconfigValue>
 }
 
 type Phase = 'open' | 'loading' | 'loaded' | 'closed'
@@ -72,7 +74,8 @@ export class FallbackObject implements KernelObject {
     this.#host = host
     this.#file = file
     this.#name = name
-    this.#kconfig = kconfig === undefined ? new Map() : parseKconfig(kconfig)
+    this.#kconfig =
+      kconfig === undefined ? host.kconfig : new Map([...host.kconfig, ...parseKconfig(kconfig)])
     this.#target = btf === undefined ? undefined : targetOf(btf)
     this.#mapSettings = new Map(file.maps.map((definition) => [definition.name, new MapSetting(definition)]))
     this.#programSettings = new Map(
@@ -242,8 +245,10 @@ export class FallbackObject implements KernelObject {
 
   #loadPrograms(maps: ReadonlyMap<string, LoadedMap>): void {
     const { machine, tracepoints } = this.#host
-    const context = this.#loadContext(maps)
-    const space = new SharedSpace(new ObjectSpace(machine.memory, context.target?.btf, this.#file.btf))
+    const judged = this.#loadContext(maps)
+    const objects = new ObjectSpace(machine.memory, judged.target?.btf, this.#file.btf)
+    const context: LoadContext = { ...judged, space: objects }
+    const space = new SharedSpace(objects)
     try {
       for (const { definition, spec } of this.#programSettings.values()) {
         if (!spec.autoload) continue
@@ -261,14 +266,16 @@ export class FallbackObject implements KernelObject {
     }
   }
 
+  /** For programs that are judged only. */
   #loadContext(maps: ReadonlyMap<string, LoadedMap>): LoadContext {
-    const { environment, tracepoints } = this.#host
+    const { environment, tracepoints, machine } = this.#host
     const file = this.#file
     const target = this.#target ?? this.#host.targetFor(file)
     const tracepoint = (name: string): readonly (string | undefined)[] | undefined =>
       tracepoints.has(name) ? tracepoints.argumentsOf(name).map(structOf) : undefined
     const kernel = new KernelTypes(() => target?.btf, target?.own ?? true, tracepoint)
-    return { file, maps, target, environment, kernel }
+    const { variables } = machine
+    return { file, maps, target, environment, kernel, variables, space: undefined }
   }
 
   /** Puts programs where the object's prog arrays start with them: the last thing that libbpf does. */
