@@ -1,77 +1,67 @@
 /** Global functions: called by what they declare, and verified once by it. */
-import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
+import { checkTaggedContext, isContextType } from './context-types.js'
 import { checkNoOffset } from './pointer-offsets.js'
 import { checkDynptr } from './helper-arguments.js'
 import { checkMemory } from './memory-argument.js'
-import type { FunctionArgument } from './program.js'
+import type { FunctionArgument, VerifierProgram } from './program.js'
 import { invalid, Rejection, Unmodelled } from './rejection.js'
 import type { Subprogram } from './subprograms.js'
 import { typeName } from './type-names.js'
 import { cloneRegister, FLAG, isKnownZero, KIND, pointer, type Register, UNKNOWN } from './values/register.js'
 import type { Verification } from './verification.js'
 
-/** Names of contexts' types: a pointer to one is the context. */
-const CONTEXT_TYPES: Readonly<Record<number, readonly string[]>> = {
-  [P.SOCKET_FILTER]: ['__sk_buff'],
-  [P.SCHED_CLS]: ['__sk_buff'],
-  [P.SCHED_ACT]: ['__sk_buff'],
-  [P.CGROUP_SKB]: ['__sk_buff'],
-  [P.LWT_IN]: ['__sk_buff'],
-  [P.LWT_OUT]: ['__sk_buff'],
-  [P.LWT_XMIT]: ['__sk_buff'],
-  [P.LWT_SEG6LOCAL]: ['__sk_buff'],
-  [P.SK_SKB]: ['__sk_buff'],
-  [P.FLOW_DISSECTOR]: ['__sk_buff'],
-  [P.XDP]: ['xdp_md'],
-  [P.CGROUP_SOCK]: ['bpf_sock'],
-  [P.CGROUP_SOCK_ADDR]: ['bpf_sock_addr'],
-  [P.SOCK_OPS]: ['bpf_sock_ops'],
-  [P.SK_MSG]: ['sk_msg_md'],
-  [P.KPROBE]: ['pt_regs', 'bpf_user_pt_regs_t'],
-  [P.PERF_EVENT]: ['bpf_perf_event_data', 'pt_regs'],
-  [P.RAW_TRACEPOINT]: ['bpf_raw_tracepoint_args'],
-  [P.RAW_TRACEPOINT_WRITABLE]: ['bpf_raw_tracepoint_args'],
-  [P.CGROUP_DEVICE]: ['bpf_cgroup_dev_ctx'],
-  [P.CGROUP_SYSCTL]: ['bpf_sysctl'],
-  [P.CGROUP_SOCKOPT]: ['bpf_sockopt'],
-  [P.SK_REUSEPORT]: ['sk_reuseport_md'],
-  [P.SK_LOOKUP]: ['bpf_sk_lookup'],
-  [P.NETFILTER]: ['bpf_nf_ctx'],
-}
+/** MAX_BPF_FUNC_REG_ARGS. */
+const MAX_ARGUMENTS = 5
+const KNOWN_TAGS: ReadonlySet<string> = new Set(['ctx', 'nonnull', 'nullable'])
 
 /** What a declared argument is. */
 type Declared =
   | { readonly kind: 'number' | 'context' | 'dynptr' }
   | { readonly kind: 'memory'; readonly size: number; readonly mayBeNull: boolean }
 
-function declaredArguments(env: Verification, { info, index, name }: Subprogram): readonly Declared[] {
+/** What a function says of its arguments. @throws Rejection for what none can be */
+export function declaredArguments(
+  { program }: Verification,
+  { info, index, name }: Subprogram,
+): readonly Declared[] {
   if (info?.args === undefined) throw new Unmodelled(`global function ${name || index} without types`)
+  const count = info.args.length
+  if (count > MAX_ARGUMENTS)
+    invalid(`Global function ${name}() with ${count} > ${MAX_ARGUMENTS} args. Buggy compiler.`)
   if (info.returns !== 'int')
     invalid(`Global function ${name}() doesn't return scalar. Only those are supported.`)
-  return info.args.map((argument, i) => declared(env, argument, i, name))
+  return info.args.map((argument, i) => declared(program, argument, i, name))
 }
 
-function declared(env: Verification, argument: FunctionArgument, i: number, name: string): Declared {
+function declared(
+  program: Pick<VerifierProgram, 'type' | 'attachType'>,
+  argument: FunctionArgument,
+  i: number,
+  name: string,
+): Declared {
   const { kind, pointee, typeName: type, size, tags } = argument
-  const known = new Set(['ctx', 'nonnull', 'nullable'])
-  const unknown = tags.find((tag) => !known.has(tag))
+  const unknown = tags.find((tag) => !KNOWN_TAGS.has(tag))
   if (unknown !== undefined) throw new Unmodelled(`argument tag arg:${unknown}`)
-  if (kind === 'scalar') return { kind: 'number' }
-  if (kind !== 'pointer') invalid(`Arg#${i} type ${type} in ${name}() is not supported yet.`)
-  if (tags.includes('ctx') || (pointee !== 'fwd' && isContextType(env.program.type, type)))
+  if (kind !== 'pointer') {
+    if (tags.length > 0) invalid(`arg#${i} has pointer tag, but is not a pointer type`)
+    if (kind !== 'scalar') invalid(`Arg#${i} type ${type} in ${name}() is not supported yet.`)
+    return { kind: 'number' }
+  }
+  const isTagged = tags.includes('ctx')
+  const badTags = (): never => invalid(`arg#${i} has invalid combination of tags`)
+  if (isTagged || (pointee !== 'fwd' && isContextType(program.type, type))) {
+    if (tags.some((tag) => tag !== 'ctx')) badTags()
+    if (isTagged) checkTaggedContext(program, argument, i)
     return { kind: 'context' }
-  if (type === 'bpf_dynptr') return { kind: 'dynptr' }
+  }
+  if (type === 'bpf_dynptr') return tags.length > 0 ? badTags() : { kind: 'dynptr' }
+  if (tags.includes('nullable')) badTags()
   if (pointee === 'void' || pointee === 'fwd' || size <= 0)
     invalid(
       `Arg#${i} type ${pointee === 'void' ? 'UNKNOWN' : 'FWD'} in ${name}() is not supported yet.`,
       `arg#${i} reference type('${type}') size cannot be determined: -22`,
     )
   return { kind: 'memory', size, mayBeNull: !tags.includes('nonnull') }
-}
-
-/** Whether pointers to a struct are contexts of programs of a type. */
-export function isContextType(programType: number, type: string): boolean {
-  return CONTEXT_TYPES[programType]?.includes(type) === true
 }
 
 /** At a call: whether the registers are what is declared. */

@@ -130,7 +130,7 @@ function permitted(env: Verification, id: number): HelperPrototype {
     throw new Rejection(ENOTSUPP, `func bpf_get_func_ip#${id} not supported for program type ${program.type}`)
   if (!allowed || !helperAttaches(id, program.type, program.attachType))
     invalid(`program of this type cannot use helper bpf_${known.name}#${id}`)
-  checkHelperPrivileges(id, known.name, env.privileges)
+  checkHelperPrivileges(id, known.name, program.type, env.privileges)
   if (known.gplOnly && !env.gpl)
     invalid('cannot call GPL-restricted function from non-GPL compatible program')
   if (id === ID.D_PATH && !mayFormatPaths(program)) invalid('helper call is not allowed in probe')

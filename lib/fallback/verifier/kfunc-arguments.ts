@@ -2,7 +2,7 @@
 import { iteratorPart, type Kfunc, type KfuncParameter } from '../../linux/kfuncs.js'
 import { checkNode, checkRoot, type GraphRoot } from './graphs.js'
 import { checkFreeForDynptr, checkOffset, checkString, dynptrArgument } from './helper-arguments.js'
-import { isContextType } from './global-functions.js'
+import { isContextType } from './context-types.js'
 import { createIterator, type IteratorPlace, useIterator } from './iterators.js'
 import { restoreFlags, saveFlags } from './irq-flags.js'
 import { isTrusted } from './kernel-pointers.js'

@@ -333,7 +333,7 @@ function accessContext(env: Verification, base: Register, access: Access, offset
   const { program } = env
   const context = contextOf(program.type)
   if (context === undefined) throw new Unmodelled(`context of program type ${program.type}`)
-  if (!env.capable && isForCapable(program.type, offset))
+  if (!env.capable && isForCapable(program.type, offset, write))
     denied(`invalid bpf_context access off=${offset} size=${size}`)
   const field = accessedField(context, offset, size, write, program.attachType, access.signExtends === true)
   if (field === undefined) denied(`invalid bpf_context access off=${offset} size=${size}`)
@@ -341,10 +341,10 @@ function accessContext(env: Verification, base: Register, access: Access, offset
   return fieldValue(env, field.value)
 }
 
-/** __sk_buff's data, data_end and tstamp: cgroup programs without CAP_BPF have none of them. */
-function isForCapable(type: number, offset: number): boolean {
+/** __sk_buff's data and data_end, which cgroup programs without CAP_BPF don't have, and tstamp, which they don't set. */
+function isForCapable(type: number, offset: number, write: boolean): boolean {
   if (type !== P.CGROUP_SKB) return false
-  return (offset >= 76 && offset < 84) || (offset >= 152 && offset < 160)
+  return (offset >= 76 && offset < 84) || (write && offset >= 152 && offset < 160)
 }
 
 function fieldValue(env: Verification, value: ContextValue): Register {

@@ -50,6 +50,16 @@ const UNPRIVILEGED_HELPERS: ReadonlySet<number> = new Set([
   26, 68, 46, 47, 25,
 ]) // prettier-ignore
 
+/** The same of what filters of cgroups alone have. */
+const UNPRIVILEGED_CGROUP_HELPERS: ReadonlySet<number> = new Set([
+  // get_local_storage, sk_storage_get, sk_storage_delete
+  81, 107, 108,
+  // skb_cgroup_id, skb_ancestor_cgroup_id, sk_cgroup_id, sk_ancestor_cgroup_id, skb_ecn_set_ce
+  79, 83, 128, 129, 97,
+  // sk_lookup_tcp, sk_lookup_udp, skc_lookup_tcp, sk_release, sk_fullsock, tcp_sock, get_listener_sock
+  84, 85, 99, 86, 95, 96, 98,
+]) // prettier-ignore
+
 /** What Linux asks before it looks at the instructions. */
 export function checkPrivileges(
   { type, code, mapReferences }: VerifierProgram,
@@ -71,9 +81,10 @@ export function checkPrivileges(
   if (TRACING_TYPES.has(type)) throw new Rejection(EPERM, 'programs of this type take CAP_PERFMON')
 }
 
-export function checkHelperPrivileges(id: number, name: string, privileges: Privileges): void {
-  const refused =
-    privileges !== 'all' &&
-    (PERFMON_HELPERS.has(id) || (privileges === 'none' && !UNPRIVILEGED_HELPERS.has(id)))
+export function checkHelperPrivileges(id: number, name: string, type: number, privileges: Privileges): void {
+  if (privileges === 'all') return
+  const isForAll =
+    UNPRIVILEGED_HELPERS.has(id) || (type === P.CGROUP_SKB && UNPRIVILEGED_CGROUP_HELPERS.has(id))
+  const refused = PERFMON_HELPERS.has(id) || (privileges === 'none' && !isForAll)
   if (refused) invalid(`program of this type cannot use helper bpf_${name}#${id}`)
 }
