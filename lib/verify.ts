@@ -3,7 +3,7 @@ import { checkName, checkText } from './checked-settings.js'
 import { BpfError } from './errors.js'
 import { createKernel } from './fallback/index.js'
 import { linkCode } from './fallback/loader/link-code.js'
-import type { Kernel, OpenObjectOptions, VerifyAnswer } from './kernel.js'
+import type { ExtendedProgram, Kernel, OpenObjectOptions, VerifyAnswer } from './kernel.js'
 import { ATTACH_TYPE_NAMES, attachTypeByName } from './linux/attach-types.js'
 import { PRIVILEGES, type Privileges } from './linux/capabilities.js'
 import { errno } from './linux/errno.js'
@@ -31,6 +31,11 @@ export interface VerifyOptions {
    * where kernel.unprivileged_bpf_disabled is 0. `'native'` judges by who asks, and takes `'all'` alone.
    */
   readonly privileges?: Privileges
+  /**
+   * Of extensions (`freplace`), by name: what each is to extend. Linux judges an extension by the rules of the program that it extends; the
+   * fallback refuses one without a target as `UNSUPPORTED`.
+   */
+  readonly targets?: Readonly<Record<string, VerifyTarget>>
   /** Every access must be aligned, as on machines that can't do others: BPF_F_STRICT_ALIGNMENT. Default: false. */
   readonly strictAlignment?: boolean
   /**
@@ -45,6 +50,16 @@ export interface VerifyOptions {
    * object's own.
    */
   readonly btf?: string | URL | Uint8Array
+}
+
+/** What an extension is to extend: as `setAttachTarget(name, program)` says it of programs that are loaded. */
+export interface VerifyTarget {
+  /** The function whose place it takes. Default: the one that its SEC() name says. */
+  readonly name?: string
+  /** The object whose program it extends. */
+  readonly object: ObjectSource | ObjectHandle
+  /** Name of that program. Default: the object's only one. */
+  readonly program?: string
 }
 
 /** What a verifier said of one program. */
@@ -89,14 +104,23 @@ export function verify(
   source: ObjectSource | ObjectHandle,
   options: VerifyOptions = {},
 ): readonly ProgramVerdict[] {
-  const isHandle = source instanceof ObjectHandle
-  const file = isHandle ? source.file : readObject(source)
-  const name = isHandle ? source.name : objectName(source)
+  const { file, name } = readSource(source)
   const { kernel: choice = 'fallback' } = options
   const request = readOptions(name, options)
   const programs = programsOf(file, name, options.program)
+  const targets = readTargets(file, name, options)
   const kernel = hostTyped(choice, file, programs, options) ?? selectKernel(choice, { programs })
-  return programs.map((program) => verdictOf(kernel, file, program, request))
+  return programs.map((program) =>
+    verdictOf(kernel, file, program, { ...request, target: targets.get(program.name) }),
+  )
+}
+
+function readSource(source: ObjectSource | ObjectHandle): {
+  readonly file: ObjectFile
+  readonly name: string
+} {
+  if (source instanceof ObjectHandle) return source
+  return { file: readObject(source), name: objectName(source) }
 }
 
 /** A simulated kernel with this machine's types. */
@@ -126,6 +150,7 @@ const TYPES_BY_BTF: ReadonlySet<number> = new Set([
 ])
 
 interface Request {
+  readonly target?: ExtendedProgram | undefined
   readonly object: OpenObjectOptions
   readonly type: number | undefined
   readonly attachType: number | undefined
@@ -159,6 +184,30 @@ function readOptions(name: string, options: VerifyOptions): Request {
     strictAlignment,
     logLevel,
   }
+}
+
+/** By the extensions' names. */
+function readTargets(
+  file: ObjectFile,
+  object: string,
+  { targets = {}, btf, kconfig }: VerifyOptions,
+): ReadonlyMap<string, ExtendedProgram> {
+  return new Map(
+    Object.entries(targets).map(([extension, { name, object: source, program }]) => {
+      const [definition] = programsOf(file, object, extension)
+      if (definition?.type !== BPF_PROG_TYPE.EXT)
+        throw new BpfError('BAD_VALUE', `option targets: program '${extension}' is no extension (freplace)`)
+      const extended = readSource(source)
+      const [only, ...others] = programsOf(extended.file, extended.name, program)
+      if (only === undefined || others.length > 0)
+        throw new BpfError(
+          'BAD_VALUE',
+          `option targets: object '${extended.name}' has ${only === undefined ? 'no program' : 'several programs'}: say which one '${extension}' extends`,
+        )
+      const options = { name: extended.name, kconfig, btf: btf === undefined ? undefined : readBtf(btf) }
+      return [extension, { file: extended.file, object: options, program: only.name, name }]
+    }),
+  )
 }
 
 function checkPrivileges(privileges: Privileges | undefined): Privileges | undefined {

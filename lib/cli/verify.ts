@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { BpfError, unsupported } from '../errors.js'
 import { PRIVILEGES, type Privileges } from '../linux/capabilities.js'
-import { verify } from '../verify.js'
+import { verify, type VerifyTarget } from '../verify.js'
 import { verifyFile } from './verify-raw.js'
 import { FORMATS, type FormatName } from './verdict-formats.js'
 
@@ -12,6 +12,7 @@ interface Options {
   readonly program?: string
   readonly type?: string
   readonly attachType?: string
+  readonly target: Readonly<Record<string, VerifyTarget>>
   readonly privileges: Privileges
   readonly unprivileged?: true
   readonly strictAlignment?: true
@@ -31,6 +32,12 @@ export function verifyCommand(): Command {
     .option('--program <name>', 'this program alone')
     .option('--type <type>', 'as programs of this type, whatever their sections say: xdp')
     .option('--attach-type <name>', 'as programs with this expected attach type: cgroup_inet4_connect')
+    .option(
+      '--target <extension=object>',
+      'the object that a freplace program extends, its program and function: new=main.bpf.o:entry:old (may be repeated)',
+      addTarget,
+      {},
+    )
     .addOption(
       new Option(
         '--privileges <which>',
@@ -69,7 +76,7 @@ export function verifyCommand(): Command {
 
 /** @returns whether all were accepted */
 async function run(object: string | undefined, options: Options): Promise<boolean> {
-  const { raw, timeout, json, format, unprivileged, ...rest } = options
+  const { raw, timeout, json, format, unprivileged, target: targets, ...rest } = options
   const privileges = unprivileged === true ? 'none' : options.privileges
   if (raw !== undefined && object !== undefined)
     throw new BpfError('BAD_VALUE', `either an object or --raw FILE: not both '${object}' and '${raw}'`)
@@ -86,9 +93,21 @@ async function run(object: string | undefined, options: Options): Promise<boolea
     )
   if (object === undefined)
     throw new BpfError('BAD_VALUE', 'nothing to verify: name an object, or --raw FILE')
-  const verdicts = verify(object, { ...rest, privileges })
+  const verdicts = verify(object, { ...rest, targets, privileges })
   process.stdout.write(FORMATS[json === true ? 'json' : format](verdicts, rest.logLevel > 0))
   return verdicts.every(({ accepted }) => accepted)
+}
+
+/** `EXTENSION=OBJECT[:PROGRAM[:FUNCTION]]` */
+function addTarget(
+  text: string,
+  before: Readonly<Record<string, VerifyTarget>>,
+): Readonly<Record<string, VerifyTarget>> {
+  const [, extension, object, program, name] = /^(\w+)=(.+?)(?::(\w+))?(?::(\w+))?$/.exec(text) ?? []
+  if (extension === undefined || object === undefined)
+    throw new InvalidArgumentError('It is EXTENSION=OBJECT[:PROGRAM[:FUNCTION]].')
+  const target = { object, ...(program !== undefined && { program }), ...(name !== undefined && { name }) }
+  return { ...before, [extension]: target }
 }
 
 function milliseconds(text: string): number {

@@ -213,11 +213,14 @@ export class FallbackKernel implements Kernel {
   }
 
   verifyProgram(file: ObjectFile, request: VerifyRequest): VerifyAnswer {
-    const { program, type, attachType, object: options } = request
+    const { program, type, attachType, object: options, target } = request
     const object = new FallbackObject(this.#host, file, options)
     if (type !== undefined) object.configureProgram(program, { type })
     if (attachType !== undefined) object.configureProgram(program, { expectedAttachType: attachType })
-    const { errno, reason, log, milliseconds } = object.judge(program, request)
+    if (target?.name !== undefined) object.configureProgram(program, { attachTarget: { name: target.name } })
+    const extended =
+      target && new FallbackObject(this.#host, target.file, target.object).describe(target.program)
+    const { errno, reason, log, milliseconds } = object.judge(program, { ...request, extended })
     return { errno, reason, log, milliseconds }
   }
 

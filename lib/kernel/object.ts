@@ -2,6 +2,7 @@
 import type { Privileges } from '../linux/capabilities.js'
 import type { KernelLink, KernelMap, KernelProgram } from './handles.js'
 import type { MapTypes } from './map-data.js'
+import type { ObjectFile } from '../object-file/types.js'
 
 /** An object from open to close. Configuration is legal before `load()` only; maps, programs and attaching after it only. */
 export interface KernelObject {
@@ -164,6 +165,17 @@ export interface VerifyRequest {
   readonly strictAlignment?: boolean | undefined
   /** 1: the path to the refusal, 2: all paths, + 4: statistics. Not 0. */
   readonly logLevel: number
+  /** Of an extension. */
+  readonly target?: ExtendedProgram | undefined
+}
+
+/** The program that an extension extends. */
+export interface ExtendedProgram {
+  readonly file: ObjectFile
+  readonly object: OpenObjectOptions
+  readonly program: string
+  /** The function whose place the extension takes; undefined: the one that its SEC() name says. */
+  readonly name: string | undefined
 }
 
 /** What a verifier said. */

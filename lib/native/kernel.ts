@@ -66,7 +66,7 @@ export class NativeKernel implements Kernel {
   }
 
   verifyProgram(file: ObjectFile, request: VerifyRequest): VerifyAnswer {
-    return verifyNatively((options) => this.openObject(file, options), request)
+    return verifyNatively((one, options) => this.openObject(one, options), file, request)
   }
 
   /** An older libbpf passes over the sections that it doesn't know, and then fails to load their programs. */

@@ -24,7 +24,7 @@ const FUNC_INFO_BYTES = 8
 export const SHORT = -1
 /** Offsets in `union bpf_attr`, by command. */
 export const MAP = { TYPE: 0, KEY: 4, VALUE: 8, ENTRIES: 12, FLAGS: 16, INNER: 20, NAME: 28, BTF: 48, KEY_TYPE: 52, VALUE_TYPE: 56 } as const // prettier-ignore
-export const PROG = { TYPE: 0, COUNT: 4, CODE: 8, LICENSE: 16, LOG_LEVEL: 24, LOG_SIZE: 28, LOG: 32, FLAGS: 44, ATTACH: 68, BTF: 72, FUNC_SIZE: 76, FUNC: 80, FUNC_COUNT: 88, TARGET: 108 } as const // prettier-ignore
+export const PROG = { TYPE: 0, COUNT: 4, CODE: 8, LICENSE: 16, LOG_LEVEL: 24, LOG_SIZE: 28, LOG: 32, FLAGS: 44, ATTACH: 68, BTF: 72, FUNC_SIZE: 76, FUNC: 80, FUNC_COUNT: 88, TARGET: 108, TARGET_PROGRAM: 112 } as const // prettier-ignore
 /** Places of {@link loadCall}'s buffers. */
 export const LOAD_BUFFERS = { CODE: 0, LOG: 2 } as const
 
@@ -71,6 +71,7 @@ export const typesCall = (bytes: Uint8Array): RemoteCall => ({
 /**
  * @param maps      descriptors, as the program numbers its maps
  * @param btf       descriptor of its types
+ * @param extended  descriptor of the program that it extends
  * @param kernel    numbers of the kernel's types, where the program {@link asksKernel}
  * @param logLevel  bits of BPF_LOG_*, or {@link SHORT}
  */
@@ -79,16 +80,18 @@ export function loadCall(
   {
     maps,
     btf,
+    extended,
     kernel,
     logLevel,
   }: {
     readonly maps: readonly number[]
     readonly btf: number | undefined
+    readonly extended?: number | undefined
     readonly kernel: KernelIds | undefined
     readonly logLevel: number
   },
 ): RemoteCall {
-  const { type, attachType, flags, license, target, functions } = program
+  const { type, attachType, flags, license, target, functions, replaces } = program
   const withFunctions = functions.length > 0
   return {
     command: BPF.PROG_LOAD,
@@ -99,7 +102,13 @@ export function loadCall(
       [PROG.LOG_SIZE]: LOG_BYTES,
       [PROG.FLAGS]: flags,
       [PROG.ATTACH]: attachType,
-      ...(target !== undefined && kernel !== undefined && { [PROG.TARGET]: targetId(kernel, target) }),
+      ...(target !== undefined &&
+        kernel !== undefined &&
+        replaces === undefined && { [PROG.TARGET]: targetId(kernel, target) }),
+      ...(replaces !== undefined && {
+        [PROG.TARGET]: functionId(replaces),
+        [PROG.TARGET_PROGRAM]: extended ?? 0,
+      }),
       ...(withFunctions && {
         [PROG.BTF]: btf ?? 0,
         [PROG.FUNC_SIZE]: FUNC_INFO_BYTES,
@@ -176,8 +185,15 @@ export function kernelIds(bytes: Uint8Array): KernelIds {
 }
 
 /** Whether a program names something of the kernel's. */
-export const asksKernel = ({ target, kfuncs }: CaseProgram): boolean =>
-  target !== undefined || kfuncs.size > 0
+export const asksKernel = ({ target, kfuncs, replaces }: CaseProgram): boolean =>
+  (target !== undefined && replaces === undefined) || kfuncs.size > 0
+
+/** Number of a function in the types of the program that it is of. */
+function functionId({ program, name }: NonNullable<CaseProgram['replaces']>): number {
+  const id = program.btf?.types.findIndex((type) => type.kind === 'func' && type.name === name)
+  if (id === undefined || id < 0) throw new Error(`the program that is extended has no function '${name}'`)
+  return id
+}
 
 /** Id of a function, or of a raw tracepoint's type. @throws NotInKernel */
 function targetId({ targets }: KernelIds, name: string): number {

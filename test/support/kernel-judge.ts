@@ -54,7 +54,21 @@ export class KernelJudge implements AsyncDisposable {
     for (const map of program.maps)
       maps.push(await this.#mapOf(map, btf, map.type === BPF_MAP_TYPE.PROG_ARRAY ? owner : []))
     const kernel = asksKernel(program) ? await this.#kernelIds() : undefined
-    return await this.#bpf.call(loadCall(program, { maps, btf, kernel, logLevel }), patience)
+    const extended =
+      program.replaces === undefined ? undefined : await this.#extended(program.replaces.program)
+    const answer = await this.#bpf.call(
+      loadCall(program, { maps, btf, extended, kernel, logLevel }),
+      patience,
+    )
+    if (extended !== undefined) await this.#bpf.close(extended)
+    return answer
+  }
+
+  /** The program that an extension extends, loaded: the extension holds it. */
+  async #extended(program: CaseProgram): Promise<number> {
+    const answer = await this.#load(program, 1, undefined)
+    if (answer.result >= 0) return answer.result
+    throw new Error(`the program that is extended: errno ${answer.errno} ${verdictOf(answer).log}`)
   }
 
   #kernelIds(): Promise<KernelIds> {

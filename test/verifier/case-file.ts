@@ -20,13 +20,8 @@ export interface Expectation {
   readonly reason: string | undefined
 }
 
-/** One program. */
-export interface Case {
-  /** File, rule and variant. */
-  readonly topic: string
-  readonly rule: string
-  /** What stands in the rule's place of `$`. */
-  readonly variant: string | undefined
+/** What is loaded. */
+export interface CaseBody {
   /** `type`, `attach`, `license` … by name. */
   readonly settings: ReadonlyMap<string, string>
   readonly maps: readonly CaseMap[]
@@ -35,6 +30,17 @@ export interface Case {
   readonly functions: ReadonlyMap<string, string>
   /** Assembly, without fragments and holes. */
   readonly code: string
+  /** Of an extension: the function whose place it takes, and the program that the function is of. */
+  readonly replaces?: { readonly program: CaseBody; readonly name: string }
+}
+
+/** One program. */
+export interface Case extends CaseBody {
+  /** File, rule and variant. */
+  readonly topic: string
+  readonly rule: string
+  /** What stands in the rule's place of `$`. */
+  readonly variant: string | undefined
   readonly expected: Expectation
   /** Line of the file with the expectation. */
   readonly line: number
@@ -53,6 +59,8 @@ interface Scope {
   readonly structures: string[]
   readonly fragments: Map<string, string>
   readonly defines: Map<string, string>
+  /** Programs that extensions extend, as lines. */
+  readonly programs: Map<string, readonly string[]>
 }
 
 /** Topics: the names of the files. */
@@ -71,7 +79,13 @@ export function casesOf(topic: string): readonly Case[] {
 }
 
 export function parseCases(topic: string, text: string, prelude = ''): readonly Case[] {
-  const scope: Scope = { maps: [], structures: [], fragments: new Map(), defines: new Map() }
+  const scope: Scope = {
+    maps: [],
+    structures: [],
+    fragments: new Map(),
+    defines: new Map(),
+    programs: new Map(),
+  }
   readScope(prelude.split('\n'), scope)
   const lines = text.split('\n')
   const starts = lines.flatMap((line, i) => (line.startsWith('## ') ? [i] : []))
@@ -92,10 +106,16 @@ export function parseCases(topic: string, text: string, prelude = ''): readonly 
   })
 }
 
-/** Maps, structures, fragments and definitions. */
+/** Maps, structures, fragments, definitions and programs. */
 function readScope(lines: readonly string[], scope: Scope): void {
   let fragment: string | undefined
+  let program: string[] | undefined
   for (const line of lines) {
+    const [, name] = /^program (\w+)$/.exec(line) ?? []
+    if (name !== undefined) scope.programs.set(name, (program = []))
+    else if (line === 'end') program = undefined
+    else program?.push(line)
+    if (name !== undefined || line === 'end' || program !== undefined) continue
     if (line.startsWith(' ') || line.startsWith('\t') || /^\w+:$/.test(line)) {
       if (fragment === undefined) throw new Error(`code outside of a fragment: ${line}`)
       scope.fragments.set(fragment, `${scope.fragments.get(fragment) ?? ''}${line}\n`)
@@ -173,10 +193,7 @@ function fill(line: string, filling: string): string {
   return line.replaceAll(HOLE, () => filling.replaceAll(/;\s*/g, '\n ')).replaceAll(/\+\s*-/g, '-')
 }
 
-function readBody(
-  lines: readonly string[],
-  scope: Scope,
-): Pick<Case, 'settings' | 'maps' | 'structures' | 'functions' | 'code'> {
+function readBody(lines: readonly string[], scope: Scope): CaseBody {
   const settings = new Map<string, string>()
   const functions = new Map<string, string>()
   const own = { maps: [...scope.maps], structures: [...scope.structures] }
@@ -194,7 +211,11 @@ function readBody(
       functions.set(label, declaration)
     } else readDeclaration(line, own)
   }
-  return { settings, functions, ...own, code: code.join('\n') }
+  const body = { settings, functions, ...own, code: code.join('\n') }
+  if (settings.get('type') !== 'ext') return body
+  const [program = '', name = ''] = settings.get('target')?.split(' ') ?? []
+  const extended = scope.programs.get(program)
+  return extended === undefined ? body : { ...body, replaces: { program: readBody(extended, scope), name } }
 }
 
 /** Puts fragments and definitions in: ` @lookup values`. */

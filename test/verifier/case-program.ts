@@ -17,7 +17,7 @@ import { BPF_ATTACH_TYPE } from '../../lib/linux/attach-types.js'
 import { BPF_MAP_FLAGS, BPF_MAP_TYPE, mapTypeDefaults, MAP_TYPES } from '../../lib/linux/map-types.js'
 import { BPF_PROGRAM_FLAGS, programTypeByName } from '../../lib/linux/program-types.js'
 import { CaseTypes, namedSize, type DeclaredFunction } from './case-types.js'
-import type { Case, CaseMap } from './case-file.js'
+import type { CaseBody, CaseMap } from './case-file.js'
 
 /** A map, with the type of its values in the case's BTF. */
 export interface ProgramMap {
@@ -56,6 +56,8 @@ export interface CaseProgram {
   readonly functions: readonly { readonly start: number; readonly type: TypeId }[]
   /** Functions of the kernel that it calls, by slot. */
   readonly kfuncs: ReadonlyMap<number, string>
+  /** Of an extension. */
+  readonly replaces: { readonly program: CaseProgram; readonly name: string } | undefined
 }
 
 /** ` .raw 0x07 1 0 0 5`: opcode, registers, offset, immediate, as bytes that no assembler writes. */
@@ -70,7 +72,7 @@ const RAW_MARK = 0x7a000000
 /** The number of a function that a kernel is still to be asked for. */
 const UNRESOLVED = 1
 
-export function programOf(one: Case): CaseProgram {
+export function programOf(one: CaseBody): CaseProgram {
   const types = new CaseTypes()
   one.structures.forEach((structure) => types.structure(structure))
   const { code, maps: names } = resolveMaps(one)
@@ -99,6 +101,7 @@ export function programOf(one: Case): CaseProgram {
     references: referencesOf(instructions),
     functions,
     kfuncs,
+    replaces: one.replaces && { ...one.replaces, program: programOf(one.replaces.program) },
   }
 }
 
@@ -123,6 +126,10 @@ export function verifierProgram(program: CaseProgram, kernel = NO_STRUCTS): Veri
       btf === undefined ? [] : functions.flatMap(({ start, type: id }) => functionInfo(btf, id, start) ?? []),
     kfuncs,
     attachTarget: target,
+    replaces: program.replaces && {
+      ...program.replaces,
+      program: verifierProgram(program.replaces.program, kernel),
+    },
     // What isn't in the kernel's types is the program's own.
     kernel,
     ...(functions.length > 0 && { types: btf }),
@@ -149,7 +156,7 @@ function verifierMap(map: ProgramMap, btf: Btf | undefined): VerifierMap {
 const NO_STRUCTS = new KernelTypes(() => parseBtf(new BtfBuilder().finish()), false)
 
 /** `map[name]` becomes the map's number among those that the code names. */
-function resolveMaps({ code, maps }: Case): { readonly code: string; readonly maps: readonly CaseMap[] } {
+function resolveMaps({ code, maps }: CaseBody): { readonly code: string; readonly maps: readonly CaseMap[] } {
   const used: CaseMap[] = []
   const resolved = code.replaceAll(MAP_NAME, (_text, name: string) => {
     const map = maps.findLast((each) => each.name === name)
@@ -196,7 +203,7 @@ function assembled(text: string): {
 }
 
 function functionsOf(
-  { functions }: Case,
+  { functions }: CaseBody,
   instructions: readonly Instruction[],
   labels: ReadonlyMap<string, number>,
   types: CaseTypes,

@@ -13,6 +13,7 @@ import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
 import { hasConvertedContext } from '../packets/context-layout.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
+import type { VerifierProgram } from '../verifier/program.js'
 import type { Verdict } from '../verifier/verify.js'
 import { createEngine } from '../vm/engine.js'
 import { lineOf } from '../vm/trap.js'
@@ -32,6 +33,7 @@ import {
   judgeLoaded,
   type JudgeOptions,
   NOTHING_KNOWN,
+  verifierProgram,
   verifyLoaded,
   type LoadedReference,
   type Verified,
@@ -154,6 +156,13 @@ export function judgeProgram(
   if (reason !== undefined && verdict.insn !== undefined)
     throw relocationFailed(linked, program.name, verdict.insn, reason)
   return verdict
+}
+
+/** A program that isn't going to run, as the verifier is given it. @throws BpfError as {@link judgeProgram} does */
+export function describeProgram(context: LoadContext, program: ProgramDefinition): VerifierProgram {
+  const { linked, maps, symbols } = relocated(context, program)
+  const place = (low: number): LoadedReference | undefined => referenceTo(low, maps)
+  return verifierProgram({ context, program, linked, maps, symbols: symbols.known, referenceTo: place })
 }
 
 interface RelocatedProgram {

@@ -31,8 +31,9 @@ import type { Verdict } from '../verifier/verify.js'
 import type { EngineEnvironment } from '../vm/types.js'
 import { TargetTypes } from './core/match.js'
 import { kconfigBytes } from './kconfig.js'
-import { judgeProgram, loadProgram, type LoadContext } from './load-program.js'
+import { describeProgram, judgeProgram, loadProgram, type LoadContext } from './load-program.js'
 import type { JudgeOptions } from './verify-loaded.js'
+import type { VerifierProgram } from '../verifier/program.js'
 import { MapSetting, ProgramSetting } from './settings.js'
 
 /** What an object needs of its kernel. */
@@ -159,6 +160,17 @@ export class FallbackObject implements KernelObject {
     const { definition } = this.#programNamed(program)
     try {
       return judgeProgram(this.#loadContext(this.#describeMaps()), definition, options)
+    } finally {
+      this.close()
+    }
+  }
+
+  /** One program as the verifier is given it: the object is closed then. @throws BpfError as {@link judge} does */
+  describe(program: string): VerifierProgram {
+    this.#assertPhase('open')
+    const { definition } = this.#programNamed(program)
+    try {
+      return describeProgram(this.#loadContext(this.#describeMaps()), definition)
     } finally {
       this.close()
     }

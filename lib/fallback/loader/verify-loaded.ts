@@ -104,20 +104,23 @@ export interface JudgeOptions {
   readonly logLevel: number
   readonly privileges?: Privileges | undefined
   readonly strictAlignment?: boolean | undefined
+  /** Of an extension: the program that it extends. */
+  readonly extended?: VerifierProgram | undefined
 }
 
 /** What the verifier says of it, with a log. */
 export function judgeLoaded(
   loaded: LoadedCode,
-  { logLevel, privileges = 'all', strictAlignment = false }: JudgeOptions,
+  { logLevel, privileges = 'all', strictAlignment = false, extended }: JudgeOptions,
 ): Verdict {
   const program = verifierProgram(loaded)
   const strict = strictAlignment ? BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT : 0
   const log = { level: logLevel, lines: loaded.linked.lines }
-  return verifyProgram({ ...program, flags: program.flags | strict }, { log, privileges })
+  const replaces = extended && { program: extended, name: targetName(loaded.program) }
+  return verifyProgram({ ...program, replaces, flags: program.flags | strict }, { log, privileges })
 }
 
-function verifierProgram({
+export function verifierProgram({
   context,
   program,
   linked,

@@ -45,7 +45,7 @@ const WORD = 8
 const MAX_ARGUMENTS = 12
 
 /** Program types whose contexts BTF describes. */
-const BY_BTF: ReadonlySet<number> = new Set([P.TRACING, P.LSM, P.STRUCT_OPS, P.EXT])
+const BY_BTF: ReadonlySet<number> = new Set([P.TRACING, P.LSM, P.STRUCT_OPS])
 
 /** @returns undefined: the program's type alone says what its context is */
 export function attachTarget(program: VerifierProgram, kernel: KernelTypes): AttachTarget | undefined {

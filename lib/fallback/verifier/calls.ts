@@ -36,6 +36,7 @@ export function clearArguments(registers: Register[]): void {
 export function callFunction(env: Verification): number {
   const { insn, state, code } = env
   const subprogram = subprogramAt(env, insn + 1 + code.immAt(insn))
+  subprogram.called ||= !subprogram.global
   if (subprogram.global) {
     if (state.activeLocks > 0)
       invalid('use static function instead', 'global function calls are not allowed while holding a lock,')
@@ -86,7 +87,7 @@ export interface Callback extends CallbackFrame {
 export function callCallback(env: Verification, callback: Callback): void {
   const { insn, state } = env
   const { subprogram, args } = callback
-  subprogram.isCallback = true
+  subprogram.isCallback = subprogram.called = true
   if (callback.async) {
     subprogram.isAsyncCallback = true
     pushAsync(env, callback)

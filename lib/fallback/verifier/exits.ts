@@ -5,7 +5,7 @@ import type { AttachTarget } from './attach-target.js'
 import { checkCallbackResult, returnFromFunction } from './calls.js'
 import { readRegister } from './operands.js'
 import { markPrecise } from './precision.js'
-import { denied, invalid, Unmodelled } from './rejection.js'
+import { denied, invalid } from './rejection.js'
 import { checkNoLeak } from './references.js'
 import { typeName } from './type-names.js'
 import { KIND } from './values/register.js'
@@ -64,8 +64,6 @@ function returnRange(type: number, attachType: number, target: AttachTarget | un
       return target?.returns === 'void' ? ONE : VERDICT
     case P.STRUCT_OPS:
       return target?.returns === 'pointer' ? ZERO : undefined
-    case P.EXT:
-      throw new Unmodelled(`return values of program type ${type}`)
     default:
       return undefined
   }

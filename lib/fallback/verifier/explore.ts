@@ -44,7 +44,8 @@ export function explore(env: Verification): void {
 function exploreFunction(env: Verification, subprogram: Subprogram): void {
   const state = new State()
   const frame = freshFrame(0, -1, subprogram.index)
-  if (subprogram.index === 0) enterProgram(env, frame)
+  // An extension is entered as the function is whose place it takes.
+  if (subprogram.index === 0 && env.program.replaces === undefined) enterProgram(env, frame)
   else
     globalEntry(env, subprogram).forEach((argument, i) => {
       frame.registers[i + 1] = argument

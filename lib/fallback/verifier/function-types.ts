@@ -26,6 +26,7 @@ export function functionInfo(btf: Btf, type: TypeId, start: number): FunctionInf
     global: func.linkage === GLOBAL,
     args,
     returns: isNumber ? 'int' : returned === 'void' ? 'void' : 'other',
+    type,
   }
 }
 
@@ -45,7 +46,7 @@ function argument(btf: Btf, id: TypeId, tags: readonly string[]): FunctionArgume
 
 function pointee(btf: Btf, id: TypeId): Pick<FunctionArgument, 'pointee' | 'typeName' | 'size'> {
   const type = resolveType(btf, id)
-  const typeName = nameOf(btf, id)
+  const typeName = 'name' in type ? type.name : ''
   switch (type.kind) {
     case 'void':
     case 'ptr':

@@ -76,6 +76,8 @@ export interface FunctionInfo {
   /** undefined: arguments aren't known. */
   readonly args: readonly FunctionArgument[] | undefined
   readonly returns: 'void' | 'int' | 'other'
+  /** In the program's BTF, where that is known: see {@link VerifierProgram.types}. */
+  readonly type?: TypeId
 }
 
 export interface FunctionRecord {
@@ -123,6 +125,8 @@ export interface VerifierProgram {
   readonly exceptionCallbacks?: readonly string[] | 'untold'
   /** What of the kernel it attaches to, where BTF knows that: tracepoint, function, hook or iterator by name; the struct of a struct_ops program. */
   readonly attachTarget: string | undefined
+  /** Of an extension: the function whose place it takes, and the program that the function is of. */
+  readonly replaces?: { readonly program: VerifierProgram; readonly name: string } | undefined
   /** The kernel's types; undefined: nothing is known of them. */
   readonly kernel?: KernelTypes
   /** Of a raw program, which has no context: bytes of the memory that r1 points to, and r2 at the start. Undefined: r1 is the context. */

@@ -2,11 +2,13 @@
 import { CLASS, OP } from '../../isa/opcodes.js'
 import { SLEEPING_HELPERS } from '../../linux/helper-maps.js'
 import { isGplCompatible } from '../../linux/license.js'
+import { BPF_PROG_TYPE as P } from '../../linux/program-types.js'
 import { helperPrototype } from '../../linux/helper-prototypes.js'
 import type { Code } from './code.js'
 import type { FunctionInfo, VerifierProgram } from './program.js'
 import { E2BIG, EPERM, invalid, malformed, Rejection, Unmodelled } from './rejection.js'
 
+/** What it ends up in may do anything to the packet. */
 const TAIL_CALL = 12
 /** BPF_MAX_SUBPROGS, the entry function among them. */
 const MAX_SUBPROGRAMS = 256
@@ -30,7 +32,7 @@ export interface Subprogram {
   stackDepth: number
   isCallback: boolean
   isAsyncCallback: boolean
-  /** Global: called by what was verified, so to be verified too. */
+  /** By what was verified: a global one is to be verified too. */
   called: boolean
 }
 
@@ -69,12 +71,16 @@ export function findSubprograms(
     }
   })
   for (const { start, end } of subprograms) checkJumps(code, start, end)
-  findEffects(code, subprograms)
+  findEffects(code, subprograms, program.type !== P.EXT)
   return subprograms
 }
 
-/** What functions do to the packet, and whether they sleep: themselves, or by those that they call. */
-function findEffects(code: Code, subprograms: readonly Subprogram[]): void {
+/**
+ * What functions do to the packet, and whether they sleep: themselves, or by those that they call.
+ *
+ * @param hasHelpers whether the program's type says which helpers it has; of extensions, the target's does
+ */
+function findEffects(code: Code, subprograms: readonly Subprogram[], hasHelpers: boolean): void {
   const byStart = new Map(subprograms.map((subprogram) => [subprogram.start, subprogram]))
   for (let changed = true; changed;) {
     changed = false
@@ -83,8 +89,8 @@ function findEffects(code: Code, subprograms: readonly Subprogram[]): void {
       for (let slot = subprogram.start; slot < subprogram.end; slot++) {
         const id = code.immAt(slot)
         if (code.isHelperCall(slot)) {
-          changesPacket ||= helperPrototype(id, 0)?.changesPacket === true
-          mightSleep ||= SLEEPING_HELPERS.has(id)
+          changesPacket ||= id === TAIL_CALL || helperPrototype(id, 0)?.changesPacket === true
+          mightSleep ||= hasHelpers && SLEEPING_HELPERS.has(id)
         }
         const kfunc = code.kfuncAt(slot)
         mightSleep ||= kfunc?.flags.sleepable === true

@@ -10,6 +10,7 @@ import { checkDebugInfo, checkFunctionRecords } from './debug-info.js'
 import { checkEncodings } from './encoding.js'
 import { checkExceptionCallback, exceptionCallbackOf, likelyCallback } from './exceptions.js'
 import { explore } from './explore.js'
+import { asExtension, checkExtensionForm, refuseNested } from './extension.js'
 import { LOG_LEVEL, VerifierLog, type LogOptions } from './log.js'
 import { checkPrivileges } from './privileges.js'
 import type { VerifierProgram } from './program.js'
@@ -17,7 +18,7 @@ import { E2BIG, invalid, Rejection, Unmodelled } from './rejection.js'
 import { liveRegisters } from './register-liveness.js'
 import { components } from './scc.js'
 import { checkStackDepth } from './stack-depth.js'
-import { checkCallsNothing, checkFunctionInfo, findSubprograms } from './subprograms.js'
+import { checkCallsNothing, checkFunctionInfo, findSubprograms, type Subprogram } from './subprograms.js'
 import { KIND, kindMask } from './values/register.js'
 import { Verification } from './verification.js'
 
@@ -172,6 +173,7 @@ function verify(
   const { privileges = 'all' } = options
   checkPrivileges(program, privileges)
   checkSleepable(program)
+  checkExtensionForm(program)
   const code = new Code(program.code, program.kfuncs)
   if (privileges === 'none') checkCallsNothing(code)
   const { debugInfo } = program
@@ -184,13 +186,14 @@ function verify(
   checkFunctionInfo(subprograms, program.functions.length > 0)
   checkEncodings(code, program)
   const marks = checkControlFlow(code, subprograms, privileges !== 'none', exceptionCallback)
+  const judged = program.type === P.EXT ? extension(program, subprograms, options) : program
   const limits = { instructions: MAX_INSTRUCTIONS, milliseconds: options.timeout }
   const env = new Verification(
-    program,
+    judged,
     code,
     subprograms,
     marks,
-    liveRegisters(code, program.type),
+    liveRegisters(code, judged.type),
     components(code),
     limits,
     logOf(program, options.log),
@@ -207,6 +210,33 @@ function verify(
   checkStackDepth(code, subprograms, program.type)
   checkExceptionCallback(code, subprograms, program, exceptionCallback)
   if (env.assumed !== undefined) throw new Unmodelled(env.assumed)
+}
+
+/** An extension as a program of its target's type. The target must be one that Linux takes. */
+function extension(
+  program: VerifierProgram,
+  [own]: readonly Subprogram[],
+  { privileges, timeout }: VerifyOptions,
+): VerifierProgram {
+  const { replaces } = program
+  if (replaces === undefined || own === undefined)
+    throw new Unmodelled('extensions (freplace) whose target is not given')
+  const { program: target, name } = replaces
+  if (target.type === P.EXT && target.replaces === undefined) refuseNested()
+  const run: { env: Verification | undefined } = { env: undefined }
+  try {
+    verify(
+      target,
+      { ...(privileges !== undefined && { privileges }), ...(timeout !== undefined && { timeout }) },
+      run,
+    )
+  } catch (error) {
+    if (error instanceof Unmodelled) throw new Unmodelled(`in the program that it extends: ${error.what}`)
+    if (!(error instanceof Rejection)) throw error
+    throw new Rejection(error.errno, `the program that it extends is refused: ${error.reason}`)
+  }
+  if (run.env === undefined) throw new Unmodelled('extensions of programs without instructions')
+  return asExtension(program, own, run.env, name)
 }
 
 /** Statistics alone need no look at each instruction. */
