@@ -27,6 +27,8 @@ export interface CaseVerdicts {
   readonly judged: number
   /** That name functions which the kernel doesn't have: not judged. */
   readonly without: number
+  /** That took the kernel too long: not judged. */
+  readonly tooLong: number
   readonly accepted: number
   /** Refused, and for the same reason at the same instruction. */
   readonly reasons: { readonly same: number; readonly of: number }
@@ -42,8 +44,12 @@ export interface CaseOptions {
   readonly privileges: Privileges
   /** Whether words and counts are compared, too. */
   readonly exact: boolean
+  /** After each topic. */
+  readonly onProgress?: (topic: string, judged: number) => void
 }
 
+/** A verification that was given up. */
+const EAGAIN = 11
 /** Cases on their way at once. */
 const WINDOW = 16
 /** So many instructions more or less say nothing. */
@@ -55,11 +61,11 @@ function isAsked({ settings }: Case, release: string): boolean {
 }
 
 export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promise<CaseVerdicts> {
-  const { release, privileges, exact } = options
+  const { release, privileges, exact, onProgress } = options
   const known = KERNEL_DIFFERENCES.filter((one) => isIn(release, one))
   const met = new Set<(typeof known)[number]>()
   const disagreements: CaseDisagreement[] = []
-  const sums = { judged: 0, without: 0, accepted: 0, same: 0, refused: 0 }
+  const sums = { judged: 0, without: 0, tooLong: 0, accepted: 0, same: 0, refused: 0 }
   const one = async (each: Case): Promise<void> => {
     const program = programOf(each)
     const linux = await judge.judge(program).then(
@@ -80,6 +86,10 @@ export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promi
         linux: linux.message,
         isVerdict: true,
       })
+      return
+    }
+    if (!exact && linux.errno === EAGAIN) {
+      sums.tooLong++
       return
     }
     const ours = (): Verdict => verifyProgram(verifierProgram(program), { privileges, timeout: 60_000 })
@@ -106,13 +116,15 @@ export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promi
         found(false, String(processed), String(theirs))
     }
   }
-  const asked = topics()
-    .flatMap(casesOf)
-    .filter((each) => isAsked(each, release))
-  for (let at = 0; at < asked.length; at += WINDOW) await Promise.all(asked.slice(at, at + WINDOW).map(one))
+  for (const topic of topics()) {
+    const asked = casesOf(topic).filter((each) => isAsked(each, release))
+    for (let at = 0; at < asked.length; at += WINDOW) await Promise.all(asked.slice(at, at + WINDOW).map(one))
+    onProgress?.(topic, sums.judged)
+  }
   return {
     judged: sums.judged,
     without: sums.without,
+    tooLong: sums.tooLong,
     accepted: sums.accepted,
     reasons: { same: sums.same, of: sums.refused },
     disagreements,
