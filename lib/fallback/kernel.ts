@@ -83,6 +83,8 @@ export interface FallbackOptions {
    * createKernel({ cpus: 2, variables: { runqueues: [{ nr_running: 3 }, { nr_running: 0 }], jiffies: bytes, schedule: 0xffffffff81000000n } })
    */
   readonly variables?: Readonly<Record<string, KernelVariable>>
+  /** Indices of network interfaces that device maps may name, besides the loopback, which is 1. They have no packets of their own. Default: none. */
+  readonly interfaces?: readonly number[]
   /** Kernel options for `extern … __kconfig`, as lines `CONFIG_NAME=value` of .config. What `open({ kconfig })` says counts before them. */
   readonly kconfig?: string
 }
@@ -107,6 +109,7 @@ const OPTIONS: readonly string[] = [
   'verify',
   'memoryBytes',
   'variables',
+  'interfaces',
   'kconfig',
 ]
 const DEFAULT_FUEL = 100_000_000
@@ -140,7 +143,7 @@ export class FallbackKernel implements Kernel {
   constructor(options: FallbackOptions = {}, parts: Pick<EngineEnvironment, 'proof'> = {}) {
     checkOptions(options)
     const { clock = 'manual', btf = 'own', engine = 'auto', verify = true, memoryBytes } = options
-    const { variables = {}, kconfig = '' } = options
+    const { variables = {}, interfaces = [], kconfig = '' } = options
     if (typeof kconfig !== 'string')
       throw new BpfError('BAD_VALUE', `option kconfig is lines of .config, not ${describe(kconfig)}`)
     if (clock !== 'manual' && clock !== 'real')
@@ -163,6 +166,7 @@ export class FallbackKernel implements Kernel {
       memoryBytes:
         memoryBytes === undefined ? undefined : integer('memoryBytes', memoryBytes, MIN_MEMORY, MAX_MEMORY),
       variables,
+      interfaces: interfaceIndices(interfaces),
       fire: (name, args) => void this.#fire(name, args),
     })
     this.introspection = new FallbackIntrospection(this.#machine)
@@ -362,6 +366,11 @@ function checkOptions(options: unknown): void {
       hint === undefined ? {} : { hint },
     )
   }
+}
+
+function interfaceIndices(given: readonly number[]): readonly number[] {
+  if (Array.isArray(given)) return given.map((index: number) => integer('interfaces', index, 1, 0x7fffffff))
+  throw new BpfError('BAD_VALUE', `option interfaces is a list of indices, not ${describe(given)}`)
 }
 
 function integer(option: string, value: number, least: number, most: number): number {

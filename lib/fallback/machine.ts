@@ -17,6 +17,9 @@ import { Random } from './random.js'
 import { Reservations } from './reservations.js'
 import { TraceLog } from './trace-log.js'
 
+/** Every machine has this network interface. */
+const LOOPBACK = 1
+
 export interface MachineOptions {
   readonly cpus: number
   readonly clock: ClockMode
@@ -25,6 +28,8 @@ export interface MachineOptions {
   readonly fuel: number
   /** Most memory, in bytes; undefined: the default of {@link Memory}. */
   readonly memoryBytes: number | undefined
+  /** Indices of network interfaces besides the loopback. */
+  readonly interfaces?: readonly number[]
   /** Variables that programs may refer to, by name. */
   readonly variables: Readonly<Record<string, KernelVariable>>
   /** Fires a tracepoint: the kernel's, which knows what is attached. */
@@ -60,6 +65,8 @@ export class Machine {
   readonly trace = new TraceLog()
   readonly tasks: Tasks
   readonly variables: Variables
+  /** Indices of the network interfaces that there are. */
+  readonly interfaces: ReadonlySet<number>
   readonly fuel: number
   /** Maps by the low half of their kernel-side address, which programs hold. */
   readonly maps = new Map<number, LoadedMap>()
@@ -97,6 +104,7 @@ export class Machine {
     this.reservations = new Reservations(this.memory, this.maps)
     this.fuel = options.fuel
     this.objects = new ObjectSpace(this.memory, undefined, undefined)
+    this.interfaces = new Set([LOOPBACK, ...(options.interfaces ?? [])])
     this.variables = new Variables(this.memory, this.changes, options.cpus, options.variables)
     this.tasks = new Tasks({
       memory: this.memory,

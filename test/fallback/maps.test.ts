@@ -65,7 +65,7 @@ describe('creating a map', () => {
     ['a ring of nothing', { type: T.RINGBUF, keySize: 0, valueSize: 0, maxEntries: 0 }, 'EINVAL'],
     ['a ring with keys', { type: T.RINGBUF, keySize: 4, valueSize: 0, maxEntries: 4096 }, 'EINVAL'],
     ['a map with extra', { mapExtra: 1n }, 'EINVAL'],
-    ['a type that is not simulated', { type: T.DEVMAP }, 'UNSUPPORTED'],
+    ['a type that is not simulated', { type: T.SOCKMAP }, 'UNSUPPORTED'],
   ])('%s', (_what, attributes, expected) => {
     expect(code(() => make(attributes))).toBe(expected)
   })

@@ -11,13 +11,19 @@ import { createLpmTrie } from './lpm-trie.js'
 import { createMapOfMaps } from './map-of-maps.js'
 import { createProgArray } from './prog-array.js'
 import { createQueue, type QueueTraits } from './queue.js'
+import { createCpuMap, createDeviceMap, createSocketMap } from './redirect.js'
 import { RingBufferMap } from './ring-buffer.js'
 import { PAGE_SIZE, roundUp8, type CpuState, type MapAttributes, type MapStorage } from './types.js'
 
 interface MapType {
   /** 0, or the negative errno with which Linux refuses. */
   check(attributes: MapAttributes): number
-  create(memory: Memory, cpus: CpuState, attributes: MapAttributes): MapStorage
+  create(
+    memory: Memory,
+    cpus: CpuState,
+    attributes: MapAttributes,
+    interfaces: ReadonlySet<number>,
+  ): MapStorage
 }
 
 const ACCESS_FLAGS =
@@ -36,6 +42,11 @@ const HASH_FLAGS =
   BPF_MAP_FLAGS.BPF_F_NUMA_NODE |
   ACCESS_FLAGS |
   BPF_MAP_FLAGS.BPF_F_ZERO_SEED
+const TARGET_FLAGS = BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_RDONLY | BPF_MAP_FLAGS.BPF_F_WRONLY
+/** A device or the length of a queue, and a program behind it since Linux 5.8. */
+const TARGET_SIZES: ReadonlySet<number> = new Set([4, 8])
+/** NR_CPUS: as distributions build their kernels. */
+const MOST_CPUS = 8192
 const INT_MAX = 0x7fffffff
 /** Largest value of a per-CPU map: PCPU_MIN_UNIT_SIZE. */
 const PER_CPU_UNIT = 32 << 10
@@ -90,6 +101,10 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
         createProgArray(memory, attributes, createArray(memory, cpus, attributes, { perCpu: false })),
     },
   ],
+  [BPF_MAP_TYPE.DEVMAP, { check: checkDeviceMap, create: createDeviceMap }],
+  [BPF_MAP_TYPE.DEVMAP_HASH, { check: checkDeviceMap, create: createDeviceMap }],
+  [BPF_MAP_TYPE.CPUMAP, { check: checkCpuMap, create: createCpuMap }],
+  [BPF_MAP_TYPE.XSKMAP, { check: checkSocketMap, create: createSocketMap }],
   [
     BPF_MAP_TYPE.ARENA,
     { check: checkArena, create: (memory, _cpus, attributes) => createArena(memory, attributes) },
@@ -99,6 +114,8 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
     { check: checkRingBuffer, create: (memory, _cpus, attributes) => new RingBufferMap(memory, attributes) },
   ],
 ])
+
+const NO_INTERFACES: ReadonlySet<number> = new Set()
 
 const TAKES_EXTRA: ReadonlySet<number> = new Set([BPF_MAP_TYPE.BLOOM_FILTER, BPF_MAP_TYPE.ARENA])
 
@@ -126,15 +143,21 @@ function queue(traits: QueueTraits): MapType {
 /**
  * Makes a map.
  *
+ * @param interfaces indices of the network interfaces that there are
  * @throws BpfError the errno with which Linux refuses the attributes (`EINVAL`, `E2BIG`), `ENOMEM`, or `UNSUPPORTED` naming the type
  */
-export function createMap(memory: Memory, cpus: CpuState, attributes: MapAttributes): MapStorage {
+export function createMap(
+  memory: Memory,
+  cpus: CpuState,
+  attributes: MapAttributes,
+  interfaces: ReadonlySet<number> = NO_INTERFACES,
+): MapStorage {
   const { name, type } = attributes
   const known = TYPES.get(type)
   if (known === undefined)
     throw unsupported(`map type ${mapTypeName(type)} (map '${name}') in the fallback kernel`)
   checkAttributes(attributes)
-  return known.create(memory, cpus, attributes)
+  return known.create(memory, cpus, attributes, interfaces)
 }
 
 /** @throws BpfError the errno with which Linux refuses the attributes of a map that can be made here; of other types nothing is checked */
@@ -192,6 +215,23 @@ function checkProgArray(attributes: MapAttributes): number {
   const access = BPF_MAP_FLAGS.BPF_F_RDONLY_PROG | BPF_MAP_FLAGS.BPF_F_WRONLY_PROG
   if (attributes.valueSize !== 4 || (attributes.flags & access) !== 0) return EINVAL
   return checkArray(attributes, false)
+}
+
+function checkDeviceMap({ type, keySize, valueSize, maxEntries, flags }: MapAttributes): number {
+  if (maxEntries === 0 || keySize !== 4 || !TARGET_SIZES.has(valueSize)) return EINVAL
+  if ((flags & ~TARGET_FLAGS) !== 0 || !accessFlagsAgree(flags)) return EINVAL
+  return type === BPF_MAP_TYPE.DEVMAP_HASH && maxEntries > 2 ** 31 ? EINVAL : 0
+}
+
+function checkCpuMap({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {
+  if (maxEntries === 0 || keySize !== 4 || !TARGET_SIZES.has(valueSize)) return EINVAL
+  if ((flags & ~BPF_MAP_FLAGS.BPF_F_NUMA_NODE) !== 0) return EINVAL
+  return maxEntries > MOST_CPUS ? E2BIG : 0
+}
+
+function checkSocketMap({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {
+  if (maxEntries === 0 || keySize !== 4 || valueSize !== 4) return EINVAL
+  return (flags & ~TARGET_FLAGS) === 0 && accessFlagsAgree(flags) ? 0 : EINVAL
 }
 
 function checkQueue({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {

@@ -9,6 +9,8 @@ import type { CpuState, MapAttributes, MapStorage } from './types.js'
 export interface MapHost {
   readonly memory: Memory
   readonly cpus: CpuState
+  /** Indices of the network interfaces that there are. */
+  readonly interfaces?: ReadonlySet<number>
   /** Maps by the low half of their kernel-side address. */
   readonly maps: Map<number, LoadedMap>
   /** Maps by the names that they are pinned under. */
@@ -37,7 +39,7 @@ export class LoadedMap {
   constructor(
     machine: MapHost,
     attributes: MapAttributes,
-    storage = createMap(machine.memory, machine.cpus, attributes),
+    storage = createMap(machine.memory, machine.cpus, attributes, machine.interfaces),
   ) {
     this.#machine = machine
     this.storage = storage

@@ -127,6 +127,11 @@ export interface MapStorage {
     at(index: number): HeldProgram | undefined
     takes(program: HeldProgram): boolean
   }
+  /** Of a map of targets for packets. `flags`: what bpf_redirect_map() takes besides a verdict. */
+  readonly redirect?: {
+    readonly flags: number
+    hasTarget(index: number, flags: number): boolean
+  }
   /** User space has no handle and no pin of it any more: what only user space could have put in is dropped. */
   readonly leftByUser?: () => void
   /** As BPF_MAP_GET_NEXT_KEY: the key behind `key`, or the first one for null and for a key that isn't there. -ENOENT at the end. */
