@@ -6,7 +6,6 @@ import type { KernelProgram } from '../../lib/kernel.js'
 import { openProgramStream } from '../../lib/program-stream.js'
 import { describeContract, objectPath, type TestedKernel } from '../support/kernels.js'
 import { readerContract, type NumberSource } from '../support/reader-contract.js'
-import { describeSince } from '../support/require-kernel.js'
 import { isVirtual } from '../support/this-machine.js'
 import { mountTracefs, type Tracefs } from '../support/tracefs.js'
 
@@ -70,27 +69,31 @@ describeContract(
   SINCE,
 )
 
-describeSince(SINCE)('a perf buffer', () => {
-  function make(pages: number): NumberSource {
-    const object = open(objectPath('test/native_readers'), { kernel: 'native' }).load()
-    return {
-      open: (options) => object.map('perf').perfBuffer({ ...options, type: 'record', pages }),
-      send: (count, first = 0) =>
-        object
-          .program('send')
-          .run({ ctx: new Uint8Array(BigUint64Array.of(BigInt(first), BigInt(count)).buffer) }),
-      numberOf: (event) => (event as { readonly number: number }).number,
-      numberIn,
-      [Symbol.dispose]: () => object.close(),
+describeContract(
+  'a perf buffer',
+  (tested) => {
+    function make(pages: number): NumberSource {
+      const object = open(objectPath('test/perf_output'), { kernel: tested.make({ cpus: 2 }).choice }).load()
+      return {
+        open: (options) => object.map('perf').perfBuffer({ ...options, type: 'record', pages }),
+        send: (count, first = 0) =>
+          object
+            .program('send')
+            .run({ ctx: new Uint8Array(BigUint64Array.of(BigInt(first), BigInt(count)).buffer) }),
+        numberOf: (event) => (event as { readonly number: number }).number,
+        numberIn,
+        [Symbol.dispose]: () => object.close(),
+      }
     }
-  }
-  readerContract({
-    make: () => make(64),
-    keepsOrder: false,
-    tellsAvailable: true,
-    overflow: { count: 1000, make: () => make(1) },
-  })
-})
+    readerContract({
+      make: () => make(64),
+      keepsOrder: false,
+      tellsAvailable: true,
+      overflow: { count: 1000, make: () => make(1) },
+    })
+  },
+  SINCE,
+)
 
 describeContract(
   'a trace pipe',

@@ -7,6 +7,7 @@ import { iterateHelpers } from './iterate.js'
 import { kfuncHelpers } from './kfuncs.js'
 import { mapHelpers } from './maps.js'
 import { perCpuHelpers } from './per-cpu.js'
+import { perfEventHelpers } from './perf-event.js'
 import { printHelpers } from './print.js'
 import { probeReadHelpers } from './probe-read.js'
 import { redirectHelpers } from './redirect.js'
@@ -24,6 +25,7 @@ const FAMILIES: readonly HelperFamily[] = [
   perCpuHelpers,
   probeReadHelpers,
   ringBufferHelpers,
+  perfEventHelpers,
   iterateHelpers,
   skbHelpers,
   checksumHelpers,

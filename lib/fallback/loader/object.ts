@@ -410,7 +410,10 @@ function mapFrom(
   inner: MapDefinition | undefined,
   make: MakeMap,
 ): LoadedMap {
-  const { inner: _template, ...attributes } = spec
+  const { inner: _template, ...given } = spec
+  // As libbpf does: one slot for each CPU, where nobody says how many.
+  const isUnsized = given.type === BPF_MAP_TYPE.PERF_EVENT_ARRAY && given.maxEntries === 0
+  const attributes = isUnsized ? { ...given, maxEntries: machine.cpus.possible } : given
   if (inner === undefined) return make(machine, attributes)
   const innerMap = make(machine, { ...inner, innerMap: undefined })
   try {

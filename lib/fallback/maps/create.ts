@@ -9,6 +9,7 @@ import { E2BIG, EBADF, EINVAL, ENOTSUPP } from '../errors.js'
 import { createHash, type HashTraits } from './hash.js'
 import { createLpmTrie } from './lpm-trie.js'
 import { createMapOfMaps } from './map-of-maps.js'
+import { PerfEventArray } from './perf-event-array.js'
 import { createProgArray } from './prog-array.js'
 import { createQueue, type QueueTraits } from './queue.js'
 import { createCpuMap, createDeviceMap, createSocketMap } from './redirect.js'
@@ -99,6 +100,13 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
       check: checkProgArray,
       create: (memory, cpus, attributes) =>
         createProgArray(memory, attributes, createArray(memory, cpus, attributes, { perCpu: false })),
+    },
+  ],
+  [
+    BPF_MAP_TYPE.PERF_EVENT_ARRAY,
+    {
+      check: checkPerfEventArray,
+      create: (memory, cpus, attributes) => new PerfEventArray(memory, cpus, attributes),
     },
   ],
   [BPF_MAP_TYPE.DEVMAP, { check: checkDeviceMap, create: createDeviceMap }],
@@ -215,6 +223,13 @@ function checkProgArray(attributes: MapAttributes): number {
   const access = BPF_MAP_FLAGS.BPF_F_RDONLY_PROG | BPF_MAP_FLAGS.BPF_F_WRONLY_PROG
   if (attributes.valueSize !== 4 || (attributes.flags & access) !== 0) return EINVAL
   return checkArray(attributes, false)
+}
+
+/** Its slots may outlive who filled them, which is up to descriptors alone. */
+function checkPerfEventArray(attributes: MapAttributes): number {
+  const { BPF_F_MMAPABLE, BPF_F_INNER_MAP, BPF_F_PRESERVE_ELEMS } = BPF_MAP_FLAGS
+  if ((attributes.flags & (BPF_F_MMAPABLE | BPF_F_INNER_MAP)) !== 0) return EINVAL
+  return checkProgArray({ ...attributes, flags: attributes.flags & ~BPF_F_PRESERVE_ELEMS })
 }
 
 function checkDeviceMap({ type, keySize, valueSize, maxEntries, flags }: MapAttributes): number {

@@ -11,6 +11,7 @@ import type {
   MapBatch,
   MapDetails,
   MapInfo,
+  PerfOptions,
   ReaderOptions,
   RecordSink,
 } from '../../kernel.js'
@@ -20,6 +21,8 @@ import type { Memory } from '../memory.js'
 import { FallbackProgram } from '../program.js'
 import { runBatch } from './batch.js'
 import type { LoadedMap } from './loaded-map.js'
+import { PerfEventArray } from './perf-event-array.js'
+import { openPerfReader } from './perf-source.js'
 import { RingReader } from './ring-reader.js'
 import { RingSource } from './ring-source.js'
 import { RingBufferMap } from './ring-buffer.js'
@@ -216,8 +219,14 @@ export class FallbackMap implements KernelMap {
     return new RingReader(sources, sink, options)
   }
 
-  openPerf(): KernelReader {
-    throw unsupported(`perf event array '${this.info.name}' in the fallback kernel`)
+  openPerf(sink: RecordSink, options: PerfOptions): KernelReader {
+    this.#assertOpen('perf_buffer__new_raw')
+    const { storage } = this.#map
+    if (!(storage instanceof PerfEventArray))
+      throw systemError('perf_buffer__new_raw', -EINVAL, `map '${this.info.name}'`, {
+        hint: `It is of type ${mapTypeName(this.info.type)}, no perf event array`,
+      })
+    return openPerfReader(this.#map, storage, sink, options)
   }
 
   openUserRing(): KernelUserRing {

@@ -14,6 +14,10 @@ export interface RecordSource {
   readonly readable: boolean
   /** Bytes that wait; undefined where that isn't counted. */
   readonly available: number | undefined
+  /** Records that were lost so far; undefined where that isn't counted. */
+  readonly lost?: number
+  /** When the record that comes next was written; undefined where nobody knows. */
+  readonly nextTime?: bigint
   /** Length of the record that comes next, or -1: there is none. */
   nextLength(): number
   /** Copies the record that `nextLength()` measured, and gives it back. */
@@ -22,6 +26,11 @@ export interface RecordSource {
   subscribe(wake: () => void): () => void
   /** The reader is closed. */
   release(): void
+}
+
+/** What batches have besides records: of buffers by CPU, whose number each source's place is. */
+export interface PerCpuBatches {
+  readonly timestamps: boolean
 }
 
 /** Node's and browsers' ways to run something in a later turn of the event loop, behind timers and I/O that are due. */
@@ -51,8 +60,12 @@ export class RingReader implements KernelReader {
   readonly #sources: readonly RecordSource[]
   readonly #sink: RecordSink
   readonly #maxRecords: number
-  readonly #index: Uint32Array
-  readonly #origins: Uint32Array | undefined
+  readonly #batchBytes: number
+  #index: Uint32Array
+  #origins: Uint32Array | undefined
+  #times: BigUint64Array | undefined
+  /** By source. */
+  #lost: Float64Array | undefined
   readonly #unsubscribe: readonly (() => void)[]
   #bytes: Uint8Array
   /** The source that comes first in the next batch: each gets its turn. */
@@ -66,15 +79,23 @@ export class RingReader implements KernelReader {
   #keepAlive: unknown
 
   /** Takes over the sources: `close()` releases them. */
-  constructor(sources: readonly RecordSource[], sink: RecordSink, options: ReaderOptions) {
+  constructor(
+    sources: readonly RecordSource[],
+    sink: RecordSink,
+    options: ReaderOptions,
+    perCpu?: PerCpuBatches,
+  ) {
     this.#sources = sources
     this.#sink = sink
     const capacity = sources.reduce((sum, source) => sum + source.capacity, 0)
     const size = sources.reduce((sum, source) => sum + source.size, 0)
     this.#maxRecords = Math.min(options.batchRecords, capacity)
     this.#index = new Uint32Array(2 * this.#maxRecords)
-    this.#origins = sources.length > 1 ? new Uint32Array(this.#maxRecords) : undefined
-    this.#bytes = new Uint8Array(Math.min(options.batchBytes, size))
+    this.#origins = sources.length > 1 || perCpu !== undefined ? new Uint32Array(this.#maxRecords) : undefined
+    this.#times = perCpu?.timestamps === true ? new BigUint64Array(this.#maxRecords) : undefined
+    this.#lost = perCpu === undefined ? undefined : new Float64Array(sources.length)
+    this.#batchBytes = Math.min(options.batchBytes, size)
+    this.#bytes = new Uint8Array(this.#batchBytes)
     this.#unsubscribe = sources.map((source) => source.subscribe(() => this.#schedule()))
     this.ref()
   }
@@ -161,7 +182,17 @@ export class RingReader implements KernelReader {
     return batch.count
   }
 
+  /** Whoever got a batch may have transferred its memory away, to a worker: arrays have no length then. */
+  #renew(): void {
+    if (this.#bytes.length === 0) this.#bytes = new Uint8Array(this.#batchBytes)
+    if (this.#index.length === 0) this.#index = new Uint32Array(2 * this.#maxRecords)
+    if (this.#origins?.length === 0) this.#origins = new Uint32Array(this.#maxRecords)
+    if (this.#times?.length === 0) this.#times = new BigUint64Array(this.#maxRecords)
+    if (this.#lost?.length === 0) this.#lost = new Float64Array(this.#sources.length)
+  }
+
   #fill(): RecordBatch {
+    this.#renew()
     let count = 0
     let end = 0
     const first = this.#next
@@ -175,6 +206,7 @@ export class RingReader implements KernelReader {
         }
         // One record that is larger than a batch is a batch of its own.
         if (length > this.#bytes.length) this.#bytes = new Uint8Array(length)
+        if (this.#times !== undefined) this.#times[count] = source.nextTime ?? 0n
         source.take(length, this.#bytes, end)
         this.#index[2 * count] = end
         this.#index[2 * count + 1] = length
@@ -187,7 +219,19 @@ export class RingReader implements KernelReader {
   }
 
   #batch(count: number): RecordBatch {
-    return { count, bytes: this.#bytes, index: this.#index, origins: this.#origins }
+    const lost = this.#lost
+    if (lost !== undefined)
+      this.#sources.forEach((source, i) => {
+        lost[i] = source.lost ?? 0
+      })
+    return {
+      count,
+      bytes: this.#bytes,
+      index: this.#index,
+      origins: this.#origins,
+      times: this.#times,
+      lost,
+    }
   }
 
   #assertOpen(): void {

@@ -45,6 +45,11 @@ export abstract class PacketBuffer {
     return this.#blockEnd
   }
 
+  /** Bytes of all pieces. */
+  get totalLength(): number {
+    return this.length
+  }
+
   /** Bytes that lie in one piece. */
   get length(): number {
     return this.#end - this.#data

@@ -35,7 +35,7 @@ export class XdpBuffer extends PacketBuffer {
     this.setBounds(this.data + meta, this.end, this.data)
   }
 
-  get totalLength(): number {
+  override get totalLength(): number {
     return this.length + this.#fragments.length
   }
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { FallbackKernel } from '../../lib/fallback/index.js'
 import { open, type BpfObject } from '../../lib/index.js'
 import { code } from '../support/errors.js'
-import { objectPath } from '../support/kernels.js'
+import { describeContract, objectPath, type TestedKernel } from '../support/kernels.js'
 import { patience } from '../support/patience.js'
-import { describeSince } from '../support/require-kernel.js'
 
 /** Programs run on the CPU where the test does; which one, changes. */
 interface PerfRecord {
@@ -12,22 +12,28 @@ interface PerfRecord {
   readonly text: string
 }
 
-let object: BpfObject
-beforeEach(() => {
-  object = open(objectPath('test/native_readers'), { kernel: 'native' }).load()
-})
-afterEach(() => object.close())
-
-function send(count: number, first = 0): void {
-  object.program('send').run({ ctx: new Uint8Array(BigUint64Array.of(BigInt(first), BigInt(count)).buffer) })
-}
-
 const range = (count: number, first = 0): number[] => Array.from({ length: count }, (_, i) => first + i)
 
 /** bpf_loop(), which fills the buffers: Linux 5.17. */
-const describeNative = describeSince('5.17')
+const SINCE = '5.17'
 
-describeNative('a perf buffer', () => {
+function perfBuffers(tested: TestedKernel): void {
+  let object: BpfObject
+  beforeEach(() => {
+    object = open(objectPath('test/perf_output'), { kernel: tested.make({ cpus: 2 }).choice }).load()
+  })
+  afterEach(() => object.close())
+
+  function send(count: number, first = 0): void {
+    object
+      .program('send')
+      .run({ ctx: new Uint8Array(BigUint64Array.of(BigInt(first), BigInt(count)).buffer) })
+  }
+
+  /** Nanoseconds since boot, as programs see them. */
+  const now = (): bigint =>
+    object.kernel instanceof FallbackKernel ? object.kernel.clock.now() : process.hrtime.bigint()
+
   it('emits records as typed events, with their CPU', async () => {
     using perf = object.map('perf').perfBuffer<PerfRecord>({ type: 'record' })
     const seen: [PerfRecord, number][] = []
@@ -124,10 +130,10 @@ describeNative('a perf buffer', () => {
     using perf = object.map('perf').perfBuffer({ sampleTimestamps: true })
     const times: bigint[] = []
     perf.on('batch', (batch) => times.push(...(batch.times ?? []).slice(0, batch.count)))
-    const before = process.hrtime.bigint()
+    const before = now()
     send(3)
     await vi.waitFor(() => expect(times.length).toBe(3))
-    const after = process.hrtime.bigint()
+    const after = now()
     expect(times.every((time) => time >= before && time <= after)).toBe(true)
   })
 
@@ -161,7 +167,7 @@ describeNative('a perf buffer', () => {
   })
 
   it.each([
-    ['a map of another type', 'commands', {}],
+    ['a map of another type', '.bss', {}],
     ['pages that are no power of two', 'perf', { pages: 3 }],
     ['two kinds of wake-up', 'perf', { wakeupEvents: 1, wakeupBytes: 8 }],
     ['no record at all', 'perf', { wakeupEvents: 0 }],
@@ -189,4 +195,6 @@ describeNative('a perf buffer', () => {
     }
     expect(seen).toBe(15)
   })
-})
+}
+
+describeContract('a perf buffer', perfBuffers, SINCE)
