@@ -3,6 +3,7 @@ import type { Machine } from '../machine.js'
 import type { HelperFunction } from '../vm/types.js'
 import type { HelperFamily } from './arguments.js'
 import { checksumHelpers } from './checksum.js'
+import { dynptrHelpers } from './dynptr.js'
 import { iterateHelpers } from './iterate.js'
 import { kfuncHelpers } from './kfuncs.js'
 import { mapHelpers } from './maps.js'
@@ -26,6 +27,7 @@ const FAMILIES: readonly HelperFamily[] = [
   probeReadHelpers,
   ringBufferHelpers,
   perfEventHelpers,
+  dynptrHelpers,
   iterateHelpers,
   skbHelpers,
   checksumHelpers,

@@ -35,7 +35,7 @@ export class MapSetting {
   get spec(): MapSpec {
     if (this.reused !== undefined) return { ...this.#spec, ...pickAttributes(this.reused) }
     const { type, maxEntries } = this.#spec
-    return type === BPF_MAP_TYPE.RINGBUF
+    return type === BPF_MAP_TYPE.RINGBUF || type === BPF_MAP_TYPE.USER_RINGBUF
       ? { ...this.#spec, maxEntries: ringBufferSize(maxEntries) }
       : this.#spec
   }

@@ -14,6 +14,7 @@ import { createProgArray } from './prog-array.js'
 import { createQueue, type QueueTraits } from './queue.js'
 import { createCpuMap, createDeviceMap, createSocketMap } from './redirect.js'
 import { RingBufferMap } from './ring-buffer.js'
+import { UserRingMap } from './user-ring.js'
 import { PAGE_SIZE, roundUp8, type CpuState, type MapAttributes, type MapStorage } from './types.js'
 
 interface MapType {
@@ -101,6 +102,10 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
       create: (memory, cpus, attributes) =>
         createProgArray(memory, attributes, createArray(memory, cpus, attributes, { perCpu: false })),
     },
+  ],
+  [
+    BPF_MAP_TYPE.USER_RINGBUF,
+    { check: checkRingBuffer, create: (memory, _cpus, attributes) => new UserRingMap(memory, attributes) },
   ],
   [
     BPF_MAP_TYPE.PERF_EVENT_ARRAY,

@@ -26,6 +26,8 @@ import { openPerfReader } from './perf-source.js'
 import { RingReader } from './ring-reader.js'
 import { RingSource } from './ring-source.js'
 import { RingBufferMap } from './ring-buffer.js'
+import { UserRingMap } from './user-ring.js'
+import { UserRingProducer } from './user-ring-producer.js'
 
 const LOOKUP = 'bpf(BPF_MAP_LOOKUP_ELEM)'
 const UPDATE = 'bpf(BPF_MAP_UPDATE_ELEM)'
@@ -230,7 +232,12 @@ export class FallbackMap implements KernelMap {
   }
 
   openUserRing(): KernelUserRing {
-    throw unsupported(`user ring buffer '${this.info.name}' in the fallback kernel`)
+    this.#assertOpen('user_ring_buffer__new')
+    const { storage } = this.#map
+    if (storage instanceof UserRingMap) return new UserRingProducer(this.#memory, this.#map, storage)
+    throw systemError('user_ring_buffer__new', -EINVAL, `map '${this.info.name}'`, {
+      hint: `It is of type ${mapTypeName(this.info.type)}, no user ring buffer`,
+    })
   }
 
   #ring(): readonly [LoadedMap, RingBufferMap] {
