@@ -27,8 +27,7 @@ constexpr bool IsPerCpu(uint32_t type) {
          type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
 }
 
-// Of Linux 6.9: Debian 12's headers do not have them yet.
-constexpr uint32_t kMapTypeArena = 33;
+// Of Linux 6.9: Debian 12's headers do not have it yet.
 constexpr uint32_t kSegvOnFault = 1U << 17;
 
 constexpr size_t CursorSize(size_t key_size) { return key_size < 4 ? 4 : key_size; }
@@ -85,16 +84,11 @@ struct BatchWork {
 };
 
 // A mapping that an ArrayBuffer owns: unmapped when nothing in JavaScript can reach it any more.
-struct Mapping {
-  void* address;
-  size_t length;
+using Mapping = std::shared_ptr<void>;
 
-  static void Release(node_api_nogc_env /*env*/, void* /*data*/, void* hint) {
-    auto* self = static_cast<Mapping*>(hint);
-    munmap(self->address, self->length);
-    delete self;
-  }
-};
+void ReleaseMapping(node_api_nogc_env /*env*/, void* /*data*/, void* hint) {
+  delete static_cast<Mapping*>(hint);
+}
 
 }  // namespace
 
@@ -128,7 +122,7 @@ Map::Map(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Map>(info) {}
 
 Map::~Map() { CloseScratch(); }
 
-Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject) {
+Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject, std::shared_ptr<void> mapped) {
   UniqueFd own = UniqueFd::Duplicate(fd);
   if (!own) {
     Throw(env, {"fcntl(F_DUPFD_CLOEXEC)", errno, subject, {}});
@@ -163,6 +157,7 @@ Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject) {
   self->max_entries_ = kernel_info.max_entries;
   self->flags_ = kernel_info.map_flags;
   self->buffer_size_ = buffer_size;
+  self->mapped_ = std::move(mapped);
   return handle;
 }
 
@@ -374,7 +369,7 @@ Napi::Value Map::Details(const Napi::CallbackInfo& info) {
 
 Napi::Value Map::Duplicate(const Napi::CallbackInfo& info) {
   if (!RequireOpen("fcntl(F_DUPFD_CLOEXEC)")) return {};
-  return Create(info.Env(), fd_.get(), subject_);
+  return Create(info.Env(), fd_.get(), subject_, mapped_);
 }
 
 // The descriptor itself, which stays ours.
@@ -431,22 +426,24 @@ Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
   if (!memory_.IsEmpty()) return memory_.Value();
   const size_t size = MappedSize();
   if (size == 0) return env.Undefined();
-  void* address = mmap(ArenaAddress(), size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
-  if (address == MAP_FAILED) {
-    // Frozen (.rodata) or read-only. Mapped for reading it would be a trap: a write from JavaScript is a
-    // SIGSEGV.
-    if (errno == EPERM || errno == EACCES) return env.Undefined();
-    return Fail(kCall, errno);
+  if (!mapped_) {
+    void* address = mmap(ArenaAddress(), size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+    if (address == MAP_FAILED) {
+      // Frozen (.rodata) or read-only. Mapped for reading it would be a trap: a write from JavaScript is a
+      // SIGSEGV.
+      if (errno == EPERM || errno == EACCES) return env.Undefined();
+      return Fail(kCall, errno);
+    }
+    mapped_ = Mapping(address, [size](void* start) { munmap(start, size); });
   }
-  auto* mapping = new Mapping{address, size};
+  auto mapping = std::make_unique<Mapping>(mapped_);
+  void* start = mapping->get();
   napi_value buffer = nullptr;
-  const napi_status status =
-      napi_create_external_arraybuffer(env, address, size, Mapping::Release, mapping, &buffer);
-  if (status != napi_ok) {
-    Mapping::Release(env, address, mapping);
-    // Runtimes with a memory cage (Electron) have no external buffers.
+  // Runtimes with a memory cage (Electron) have no external buffers.
+  if (napi_create_external_arraybuffer(env, start, size, ReleaseMapping, mapping.get(), &buffer) != napi_ok)
     return env.Undefined();
-  }
+  // It is the buffer's now.
+  static_cast<void>(mapping.release());  // NOLINT(bugprone-unused-return-value)
   const Napi::Uint8Array view = Napi::Uint8Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
   if (view.IsEmpty()) return {};
   memory_ = Napi::Persistent(view);
@@ -479,6 +476,7 @@ Napi::Value Map::Close(const Napi::CallbackInfo& info) {
     napi_detach_arraybuffer(Env(), memory_.Value().ArrayBuffer());
     memory_.Reset();
   }
+  mapped_.reset();
   CloseScratch();
   fd_.Reset();
   return info.Env().Undefined();

@@ -15,12 +15,18 @@
 
 namespace bpfnode {
 
+// Of Linux 6.9: Debian 12's headers do not have it yet.
+inline constexpr uint32_t kMapTypeArena = 33;
+
 class Map : public Napi::ObjectWrap<Map> {
  public:
   static Napi::Function Define(Napi::Env env);
 
   // The handle for the map behind `fd`, which is duplicated. Empty with an exception pending on failure.
-  static Napi::Value Create(Napi::Env env, int fd, const std::string& subject);
+  //
+  // `mapped` is where the map's memory is mapped already, and keeps it so; null if it isn't.
+  static Napi::Value Create(Napi::Env env, int fd, const std::string& subject,
+                            std::shared_ptr<void> mapped = {});
 
   explicit Map(const Napi::CallbackInfo& info);
   ~Map() override;
@@ -80,6 +86,7 @@ class Map : public Napi::ObjectWrap<Map> {
   // Where the number that scratch() handed out is known; null without one.
   std::shared_ptr<MapScratches> scratches_;
   uint32_t scratch_ = 0;
+  std::shared_ptr<void> mapped_;
   // The view that memory() handed out; its ArrayBuffer owns the mapping.
   Napi::Reference<Napi::Uint8Array> memory_;
 };

@@ -231,11 +231,19 @@ Napi::Value Object::LoadAsync(const Napi::CallbackInfo& info) {
 Napi::Value Object::GetMap(const Napi::CallbackInfo& info) {
   constexpr const char* kCall = "bpf_map__fd";
   if (!Require(ObjectState::Phase::kLoaded, kCall)) return {};
-  const bpf_map* map = MapAt(info[0], kCall);
+  bpf_map* map = MapAt(info[0], kCall);
   if (map == nullptr) return {};
   const auto subject = ToText(Env(), info[1], {kCall, "subject"});
   if (!subject) return {};
-  return Map::Create(Env(), bpf_map__fd(map), *subject);
+  return Map::Create(Env(), bpf_map__fd(map), *subject, MappedMemory(map));
+}
+
+// An arena is mapped once in a process: by libbpf (1.4), for as long as its object is there.
+std::shared_ptr<void> Object::MappedMemory(bpf_map* map) const {
+  if (bpf_map__type(map) != kMapTypeArena) return {};
+  size_t size = 0;
+  void* memory = bpf_map__initial_value(map, &size);
+  return {Skeleton::ObjectOf(state_->skeleton), memory};
 }
 
 Napi::Value Object::GetProgram(const Napi::CallbackInfo& info) {

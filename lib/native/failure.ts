@@ -106,6 +106,7 @@ const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     EINVAL: 'The kernel refuses what the struct says, or the programs that it lacks',
     EOPNOTSUPP: 'The kernel cannot register structs of this type',
   },
+  mmap: { EBUSY: 'A process maps an arena once: use the memory of the handle that has it' },
   'bpf(BPF_MAP_UPDATE_ELEM)': {
     E2BIG: 'The map is full, or the index lies behind its end: give it more maxEntries',
     ENOSPC: 'The map is full: give it more maxEntries',

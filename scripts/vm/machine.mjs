@@ -11,6 +11,8 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeInitrd } from './initrd.mjs'
 
+/** Of setpriv(1): a machine doesn't outlive who started it, however that ends. */
+const NOT_LONGER = ['--pdeathsig', 'KILL']
 const MEMORY = '1G'
 const CPUS = 2
 const SHARE_WAIT_MS = 10_000
@@ -72,8 +74,21 @@ function startShare({ command, args, env }, socket, log) {
   const share = [`--socket-path=${socket}`, '-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot']
   const output = openSync(log, 'w')
   const child = spawn(
-    'unshare',
-    ['--mount', '--propagation', 'private', 'sh', '-c', script, dirname(socket), command, ...args, ...share],
+    'setpriv',
+    [
+      ...NOT_LONGER,
+      'unshare',
+      '--mount',
+      '--propagation',
+      'private',
+      'sh',
+      '-c',
+      script,
+      dirname(socket),
+      command,
+      ...args,
+      ...share,
+    ],
     { env, stdio: ['ignore', output, output] },
   )
   closeSync(output)
@@ -92,9 +107,9 @@ async function appears(socket, log) {
 
 function startQemu({ command, args, env }, { image, initrd, append, socket, results, channel }) {
   return spawn(
-    command,
+    'setpriv',
     [
-      ...args, '-nodefaults', '-no-reboot', '-display', 'none',
+      ...NOT_LONGER, command, ...args, '-nodefaults', '-no-reboot', '-display', 'none',
       '-machine', 'pc', '-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', String(CPUS), '-m', MEMORY,
       '-kernel', image, '-initrd', initrd, '-append', `${KERNEL_ARGUMENTS} ${append}`,
       '-serial', 'stdio', '-serial', `file:${results}`,

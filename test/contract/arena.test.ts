@@ -1,8 +1,11 @@
 /** Arenas: pages that programs take and give back, pointers in them, and the same memory in user space. */
 import { expect, it } from 'vitest'
+import { mapById } from '../../lib/create-map.js'
 import type { BpfObject } from '../../lib/object.js'
 import { open } from '../../lib/open.js'
 import { describeContract, objectPath } from '../support/kernels.js'
+import { code } from '../support/errors.js'
+import { thrownBy } from '../support/native.js'
 import { linuxIsAtLeast } from '../support/this-machine.js'
 
 const PAGE = 4096
@@ -84,6 +87,31 @@ describeContract(
       memory![3 * PAGE] = 42
       expect(memory).toHaveLength(PAGES * PAGE)
       expect(run(object, 'read_at', { address: START + BigInt(3 * PAGE) })).toBe(42n)
+    })
+
+    it('lends its memory until it is closed', () => {
+      const object = load()
+      const { memory } = object.map('arena')
+      expect(run(object, 'make_list', { count: 1 })).toBe(START + 16n)
+      expect(memory![24]).toBe(10)
+      const arena = object.map('arena')
+      object.close()
+      expect(code(() => arena.memory)).toBe('CLOSED')
+      // The view of what is gone, if it isn't a part of the simulated kernel's memory.
+      if (kernel.name === 'native') expect(memory).toHaveLength(0)
+      // Another one takes its place.
+      using next = load()
+      expect(next.map('arena').memory).toHaveLength(PAGES * PAGE)
+    })
+
+    it.runIf(kernel.name === 'native')('is mapped once in a process, which is said', () => {
+      using object = load()
+      expect(object.map('arena').memory).toHaveLength(PAGES * PAGE)
+      using other = mapById(object.map('arena').info.id!)
+      expect(thrownBy(() => other.memory)).toMatchObject({
+        code: 'EBUSY',
+        hint: expect.stringContaining('once') as unknown,
+      })
     })
 
     it('lies where its map says', () => {

@@ -59,253 +59,164 @@ export const DIFFERENCES_HERE: readonly Difference[] = [
   },
 ]
 
-/** Other kernels than 6.18. What 7.2 does was seen with 7.2.13; versions between weren't asked. */
+const each = <T extends object>(
+  common: T,
+  places: readonly (readonly [topic: string, rule: string, variant: string])[],
+): readonly (T & Pick<Difference, 'topic' | 'rule' | 'variant'>)[] =>
+  places.map(([topic, rule, variant]) => ({ ...common, topic, rule, variant }))
+
+/** Other kernels than 6.18. What 6.12 does was seen with 6.12.95, and 7.2 with 7.2.13; versions between weren't asked. */
 export const KERNEL_DIFFERENCES: readonly Difference[] = [
-  {
-    topic: 'calls',
-    rule: 'frames of a chain of calls',
-    variant: 'call f8',
-    since: '7.2',
-    why: 'accepted by 7.2, whose way of counting frames is another',
-  },
-  {
-    topic: 'context',
-    rule: "registers of a kprobe aren't written",
-    variant: '0',
-    since: '7.2',
-    why: 'accepted by 7.2',
-  },
-  {
-    topic: 'context',
-    rule: 'syscall programs may move their context',
-    variant: '8',
-    since: '7.2',
-    why: 'accepted by 7.2, which allows contexts that were moved',
-  },
-  {
-    topic: 'exceptions',
-    rule: 'not all programs throw',
-    variant: 'raw_tracepoint',
-    since: '7.2',
-    why: '7.2 has the function for more types',
-  },
-  {
-    topic: 'global-functions',
-    rule: "callers don't give NULL where there must be memory",
-    variant: '0',
-    since: '7.2',
-    why: '7.2 refuses the constant',
-  },
-  {
-    topic: 'global-functions',
-    rule: 'results are numbers',
-    variant: 'void',
-    since: '7.2',
-    why: '7.2 has global functions without a result',
-  },
-  {
-    topic: 'global-functions',
-    rule: 'more than five arguments',
-    variant: 'static',
-    since: '7.2',
-    why: '7.2 has arguments on the stack',
-  },
-  {
-    topic: 'limits',
-    rule: 'sleepable programs by type',
-    variant: 'tracepoint',
-    since: '7.2',
-    why: '7.2 has sleepable tracepoints',
-  },
-  {
-    topic: 'limits',
-    rule: 'sleepable programs by type',
-    variant: 'raw_tracepoint',
-    since: '7.2',
-    why: '7.2 has sleepable tracepoints',
-  },
-  {
-    topic: 'limits',
-    rule: 'maps of sleepable programs',
-    variant: 'programs',
-    since: '7.2',
-    why: '7.2 allows them',
-  },
-  {
-    topic: 'limits',
-    rule: 'maps of tracing programs',
-    variant: 'kprobe',
-    since: '7.2',
-    why: '7.2 has timers in programs that trace',
-  },
-  {
-    topic: 'limits',
-    rule: 'maps of tracing programs',
-    variant: 'tracepoint',
-    since: '7.2',
-    why: '7.2 has timers in programs that trace',
-  },
-  {
-    topic: 'limits',
-    rule: 'maps of tracing programs',
-    variant: 'perf_event',
-    since: '7.2',
-    why: '7.2 has timers in programs that trace',
-  },
-  {
-    topic: 'locks',
-    rule: 'timers by program type',
-    variant: 'kprobe',
-    since: '7.2',
-    why: '7.2 has timers in programs that trace',
-  },
-  {
-    topic: 'locks',
-    rule: 'timers by program type',
-    variant: 'tracepoint',
-    since: '7.2',
-    why: '7.2 has timers in programs that trace',
-  },
-  {
-    topic: 'map-values',
-    rule: 'an index of a value has an upper bound',
-    variant: 'r1 %= 16',
-    since: '7.2',
-    why: '7.2 knows ranges of remainders',
-  },
-  {
-    topic: 'map-values',
-    rule: "subtracting what isn't known",
-    variant: '7',
-    since: '7.2',
-    why: '7.2 knows the range of what is subtracted',
-  },
-  {
-    topic: 'map-values',
-    rule: "subtracting what isn't known",
-    variant: '15',
-    since: '7.2',
-    why: '7.2 knows the range of what is subtracted',
-  },
-  {
-    topic: 'scalar-bounds',
-    rule: "results of division aren't known in 6.18",
-    variant: 'r0 /= 2',
-    since: '7.2',
-    why: '7.2 knows them',
-  },
-  {
-    topic: 'scalar-bounds',
-    rule: "results of division aren't known in 6.18",
-    variant: 'r0 %= 16',
-    since: '7.2',
-    why: '7.2 knows them',
-  },
-  {
-    topic: 'scalar-bounds',
-    rule: 'a number compared with itself',
-    variant: 's>',
-    since: '7.2',
-    why: '7.2 knows that it is never greater',
-  },
-  {
-    topic: 'scalar-bounds',
-    rule: 'a number compared with itself',
-    variant: '!=',
-    since: '7.2',
-    why: '7.2 knows that it is never another',
-  },
-  {
-    topic: 'sections',
-    rule: 'it may not be had',
-    variant: 'if r0 s< 0 goto pc+3; r1 = map[guarded]+8; call kfunc[bpf_res_spin_unlock]',
-    since: '7.2',
-    why: '7.2 knows the range of what the lock returns',
-  },
-  {
-    topic: 'words',
-    rule: '32-bit arithmetic clears the upper half',
-    variant: 'w1 /= 3',
-    since: '7.2',
-    why: '7.2 knows ranges of quotients',
-  },
-  {
-    topic: 'words',
-    rule: '32-bit arithmetic clears the upper half',
-    variant: 'w1 %= 3',
-    since: '7.2',
-    why: '7.2 knows ranges of remainders',
-  },
-  {
-    topic: 'work',
-    rule: "what is queued gets its map's key and value, and may sleep",
-    variant: 'r0 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: "what is queued gets its map's key and value, and may sleep",
-    variant: 'r0 = *(u64 *)(r3 +0); *(u64 *)(r3 +0) = 5; r0 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: "what is queued gets its map's key and value, and may sleep",
-    variant: 'r0 = *(u64 *)(r2 +0); r0 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: "what is queued gets its map's key and value, and may sleep",
-    variant: 'r2 = r10; r2 += -8; *(u64 *)(r10 -8) = 0; call bpf_map_lookup_elem; r0 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: "what is queued gets its map's key and value, and may sleep",
-    variant: 'r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; call kfunc[bpf_copy_from_user_str]; r0 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: 'work of a task',
-    variant: 'r5 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: 'what a task runs',
-    variant: 'r0 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: 'what a task runs',
-    variant: 'r0 = *(u16 *)(r2 +0)',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: 'what a task runs',
-    variant: 'r1 = r10; r1 += -8; r2 = 8; r3 = 0; call bpf_copy_from_user; r0 = 0',
-    since: '7.2',
-    why: '7.2 has the function by another name',
-  },
-  {
-    topic: 'work',
-    rule: 'not for programs that trace',
-    variant: 'kprobe',
-    since: '7.2',
-    why: '7.2 has work queues in programs that trace',
-  },
+  ...each({ below: '6.13', why: '6.12 forgets these regions when a program throws' }, [
+    ['exceptions', 'what is held leaks, whichever function throws', 'call kfunc[bpf_preempt_disable]'],
+    ['exceptions', 'what is held leaks, whichever function throws', 'call kfunc[bpf_rcu_read_lock]'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 knows nothing of swapped bytes' }, [
+    ['found', 'byte swaps of constants, 64 bits', 'be64'],
+    ['found', 'byte swaps of constants, 64 bits', 'bswap64'],
+    ['scalar-bounds', 'byte swaps of constants', 'be16'],
+    ['scalar-bounds', 'byte swaps of constants', 'bswap16'],
+    ['scalar-bounds', 'a byte swap keeps its width', 'be16'],
+    ['scalar-bounds', 'a byte swap keeps its width', 'le16'],
+    ['scalar-bounds', 'a byte swap keeps its width', 'bswap16'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 lets what may be NULL be taken out' }, [
+    [
+      'graphs',
+      'nodes of a tree are found and taken out',
+      'r1 = map[trees]+8; call kfunc[bpf_rbtree_first]; r2 = r0; r1 = map[trees]+8; call kfunc[bpf_rbtree_remove]; r6 = r0',
+    ],
+  ]),
+  ...each({ below: '6.13', why: '6.12 has a reserved field where may_goto has its depth' }, [
+    ['loops', 'may_goto has no fields', '0 0 0'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 finds members of a map at their own offsets only' }, [
+    ['map-values', 'a map itself is hardly read', '1'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 forgets a stack pointer that is kept in an object' }, [
+    ['objects', 'pointers in it are numbers', '8) = r10; r1 = *(u64 *)(r6 +8); r0 = *(u64 *)(r1 +0)'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 does not know that an array has what a constant key asks for' }, [
+    ['objects', 'what a value points to is seen', 'r0 = 0'],
+    ['objects', 'what a value points to is seen', 'if r1 == 0 goto pc+1; r0 = *(u64 *)(r1 +0)'],
+    ['objects', 'what a value points to is seen', 'if r1 == 0 goto pc+1; *(u64 *)(r1 +0) = 5'],
+    [
+      'objects',
+      "a pointer in a map's value takes an object, and gives back the one before",
+      'plain; r6 = r0',
+    ],
+    [
+      'objects',
+      "a pointer in a map's value takes an object, and gives back the one before",
+      'plain; r1 = r0; r2 = 0; call kfunc[bpf_obj_drop_impl]; r6 = 0; r0 = 0',
+    ],
+    [
+      'objects',
+      'an object for every CPU is used by one of them',
+      'call bpf_this_cpu_ptr; *(u64 *)(r0 +8) = 1; r1 = *(u64 *)(r0 +0)',
+    ],
+    [
+      'objects',
+      'an object for every CPU is used by one of them',
+      'r2 = 0; call bpf_per_cpu_ptr; r1 = *(u64 *)(r0 +0)',
+    ],
+    ['objects', 'it is kept for the program that gave it away', 'plain'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 knows nothing of negated numbers' }, [
+    ['scalar-bounds', 'negation', 'r0 = -r0'],
+    ['words', '32-bit arithmetic clears the upper half', 'w1 = -w1'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 learns less of known bits from ranges' }, [
+    ['words', 'known bits and ranges together', '<= 16'],
+    ['words', 'known bits and ranges together', '< 17'],
+  ]),
+  ...each({ since: '7.2', why: 'accepted by 7.2, whose way of counting frames is another' }, [
+    ['calls', 'frames of a chain of calls', 'call f8'],
+  ]),
+  ...each({ since: '7.2', why: 'accepted by 7.2' }, [
+    ['context', "registers of a kprobe aren't written", '0'],
+  ]),
+  ...each({ since: '7.2', why: 'accepted by 7.2, which allows contexts that were moved' }, [
+    ['context', 'syscall programs may move their context', '8'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 has the function for more types' }, [
+    ['exceptions', 'not all programs throw', 'raw_tracepoint'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 refuses the constant' }, [
+    ['global-functions', "callers don't give NULL where there must be memory", '0'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 has global functions without a result' }, [
+    ['global-functions', 'results are numbers', 'void'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 has arguments on the stack' }, [
+    ['global-functions', 'more than five arguments', 'static'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 has sleepable tracepoints' }, [
+    ['limits', 'sleepable programs by type', 'tracepoint'],
+    ['limits', 'sleepable programs by type', 'raw_tracepoint'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 allows them' }, [['limits', 'maps of sleepable programs', 'programs']]),
+  ...each({ since: '7.2', why: '7.2 has timers in programs that trace' }, [
+    ['limits', 'maps of tracing programs', 'kprobe'],
+    ['limits', 'maps of tracing programs', 'tracepoint'],
+    ['limits', 'maps of tracing programs', 'perf_event'],
+    ['locks', 'timers by program type', 'kprobe'],
+    ['locks', 'timers by program type', 'tracepoint'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 knows ranges of remainders' }, [
+    ['map-values', 'an index of a value has an upper bound', 'r1 %= 16'],
+    ['words', '32-bit arithmetic clears the upper half', 'w1 %= 3'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 knows the range of what is subtracted' }, [
+    ['map-values', "subtracting what isn't known", '7'],
+    ['map-values', "subtracting what isn't known", '15'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 knows them' }, [
+    ['scalar-bounds', "results of division aren't known in 6.18", 'r0 /= 2'],
+    ['scalar-bounds', "results of division aren't known in 6.18", 'r0 %= 16'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 knows that it is never greater' }, [
+    ['scalar-bounds', 'a number compared with itself', 's>'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 knows that it is never another' }, [
+    ['scalar-bounds', 'a number compared with itself', '!='],
+  ]),
+  ...each({ since: '7.2', why: '7.2 knows the range of what the lock returns' }, [
+    [
+      'sections',
+      'it may not be had',
+      'if r0 s< 0 goto pc+3; r1 = map[guarded]+8; call kfunc[bpf_res_spin_unlock]',
+    ],
+  ]),
+  ...each({ since: '7.2', why: '7.2 knows ranges of quotients' }, [
+    ['words', '32-bit arithmetic clears the upper half', 'w1 /= 3'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 has the function by another name' }, [
+    ['work', "what is queued gets its map's key and value, and may sleep", 'r0 = 0'],
+    [
+      'work',
+      "what is queued gets its map's key and value, and may sleep",
+      'r0 = *(u64 *)(r3 +0); *(u64 *)(r3 +0) = 5; r0 = 0',
+    ],
+    ['work', "what is queued gets its map's key and value, and may sleep", 'r0 = *(u64 *)(r2 +0); r0 = 0'],
+    [
+      'work',
+      "what is queued gets its map's key and value, and may sleep",
+      'r2 = r10; r2 += -8; *(u64 *)(r10 -8) = 0; call bpf_map_lookup_elem; r0 = 0',
+    ],
+    [
+      'work',
+      "what is queued gets its map's key and value, and may sleep",
+      'r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; call kfunc[bpf_copy_from_user_str]; r0 = 0',
+    ],
+    ['work', 'work of a task', 'r5 = 0'],
+    ['work', 'what a task runs', 'r0 = 0'],
+    ['work', 'what a task runs', 'r0 = *(u16 *)(r2 +0)'],
+    ['work', 'what a task runs', 'r1 = r10; r1 += -8; r2 = 8; r3 = 0; call bpf_copy_from_user; r0 = 0'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 has work queues in programs that trace' }, [
+    ['work', 'not for programs that trace', 'kprobe'],
+  ]),
 ]
 
 /** What builds of one version say otherwise: a machine's 6.18.44 isn't another's. The verifier here refuses what one of them refuses. */
