@@ -23,14 +23,14 @@ const FUNC_INFO_BYTES = 8
 /** Level 1, of which the end alone comes back. */
 export const SHORT = -1
 /** Offsets in `union bpf_attr`, by command. */
-export const MAP = { TYPE: 0, KEY: 4, VALUE: 8, ENTRIES: 12, FLAGS: 16, INNER: 20, NAME: 28, BTF: 48, KEY_TYPE: 52, VALUE_TYPE: 56 } as const // prettier-ignore
+export const MAP = { TYPE: 0, KEY: 4, VALUE: 8, ENTRIES: 12, FLAGS: 16, INNER: 20, NAME: 28, BTF: 48, KEY_TYPE: 52, VALUE_TYPE: 56, EXTRA: 64 } as const // prettier-ignore
 export const PROG = { TYPE: 0, COUNT: 4, CODE: 8, LICENSE: 16, LOG_LEVEL: 24, LOG_SIZE: 28, LOG: 32, FLAGS: 44, ATTACH: 68, BTF: 72, FUNC_SIZE: 76, FUNC: 80, FUNC_COUNT: 88, TARGET: 108, TARGET_PROGRAM: 112 } as const // prettier-ignore
 /** Places of {@link loadCall}'s buffers. */
 export const LOAD_BUFFERS = { CODE: 0, LOG: 2 } as const
 
 /** @param btf descriptor of the types, where the values have one */
 export function mapCall(map: ProgramMap, btf: number | undefined, inner: number | undefined): RemoteCall {
-  const { type, keySize, valueSize, maxEntries, flags, valueType, keyType, name } = map
+  const { type, keySize, valueSize, maxEntries, flags, extra, valueType, keyType, name } = map
   return {
     command: BPF.MAP_CREATE,
     fields: {
@@ -39,6 +39,7 @@ export function mapCall(map: ProgramMap, btf: number | undefined, inner: number 
       [MAP.VALUE]: valueSize,
       [MAP.ENTRIES]: maxEntries,
       [MAP.FLAGS]: flags,
+      [MAP.EXTRA]: extra,
       ...(inner !== undefined && { [MAP.INNER]: inner }),
       ...words(name.slice(0, 15), MAP.NAME),
       ...(valueType !== undefined && {

@@ -27,6 +27,8 @@ export interface ProgramMap {
   readonly valueSize: number
   readonly maxEntries: number
   readonly flags: number
+  /** Of an arena: its address in user space; 0: none is known. */
+  readonly extra: number
   readonly valueType: TypeId | undefined
   /** Of a map whose values have one; 0: it has no keys. */
   readonly keyType: TypeId
@@ -138,7 +140,7 @@ export function verifierProgram(program: CaseProgram, kernel = NO_STRUCTS): Veri
 }
 
 function verifierMap(map: ProgramMap, btf: Btf | undefined): VerifierMap {
-  const { name, type, keySize, valueSize, maxEntries, flags, valueType, inner, constants } = map
+  const { name, type, keySize, valueSize, maxEntries, flags, extra, valueType, inner, constants } = map
   return {
     name,
     type,
@@ -149,6 +151,7 @@ function verifierMap(map: ProgramMap, btf: Btf | undefined): VerifierMap {
     specialFields: btf === undefined || valueType === undefined ? [] : valueFields(btf, valueType),
     inner: inner === undefined ? undefined : verifierMap(inner, btf),
     constants,
+    ...(type === BPF_MAP_TYPE.ARENA && { isPlaced: extra !== 0 }),
     hasTypes: valueType !== undefined,
   }
 }
@@ -279,6 +282,7 @@ function mapOf({ name, type: typeName, options }: CaseMap, types: MapTypes): Pro
         : number('value', SIZES[defaults.value ?? ''] ?? 16),
     maxEntries: number('max', defaultEntries(type)),
     flags: flagsOf(options.get('flags') ?? '', BPF_MAP_FLAGS) | (defaults.flags ?? 0),
+    extra: number('extra', 0),
     valueType,
     keyType: keyTypes[keySize] ?? 0,
     inner: inner === undefined ? undefined : mapOf(inner, types),

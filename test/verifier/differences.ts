@@ -28,6 +28,18 @@ export const needsKernelTypes = ({ why }: Difference): boolean => why === NEEDS_
 /** What the verifier here refuses, and Linux accepts, or words in another way. */
 export const DIFFERENCES_HERE: readonly Difference[] = [
   {
+    topic: 'arenas',
+    rule: 'arithmetic leaves it',
+    variant: 'r1 += r7; r7 = r1',
+    why: '6.18.44 takes it, older builds take an arena pointer as the first operand alone',
+  },
+  {
+    topic: 'arenas',
+    rule: "its values aren't there",
+    variant: 'r1 = map[arena]; r0 = *(u64 *)(r1 +0)',
+    why: NEEDS_TYPES,
+  },
+  {
     topic: 'context',
     rule: "a tracepoint's record",
     variant: 'u64 *)(r1 -8)',

@@ -2,8 +2,8 @@
 import { CLASS, OP, opcodeInfo, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_TYPE } from '../../linux/map-types.js'
 import type { Code } from './code.js'
-import type { VerifierProgram } from './program.js'
-import { E2BIG, EINVAL, invalid, malformed, Rejection, Unmodelled } from './rejection.js'
+import type { VerifierMap, VerifierProgram } from './program.js'
+import { E2BIG, EBUSY, EINVAL, invalid, malformed, Rejection, Unmodelled } from './rejection.js'
 import { checkMapForProgram } from './map-compatibility.js'
 
 /** Maps that a program may use. */
@@ -14,7 +14,7 @@ const MEM = 0x60
 const MEMSX = 0x80
 
 export function checkEncodings(code: Code, program: VerifierProgram): void {
-  const maps = new Set<unknown>()
+  const maps = new Set<VerifierMap>()
   for (let slot = 0; slot < code.length; slot++) {
     const opcode = code.opcodeAt(slot)
     const mode = opcode & 0xe0
@@ -28,8 +28,12 @@ export function checkEncodings(code: Code, program: VerifierProgram): void {
     checkWide(code, program, slot)
     const reference = program.mapReferences.get(slot)
     if (reference !== undefined) {
-      checkMapForProgram(program, reference.map)
-      maps.add(reference.map)
+      const { map } = reference
+      const isSecondArena =
+        map.type === BPF_MAP_TYPE.ARENA && [...maps].some((one) => one !== map && one.type === map.type)
+      if (isSecondArena) throw new Rejection(EBUSY, 'Only one arena per program')
+      checkMapForProgram(program, map)
+      maps.add(map)
       if (maps.size > MAX_MAPS)
         throw new Rejection(
           E2BIG,

@@ -21,6 +21,7 @@ export class Rejection extends Error {
 }
 
 export const EACCES = 13
+export const EBUSY = 16
 export const EEXIST = 17
 export const EINVAL = 22
 export const EPERM = 1
