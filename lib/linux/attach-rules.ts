@@ -78,14 +78,40 @@ export const ENDLESS_FUNCTIONS: ReadonlySet<string> = new Set([
   'make_task_dead',
 ])
 
-/** Whether errors may be injected into a function, and programs sleep in it: system calls, and those that the kernel tests with. */
-export function injectsErrors(name: string): boolean {
-  return (
-    name.startsWith('__x64_sys_') ||
-    name.startsWith('bpf_modify_return_test') ||
-    name.startsWith('bpf_fentry_test')
-  )
+/** A function of kernels that can inject errors: CONFIG_FUNCTION_ERROR_INJECTION. */
+export const ERROR_INJECTION = 'within_error_injection_list'
+
+/** System calls by the machines that wrap them: errors may be injected into those that a kernel has. */
+export const SYSTEM_CALL = /^__(?:x64|ia32|ia32_compat|arm64)_sys_/
+/** What system calls name their argument. Those without arguments don't use it, nor do the stubs of those that a kernel lacks. */
+export const SYSTEM_CALL_ARGUMENT = 'regs'
+
+/** Functions into which errors may be injected, but in which nothing sleeps. */
+export const NEVER_SLEEPING: ReadonlySet<string> = new Set([
+  '__filemap_add_folio',
+  'should_fail_alloc_page',
+  'should_failslab',
+])
+
+/** A function whose result programs change wherever errors can't be injected, too. */
+export interface ModifiableFunction {
+  /** Programs may sleep in it. */
+  readonly sleeps: boolean
+  /** A function of the part of the kernel that allows it. */
+  readonly where: string
 }
+
+const TESTED = 'bpf_prog_test_run_tracing'
+export const MODIFIABLE_FUNCTIONS: ReadonlyMap<string, ModifiableFunction> = new Map([
+  ['bpf_fentry_test1', { sleeps: true, where: TESTED }],
+  ['bpf_modify_return_test', { sleeps: false, where: TESTED }],
+  ['bpf_modify_return_test2', { sleeps: false, where: TESTED }],
+  ['bpf_modify_return_test_tp', { sleeps: false, where: TESTED }],
+  ['update_socket_protocol', { sleeps: false, where: 'bpf_mptcp_sock_from_subflow' }],
+])
+
+/** How functions begin that ask security modules: programs may change the results of all of them. */
+export const SECURITY_HOOK = 'security_'
 
 /** Functions in whose programs bpf_d_path() is safe. */
 export const D_PATH_FUNCTIONS: ReadonlySet<string> = new Set([

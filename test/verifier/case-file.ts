@@ -26,6 +26,8 @@ export interface CaseBody {
   readonly settings: ReadonlyMap<string, string>
   readonly maps: readonly CaseMap[]
   readonly structures: readonly string[]
+  /** Declarations of functions that the kernel has. */
+  readonly kernel: readonly string[]
   /** Declarations of functions by the label that they start at; `main` is the program. */
   readonly functions: ReadonlyMap<string, string>
   /** Assembly, without fragments and holes. */
@@ -57,6 +59,7 @@ const HOLE = '$'
 interface Scope {
   readonly maps: CaseMap[]
   readonly structures: string[]
+  readonly kernel: string[]
   readonly fragments: Map<string, string>
   readonly defines: Map<string, string>
   /** Programs that extensions extend, as lines. */
@@ -82,6 +85,7 @@ export function parseCases(topic: string, text: string, prelude = ''): readonly 
   const scope: Scope = {
     maps: [],
     structures: [],
+    kernel: [],
     fragments: new Map(),
     defines: new Map(),
     programs: new Map(),
@@ -131,11 +135,16 @@ function readScope(lines: readonly string[], scope: Scope): void {
   }
 }
 
+type Declarations = Pick<Scope, 'maps' | 'structures' | 'kernel'>
+
 const isComment = (line: string): boolean =>
   line.trim() === '' || line.startsWith('//') || line.startsWith('# ')
 
-/** @returns whether it is one */
-function readDeclaration(line: string, { maps, structures }: Pick<Scope, 'maps' | 'structures'>): void {
+function readDeclaration(line: string, { maps, structures, kernel }: Declarations): void {
+  if (line.startsWith('kernel ')) {
+    kernel.push(line.slice('kernel '.length))
+    return
+  }
   if (line.startsWith('struct ')) {
     structures.push(line)
     return
@@ -196,7 +205,7 @@ function fill(line: string, filling: string): string {
 function readBody(lines: readonly string[], scope: Scope): CaseBody {
   const settings = new Map<string, string>()
   const functions = new Map<string, string>()
-  const own = { maps: [...scope.maps], structures: [...scope.structures] }
+  const own = { maps: [...scope.maps], structures: [...scope.structures], kernel: [...scope.kernel] }
   const code: string[] = []
   for (const line of lines) {
     if (isComment(line)) continue

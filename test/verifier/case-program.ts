@@ -58,6 +58,8 @@ export interface CaseProgram {
   readonly functions: readonly { readonly start: number; readonly type: TypeId }[]
   /** Functions of the kernel that it calls, by slot. */
   readonly kfuncs: ReadonlyMap<number, string>
+  /** Functions of the kernel that the case declares. */
+  readonly kernel: Btf | undefined
   /** Of an extension. */
   readonly replaces: { readonly program: CaseProgram; readonly name: string } | undefined
 }
@@ -103,12 +105,25 @@ export function programOf(one: CaseBody): CaseProgram {
     references: referencesOf(instructions),
     functions,
     kfuncs,
+    kernel: kernelOf(one),
     replaces: one.replaces && { ...one.replaces, program: programOf(one.replaces.program) },
   }
 }
 
-/** What the fallback's verifier takes. @param kernel types of the kernel that it is for; none by default */
-export function verifierProgram(program: CaseProgram, kernel = NO_STRUCTS): VerifierProgram {
+/** The kernel's types, as far as the case declares any. */
+function kernelOf({ kernel, structures }: CaseBody): Btf | undefined {
+  if (kernel.length === 0) return undefined
+  const types = new CaseTypes()
+  structures.forEach((structure) => types.structure(structure))
+  kernel.forEach((declaration) => types.function(`global ${declaration}`))
+  return types.finish()
+}
+
+/** What the fallback's verifier takes. @param kernel types of the kernel that it is for; default: those that the case declares */
+export function verifierProgram(
+  program: CaseProgram,
+  kernel = program.kernel === undefined ? NO_STRUCTS : new KernelTypes(() => program.kernel, false),
+): VerifierProgram {
   const { instructions, type, attachType, flags, license, target, btf, functions, kfuncs } = program
   const main = functions.find(({ start }) => start === 0)?.type
   const maps = program.maps.map((map) => verifierMap(map, btf))

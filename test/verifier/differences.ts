@@ -29,12 +29,6 @@ export const needsKernelTypes = ({ why }: Difference): boolean => why === NEEDS_
 export const DIFFERENCES_HERE: readonly Difference[] = [
   {
     topic: 'arenas',
-    rule: 'arithmetic leaves it',
-    variant: 'r1 += r7; r7 = r1',
-    why: '6.18.44 takes it, older builds take an arena pointer as the first operand alone',
-  },
-  {
-    topic: 'arenas',
     rule: "its values aren't there",
     variant: 'r1 = map[arena]; r0 = *(u64 *)(r1 +0)',
     why: NEEDS_TYPES,
@@ -242,6 +236,13 @@ const NOT_OWN = '18: arg#0 expected pointer to map value or allocated object'
 const NO_LOCK = "18: arg#0 doesn't point to map value or allocated object"
 
 export const BUILD_DIFFERENCES: readonly BuildDifference[] = [
+  {
+    topic: 'arenas',
+    rule: 'arithmetic leaves it',
+    variant: 'r1 += r7; r7 = r1',
+    said: 'accepted',
+    why: '6.18.44 takes arena pointers as the second operand, too',
+  },
   ...(
     [
       ['graphs', 'nothing is passed', 'r1 = 0; call kfunc[bpf_rbtree_add_impl]', NOT_OWN],

@@ -3,54 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { verifyProgram, type Verdict } from '../../lib/fallback/verifier/index.js'
 import { alu64, callLocal, exit, jump, load, mov64, mov64r } from '../../lib/isa/build.js'
 import type { Instruction } from '../../lib/isa/instruction.js'
-import { parseCases } from './case-file.js'
-import { programOf, verifierProgram } from './case-program.js'
+import { verifierProgram } from './case-program.js'
+import { FORKS, forking, TOO_MANY } from './forks.js'
 import { type CaseCode, loadMap, map, outcome, verify } from './support.js'
 
 const done = [mov64(0, 0), exit()]
-
-const MAY_GOTO = `
-  r8 = 0
-again:
-  may_goto pc+0
-  r8 += 1
-  if r8 != TURNS goto again
-  r0 = 0
-  exit`
-
-const CALLBACK = `
-func callback = static int callback(u32 index, void *ctx)
-  r8 = 0
-again:
-  r1 = 5
-  r2 = subprog[callback]
-  r3 = 0
-  r4 = 0
-  call bpf_loop
-  r8 += 1
-  if r8 != TURNS goto again
-  r0 = 0
-  exit
-callback:
-  r0 = 0
-  exit`
-
-const LD_ABS = `
-func sub = static int sub(struct __sk_buff *skb)
-struct __sk_buff { u32 len; }
-  r6 = r1
-  r8 = 0
-again:
-  r1 = r6
-  call sub
-  r8 += 1
-  if r8 != TURNS goto again
-  r0 = 0
-  exit
-sub:
-  r6 = r1
-  r0 = *(u8 *)skb[0]
-  exit`
 
 describe('a program', () => {
   /** Calls each of so many functions, of which each returns at once. */
@@ -91,19 +48,10 @@ describe('a program', () => {
     })
   })
 
-  /** Linux 6.18.44 has an error number for each kind of fork. */
-  it.each([
-    ['ends of loops by may_goto', 12, 8000, MAY_GOTO],
-    ['callbacks', 12, 3, CALLBACK],
-    ['ends of functions by LD_ABS', 14, 8000, LD_ABS],
-  ])('leaves 8,192 %s', (_name, errno, fewer, text) => {
-    const verdict = (turns: number): Verdict => {
-      const [one] = parseCases('limits', `## turns\n${text.replace('TURNS', String(turns))}\naccepted`)
-      if (one === undefined) throw new Error('no case')
-      return verifyProgram(verifierProgram(programOf(one)))
-    }
+  it.each(FORKS)('leaves 8,192 $name', ({ errno, fewer, text }) => {
+    const verdict = (turns: number): Verdict => verifyProgram(verifierProgram(forking(text, turns)))
     expect(verdict(fewer).accepted).toBe(true)
-    expect(verdict(9000)).toMatchObject({ errno, reason: 'The sequence of 8193 jumps is too complex.' })
+    expect(verdict(TOO_MANY)).toMatchObject({ errno, reason: 'The sequence of 8193 jumps is too complex.' })
   })
 
   it('is verified as long as it is allowed to, at most', () => {

@@ -5,7 +5,6 @@ import {
   BOOL_HOOKS,
   DISABLED_HOOKS,
   ENDLESS_FUNCTIONS,
-  injectsErrors,
   SLEEPABLE_HOOKS,
   UNTRACEABLE_FUNCTIONS,
   UNTRUSTED_HOOKS,
@@ -15,6 +14,7 @@ import { ITERATOR_ARGUMENTS, mayBeNullArgument } from '../../linux/kernel-pointe
 import { isGplCompatible } from '../../linux/license.js'
 import { BPF_PROG_TYPE as P, BPF_PROGRAM_FLAGS } from '../../linux/program-types.js'
 import { isStruct, type KernelFunction, type KernelTypes, type StructType } from './kernel-types.js'
+import { checkModification } from './modify-return.js'
 import type { VerifierProgram } from './program.js'
 import { ESRCH, invalid, Rejection, Unmodelled } from './rejection.js'
 import { tagFlags } from './struct-walk.js'
@@ -132,25 +132,20 @@ function iteratorTarget(kernel: KernelTypes, name: string): AttachTarget {
   return { name: `bpf_iter_${name}`, words, result: undefined, returns: 'number', range: undefined }
 }
 
-function functionTarget(
-  { attachType, flags }: VerifierProgram,
-  kernel: KernelTypes,
-  name: string,
-): AttachTarget {
+function functionTarget(program: VerifierProgram, kernel: KernelTypes, name: string): AttachTarget {
+  const { attachType } = program
   const proto = kernel.function(name)
   if (proto === undefined) return missing(kernel, `function ${name}`)
-  if (UNTRACEABLE_FUNCTIONS.has(name)) invalid(`${name}() is not traceable`)
-  if (attachType !== A.TRACE_FENTRY && ENDLESS_FUNCTIONS.has(name))
-    invalid(`Attaching fexit/fmod_ret to __noreturn function '${name}' is rejected.`)
-  if ((flags & BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE) !== 0 && !injectsErrors(name))
-    throw new Unmodelled(`sleepable programs in ${name}(): whether errors may be injected isn't known`)
-  if (attachType === A.MODIFY_RETURN && !injectsErrors(name) && !name.startsWith('security_'))
-    throw new Unmodelled(`fmod_ret of ${name}(): whether errors may be injected isn't known`)
   const words = wordsOf(kernel, proto, 0)
   if (words.length > MAX_ARGUMENTS) invalid(`The function ${name} has ${words.length} arguments. Too many.`)
+  checkModification(program, kernel, name)
+  if (UNTRACEABLE_FUNCTIONS.has(name))
+    invalid(`Attaching tracing programs to function '${name}' is rejected.`)
+  if (attachType !== A.TRACE_FENTRY && ENDLESS_FUNCTIONS.has(name))
+    invalid(`Attaching fexit/fmod_ret to __noreturn function '${name}' is rejected.`)
   const returns = returnOf(proto)
-  if (attachType === A.MODIFY_RETURN && returns === 'void') invalid(`ret type void not allowed for fmod_ret`)
-  const isAfter = attachType === A.TRACE_FEXIT || attachType === A.MODIFY_RETURN
+  const isNumber = resolveType(proto.btf, proto.returns).kind === 'int'
+  const isAfter = attachType === A.TRACE_FEXIT || (attachType === A.MODIFY_RETURN && isNumber)
   const result = isAfter && returns !== 'void' ? wordOf(kernel, proto.btf, proto.returns, 0) : undefined
   return { name, words, result, returns, range: undefined }
 }
@@ -163,10 +158,11 @@ function hookTarget(
   const proto = kernel.function(name)
   if (hook === '') invalid('Tracing programs must provide btf_id')
   if (proto === undefined) return missing(kernel, `hook ${hook}`)
-  if (!isGplCompatible(license)) invalid('LSM programs must have a GPL compatible license')
-  if (DISABLED_HOOKS.has(hook)) invalid(`attach_btf_id points to disabled hook ${name}`)
   if ((flags & BPF_PROGRAM_FLAGS.BPF_F_SLEEPABLE) !== 0 && !SLEEPABLE_HOOKS.has(hook))
     invalid(`${name} is not sleepable`)
+  if (!isGplCompatible(license)) invalid('LSM programs must have a GPL compatible license')
+  if (DISABLED_HOOKS.has(hook))
+    invalid(`attach_btf_id ${kernel.functionId(name) ?? 0} points to disabled hook ${name}`)
   const trust = UNTRUSTED_HOOKS.has(hook) ? 0 : FLAG.TRUSTED
   const returns = returnOf(proto)
   const range =

@@ -115,15 +115,18 @@ export class KernelTypes {
     return this.structs.btf
   }
 
+  /** The number of a function; undefined: the kernel has none, or it isn't known. */
+  functionId(name: string): TypeId | undefined {
+    const { btf } = this
+    return btf?.find(name).find((id) => typeById(btf, id).kind === 'func')
+  }
+
   /** A function by its name; undefined: the kernel has none, or it isn't known. */
   function(name: string): KernelFunction | undefined {
     const { btf } = this
-    if (btf === undefined) return undefined
-    for (const id of btf.find(name)) {
-      const type = typeById(btf, id)
-      if (type.kind === 'func') return prototype(btf, type.type)
-    }
-    return undefined
+    const id = this.functionId(name)
+    const type = btf === undefined || id === undefined ? undefined : typeById(btf, id)
+    return btf !== undefined && type?.kind === 'func' ? prototype(btf, type.type) : undefined
   }
 
   /** What a tracepoint hands to programs. */

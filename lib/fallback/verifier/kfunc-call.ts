@@ -11,7 +11,7 @@ import { checkKfuncArguments, type KfuncFacts } from './kfunc-arguments.js'
 import { kfuncResult, makeDynptr } from './kfunc-results.js'
 import { isInRcuSection } from './kernel-pointers.js'
 import { forgetPackets } from './packet.js'
-import { denied, EFAULT, invalid, Rejection, Unmodelled } from './rejection.js'
+import { denied, EFAULT, ENOMEM, invalid, Rejection, Unmodelled } from './rejection.js'
 import { releaseReference } from './references.js'
 import { syncBounds } from './values/bounds.js'
 import { KIND, pointer, type Register, unknownScalar } from './values/register.js'
@@ -61,7 +61,7 @@ export function callKfunc(env: Verification): number {
 
 /** Another path goes on without the lock, and an error. */
 function failToLock(env: Verification): void {
-  const { registers } = env.push(env.insn + 1, env.insn).current
+  const { registers } = env.push(env.insn + 1, env.insn, false, ENOMEM).current
   clearArguments(registers)
   const error = unknownScalar()
   error.s32Min = -MAX_ERRNO
