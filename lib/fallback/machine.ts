@@ -111,6 +111,9 @@ export class Machine {
       changes: this.changes,
       now: () => this.clock.now(),
       createUserMemory: () => new UserMemory(this.memory),
+      ended: ({ struct }) => {
+        for (const { storage } of this.maps.values()) storage.ownerGone?.(struct)
+      },
       fire: (tracepoint, args, current) => this.tasks.runAs(current, () => options.fire(tracepoint, args)),
     })
   }

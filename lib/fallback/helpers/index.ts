@@ -15,6 +15,7 @@ import { redirectHelpers } from './redirect.js'
 import { ringBufferHelpers } from './ring-buffer.js'
 import { skbHelpers } from './skb.js'
 import { taskHelpers } from './task.js'
+import { taskStorageHelpers } from './task-storage.js'
 import { timeHelpers } from './time.js'
 import { xdpHelpers } from './xdp.js'
 
@@ -23,6 +24,7 @@ const FAMILIES: readonly HelperFamily[] = [
   timeHelpers,
   printHelpers,
   taskHelpers,
+  taskStorageHelpers,
   perCpuHelpers,
   probeReadHelpers,
   ringBufferHelpers,

@@ -30,6 +30,7 @@ export class ObjectSpace {
   readonly #btf: Btf | undefined
   readonly #programBtf: Btf | undefined
   readonly #placed = new Map<KernelStruct, Placed>()
+  readonly #byAddress = new Map<number, KernelStruct>()
   #seen = 0
   #sweepAt = FIRST_SWEEP
 
@@ -55,6 +56,7 @@ export class ObjectSpace {
         : this.#memory.alloc(type.type.size, Access.read, 64, `struct ${object.type}`)
     const placed: Placed = { address, type, version: 0, texts: [] }
     this.#placed.set(object, placed)
+    this.#byAddress.set(address, object)
     try {
       this.#encode(object, placed)
     } catch (error) {
@@ -62,6 +64,11 @@ export class ObjectSpace {
       throw error
     }
     return address
+  }
+
+  /** The object that starts at an address. */
+  objectAt(address: number): KernelStruct | undefined {
+    return this.#byAddress.get(address)
   }
 
   /**
@@ -94,6 +101,7 @@ export class ObjectSpace {
     const placed = this.#placed.get(object)
     if (placed === undefined) return
     this.#placed.delete(object)
+    this.#byAddress.delete(placed.address)
     this.#memory.free(placed.address)
     for (const text of placed.texts) this.#memory.free(text)
   }

@@ -35,11 +35,14 @@ const FIRST_FREE_PID = 1000
 export interface TasksOptions extends Omit<TaskWorld, 'claimPid' | 'enter' | 'leave' | 'identityChanged'> {
   /** The memory with the words of kernel-words.ts, which compiled programs read. */
   readonly memory: { readonly i32: Int32Array }
+  /** A task has gone: nothing of it is there any more. */
+  ended(task: Task): void
 }
 
 export class Tasks implements Iterable<Task> {
   readonly #world: TaskWorld
   readonly #memory: TasksOptions['memory']
+  readonly #ended: TasksOptions['ended']
   readonly #byPid = new Map<number, Task>()
   readonly #init: Task
   #current: Task
@@ -47,6 +50,7 @@ export class Tasks implements Iterable<Task> {
 
   /** @internal */
   constructor(world: TasksOptions) {
+    this.#ended = (task) => world.ended(task)
     this.#memory = world.memory
     this.#world = {
       changes: world.changes,
@@ -183,6 +187,7 @@ export class Tasks implements Iterable<Task> {
     this.#byPid.delete(task.pid)
     for (const other of this.#byPid.values()) if (other.parent === task) other.parent = this.#init
     if (this.#current === task) this.#switchTo(this.#init)
+    this.#ended(task)
   }
 }
 

@@ -7,7 +7,7 @@ import { BPF_PROG_TYPE, programTypeName } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
 import type { ObjectSpace } from '../hooks/layout.js'
-import type { Variable, Variables, WideAddress } from '../hooks/variables.js'
+import type { Variables } from '../hooks/variables.js'
 import { kfuncId } from '../kfunc-ids.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
@@ -20,13 +20,13 @@ import { lineOf } from '../vm/trap.js'
 import type { AddressCasts, Engine, EngineEnvironment } from '../vm/types.js'
 import { withConvertedContext } from './convert-context.js'
 import type { TargetTypes } from './core/match.js'
-import { essentialName } from './core/names.js'
 import { patch, poison, POISON_HELPER, writePoison } from './core/patch.js'
 import { resolveRelocation } from './core/resolve.js'
 import { KIND_NAMES } from './core/spec.js'
 import { linkKfunc, withKfuncsAsHelpers } from './kernel-functions.js'
-import { kernelSymbol, type ResolvedSymbol } from './kernel-symbols.js'
+import { kernelSymbol } from './kernel-symbols.js'
 import { linkSymbol, withAddresses, type LinkedSymbols } from './link-symbols.js'
+import { addressOfVariable, variableHint } from './given-variables.js'
 import { linkCode, type LinkedCode, type PendingRelocation } from './link-code.js'
 import { reachableSlots, type ConstantReader } from './reachable.js'
 import {
@@ -308,7 +308,7 @@ function relocate(
   const given = extern.kind === 'ksym' ? variables.get(target.name) : undefined
   const isJudged = space === undefined
   const known = isJudged || given !== undefined ? kernelSymbol(kernel, file.btf, extern, given) : undefined
-  const address = isJudged || given === undefined ? undefined : addressOf(given, known, space)
+  const address = isJudged || given === undefined ? undefined : addressOfVariable(given, known, space)
   if (known !== undefined && (isJudged || address !== undefined)) {
     if (address !== undefined) symbols.addresses.set(offset / SLOT, address)
     return linkSymbol(view, offset, target.name, known, symbols)
@@ -334,29 +334,6 @@ function relocate(
     offset / SLOT,
     `the fallback kernel has no ${what} ${target.name}. Ask bpf_ksym_exists() before the call`,
   )
-}
-
-/** Where a variable is that the kernel was given; undefined: not for one who knows so little, or so much, of its type. */
-function addressOf(
-  variable: Variable,
-  known: ResolvedSymbol | undefined,
-  space: ObjectSpace,
-): WideAddress | undefined {
-  if (known?.kind !== 'symbol') return undefined
-  const { symbol } = known
-  if (symbol.kind === 'variable') {
-    if (variable.copies === undefined) return undefined
-    variable.bind(symbol.struct && essentialName(symbol.struct.name), symbol.size)
-  }
-  return variable.addressIn(space)
-}
-
-/** How to have it. */
-function variableHint(name: string, given: Variable | undefined): string {
-  if (given === undefined) return `createKernel({ variables: { ${name}: … } }) gives it. `
-  return given.copies === undefined
-    ? 'Option variables of createKernel() gives its address alone: give it contents. '
-    : 'Option variables of createKernel() gives it, but no BTF tells its type. '
 }
 
 /** What is never reached becomes harmless; what can be reached is an error, with a better word for it than the verifier has. */

@@ -7,6 +7,7 @@ import { createArray, type ArrayTraits } from './array.js'
 import { createBloomFilter } from './bloom-filter.js'
 import { E2BIG, EBADF, EINVAL, ENOTSUPP } from '../errors.js'
 import { createHash, type HashTraits } from './hash.js'
+import { LocalStorage } from './local-storage.js'
 import { createLpmTrie } from './lpm-trie.js'
 import { createMapOfMaps } from './map-of-maps.js'
 import { PerfEventArray } from './perf-event-array.js'
@@ -49,6 +50,8 @@ const TARGET_FLAGS = BPF_MAP_FLAGS.BPF_F_NUMA_NODE | BPF_MAP_FLAGS.BPF_F_RDONLY 
 const TARGET_SIZES: ReadonlySet<number> = new Set([4, 8])
 /** NR_CPUS: as distributions build their kernels. */
 const MOST_CPUS = 8192
+/** BPF_LOCAL_STORAGE_MAX_VALUE_SIZE: 16 bits say how long an element is, its header included. */
+const LARGEST_STORAGE = 0xffff - 128
 const INT_MAX = 0x7fffffff
 /** Largest value of a per-CPU map: PCPU_MIN_UNIT_SIZE. */
 const PER_CPU_UNIT = 32 << 10
@@ -106,6 +109,10 @@ const TYPES: ReadonlyMap<number, MapType> = new Map<number, MapType>([
   [
     BPF_MAP_TYPE.USER_RINGBUF,
     { check: checkRingBuffer, create: (memory, _cpus, attributes) => new UserRingMap(memory, attributes) },
+  ],
+  [
+    BPF_MAP_TYPE.TASK_STORAGE,
+    { check: checkStorage, create: (memory, _cpus, attributes) => new LocalStorage(memory, attributes) },
   ],
   [
     BPF_MAP_TYPE.PERF_EVENT_ARRAY,
@@ -235,6 +242,13 @@ function checkPerfEventArray(attributes: MapAttributes): number {
   const { BPF_F_MMAPABLE, BPF_F_INNER_MAP, BPF_F_PRESERVE_ELEMS } = BPF_MAP_FLAGS
   if ((attributes.flags & (BPF_F_MMAPABLE | BPF_F_INNER_MAP)) !== 0) return EINVAL
   return checkProgArray({ ...attributes, flags: attributes.flags & ~BPF_F_PRESERVE_ELEMS })
+}
+
+function checkStorage({ keySize, valueSize, maxEntries, flags }: MapAttributes): number {
+  const { BPF_F_NO_PREALLOC, BPF_F_CLONE } = BPF_MAP_FLAGS
+  if ((flags & BPF_F_NO_PREALLOC) === 0 || (flags & ~(BPF_F_NO_PREALLOC | BPF_F_CLONE)) !== 0) return EINVAL
+  if (maxEntries !== 0 || keySize !== 4 || valueSize === 0) return EINVAL
+  return valueSize > LARGEST_STORAGE ? E2BIG : 0
 }
 
 function checkDeviceMap({ type, keySize, valueSize, maxEntries, flags }: MapAttributes): number {

@@ -132,6 +132,8 @@ export interface MapStorage {
     readonly flags: number
     hasTarget(index: number, flags: number): boolean
   }
+  /** Of values that belong to objects of the kernel: one of these is gone. */
+  readonly ownerGone?: (owner: object) => void
   /** User space has no handle and no pin of it any more: what only user space could have put in is dropped. */
   readonly leftByUser?: () => void
   /** As BPF_MAP_GET_NEXT_KEY: the key behind `key`, or the first one for null and for a key that isn't there. -ENOENT at the end. */
