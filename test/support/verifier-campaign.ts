@@ -51,6 +51,8 @@ export interface KnownDisagreement {
   readonly what: string
   /** Of both texts, `here | Linux`. */
   readonly pattern: RegExp
+  /** Of a line of the program. */
+  readonly code?: RegExp
 }
 
 export interface CampaignOptions {
@@ -205,7 +207,7 @@ export async function runCampaign(judge: BatchJudge, options: CampaignOptions): 
     if (judgement.run !== undefined) sums.ran++
     const found = difference(here, judgement, exact)
     if (found === undefined) return
-    if (isKnown(found, known)) {
+    if (isKnown(found, text, known)) {
       sums.known++
       return
     }
@@ -240,8 +242,15 @@ function kindOf({ what, here, linux }: Difference): string {
   return `${what}: ${general(here)} | ${general(linux)}`
 }
 
-const isKnown = (found: Difference, known: readonly KnownDisagreement[]): boolean =>
-  known.some(({ what, pattern }) => what === found.what && pattern.test(kindOf(found)))
+const isKnown = (
+  found: Difference,
+  { lines }: RandomProgramText,
+  known: readonly KnownDisagreement[],
+): boolean =>
+  known.some(
+    ({ what, pattern, code = /^/ }) =>
+      what === found.what && pattern.test(kindOf(found)) && lines.some((line) => code.test(line)),
+  )
 
 /** Without numbers: the kind of a reason. */
 const general = (text: string): string => text.replaceAll(/\b(?:0x[0-9a-f]+|\d+)\b/g, 'N')

@@ -334,12 +334,21 @@ export interface FuzzedDifference {
   readonly what: string
   /** Of its kind: `here | Linux`. */
   readonly pattern: RegExp
+  /** Of the program: only those that have it differ. */
+  readonly code?: RegExp
   readonly below?: string
   readonly since?: string
   readonly why: string
 }
 
 export const FUZZED_DIFFERENCES: readonly FuzzedDifference[] = [
+  {
+    what: 'accepted here only',
+    pattern: /^/,
+    code: /= -[rw]\d/,
+    below: '6.13',
+    why: '6.12 knows nothing of negated numbers',
+  },
   {
     what: 'instructions processed',
     pattern: /^/,
