@@ -242,8 +242,9 @@ Napi::Value Object::GetMap(const Napi::CallbackInfo& info) {
 std::shared_ptr<void> Object::MappedMemory(bpf_map* map) const {
   if (bpf_map__type(map) != kMapTypeArena) return {};
   size_t size = 0;
-  void* memory = bpf_map__initial_value(map, &size);
-  return {Skeleton::ObjectOf(state_->skeleton), memory};
+  // Before libbpf 1.4 it was constant, and there were no arenas.
+  const void* memory = bpf_map__initial_value(map, &size);
+  return {Skeleton::ObjectOf(state_->skeleton), const_cast<void*>(memory)};
 }
 
 Napi::Value Object::GetProgram(const Napi::CallbackInfo& info) {
