@@ -132,3 +132,18 @@ describe('of an object', () => {
     expect([status, stderr]).toEqual([1, expect.stringMatching(message)])
   })
 })
+
+describe('--target', () => {
+  const tracing = join(import.meta.dirname, '../../bpf/test/tracing.bpf.o')
+  const target = (text: string): Outcome => verify(tracing, '--program', 'replacement', '--target', text)
+
+  it('says what an extension extends', () => {
+    expect(target(`replacement=${tracing}:with_replaceable`).status).toBe(0)
+    expect(target(`replacement=${tracing}:with_replaceable:with_replaceable`).status).toBe(0)
+    expect(target(`replacement=${tracing}:with_replaceable:gone`).stdout).toContain("no function 'gone'")
+  })
+
+  it('has a form', () => {
+    expect(target(tracing).stderr).toContain('EXTENSION=OBJECT[:PROGRAM[:FUNCTION]]')
+  })
+})

@@ -21,6 +21,7 @@ import {
   loadCall,
   MAP,
   mapCall,
+  PROG,
   SHORT,
   typesCall,
   updateCall,
@@ -69,12 +70,8 @@ export class BatchJudge implements AsyncDisposable {
 
   /** @param input what the program runs on, if it is to run */
   async judge(program: CaseProgram, input?: RunInput): Promise<Judgement> {
-    const btf = program.btf === undefined ? undefined : await this.#typesOf(program.btf.bytes)
     const batch = new Batch()
-    const maps = program.maps.map((map) => addMap(batch, map, btf, input !== undefined))
-    const kernel = asksKernel(program) ? await this.#kernelIds() : undefined
-    const load = (logLevel: number): RemoteCall =>
-      linked(loadCall(program, { maps: [], btf, kernel, logLevel }), program, maps)
+    const { maps, load } = await this.#prepare(batch, program, input !== undefined)
     const { capabilities, patience, explains = true } = this.#options
     if (capabilities !== undefined) batch.add(capabilitiesCall(capabilities))
     const loaded = batch.add(load(STATISTICS))
@@ -108,6 +105,22 @@ export class BatchJudge implements AsyncDisposable {
     }
   }
 
+  /** What a program takes, the program that it extends among it; and the call that loads it. */
+  async #prepare(batch: Batch, program: CaseProgram, isFilled: boolean): Promise<Prepared> {
+    const { replaces } = program
+    const extended = replaces && (await this.#prepare(batch, replaces.program, false)).load(STATISTICS)
+    const target = extended && batch.add(extended)
+    const btf = program.btf === undefined ? undefined : await this.#typesOf(program.btf.bytes)
+    const maps = program.maps.map((map) => addMap(batch, map, btf, isFilled))
+    const kernel = asksKernel(program) ? await this.#kernelIds() : undefined
+    const load = (logLevel: number): RemoteCall => {
+      const call = linked(loadCall(program, { maps: [], btf, kernel, logLevel }), program, maps)
+      if (target === undefined) return call
+      return { ...call, links: [...(call.links ?? []), { at: PROG.TARGET_PROGRAM, call: target }] }
+    }
+    return { maps, load }
+  }
+
   #kernelIds(): Promise<KernelIds> {
     return (this.#kernel ??= this.#bpf.read(KERNEL_TYPES, KERNEL_TYPES_BYTES).then(kernelIds))
   }
@@ -128,6 +141,12 @@ export class BatchJudge implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#bpf[Symbol.asyncDispose]()
   }
+}
+
+interface Prepared {
+  /** Calls that make its maps. */
+  readonly maps: readonly number[]
+  readonly load: (logLevel: number) => RemoteCall
 }
 
 /** Calls on their way. */

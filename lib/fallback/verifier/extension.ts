@@ -54,10 +54,10 @@ export function refuseNested(): never {
 /** Functions that nothing reaches aren't loaded. */
 function functionNamed({ program, subprograms, exceptionCallback }: Verification, name: string): Subprogram {
   const { types } = program
-  const isThere = types?.find(name).some((id) => typeById(types, id).kind === 'func')
-  if (isThere !== true)
+  const id = types?.find(name).find((one) => typeById(types, one).kind === 'func')
+  if (id === undefined)
     throw new Rejection(ENOENT, `the program that it extends has no function '${name}' in its BTF`)
-  const found = subprograms.find((one) => one.name === name && (one.index === 0 || one.called))
+  const found = subprograms.find((one) => one.info?.type === id && (one.index === 0 || one.called))
   if (found === undefined) return invalid(`Subprog ${name} doesn't exist`)
   if (found.index === exceptionCallback) invalid('Extension programs cannot attach to exception callback')
   return found
