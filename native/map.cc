@@ -83,11 +83,9 @@ struct BatchWork {
   }
 };
 
-// A mapping that an ArrayBuffer owns: unmapped when nothing in JavaScript can reach it any more.
-using Mapping = std::shared_ptr<void>;
-
+// What an ArrayBuffer has of a mapping goes when nothing in JavaScript can reach it any more.
 void ReleaseMapping(node_api_nogc_env /*env*/, void* /*data*/, void* hint) {
-  delete static_cast<Mapping*>(hint);
+  delete static_cast<std::shared_ptr<Mapping>*>(hint);
 }
 
 }  // namespace
@@ -122,7 +120,7 @@ Map::Map(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Map>(info) {}
 
 Map::~Map() { CloseScratch(); }
 
-Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject, std::shared_ptr<void> mapped) {
+Napi::Value Map::Create(Napi::Env env, int fd, const std::string& subject, Mapping mapped) {
   UniqueFd own = UniqueFd::Duplicate(fd);
   if (!own) {
     Throw(env, {"fcntl(F_DUPFD_CLOEXEC)", errno, subject, {}});
@@ -436,14 +434,15 @@ Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
     }
     mapped_ = Mapping(address, [size](void* start) { munmap(start, size); });
   }
-  auto mapping = std::make_unique<Mapping>(mapped_);
-  void* start = mapping->get();
+  lent_ = std::make_shared<Mapping>(mapped_);
+  auto share = std::make_unique<std::shared_ptr<Mapping>>(lent_);
   napi_value buffer = nullptr;
   // Runtimes with a memory cage (Electron) have no external buffers.
-  if (napi_create_external_arraybuffer(env, start, size, ReleaseMapping, mapping.get(), &buffer) != napi_ok)
+  if (napi_create_external_arraybuffer(env, mapped_.get(), size, ReleaseMapping, share.get(), &buffer) !=
+      napi_ok)
     return env.Undefined();
   // It is the buffer's now.
-  static_cast<void>(mapping.release());  // NOLINT(bugprone-unused-return-value)
+  static_cast<void>(share.release());  // NOLINT(bugprone-unused-return-value)
   const Napi::Uint8Array view = Napi::Uint8Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
   if (view.IsEmpty()) return {};
   memory_ = Napi::Persistent(view);
@@ -472,8 +471,9 @@ Napi::Value Map::OpenUserRing(const Napi::CallbackInfo& info) {
 
 Napi::Value Map::Close(const Napi::CallbackInfo& info) {
   if (!memory_.IsEmpty()) {
-    // What JavaScript still has of the views becomes empty; the mapping goes with the ArrayBuffer's memory.
-    napi_detach_arraybuffer(Env(), memory_.Value().ArrayBuffer());
+    // What JavaScript still has of the views becomes empty, and the mapping goes at once: an arena's place is
+    // free for another.
+    if (napi_detach_arraybuffer(Env(), memory_.Value().ArrayBuffer()) == napi_ok) lent_->reset();
     memory_.Reset();
   }
   mapped_.reset();

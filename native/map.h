@@ -11,6 +11,7 @@
 
 #include "map_batch.h"
 #include "map_scratch.h"
+#include "mapping.h"
 #include "unique_fd.h"
 
 namespace bpfnode {
@@ -25,8 +26,7 @@ class Map : public Napi::ObjectWrap<Map> {
   // The handle for the map behind `fd`, which is duplicated. Empty with an exception pending on failure.
   //
   // `mapped` is where the map's memory is mapped already, and keeps it so; null if it isn't.
-  static Napi::Value Create(Napi::Env env, int fd, const std::string& subject,
-                            std::shared_ptr<void> mapped = {});
+  static Napi::Value Create(Napi::Env env, int fd, const std::string& subject, Mapping mapped = {});
 
   explicit Map(const Napi::CallbackInfo& info);
   ~Map() override;
@@ -86,8 +86,9 @@ class Map : public Napi::ObjectWrap<Map> {
   // Where the number that scratch() handed out is known; null without one.
   std::shared_ptr<MapScratches> scratches_;
   uint32_t scratch_ = 0;
-  std::shared_ptr<void> mapped_;
-  // The view that memory() handed out; its ArrayBuffer owns the mapping.
+  Mapping mapped_;
+  // The view that memory() handed out, and the mapping as its ArrayBuffer has it.
+  std::shared_ptr<Mapping> lent_;
   Napi::Reference<Napi::Uint8Array> memory_;
 };
 

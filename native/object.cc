@@ -239,7 +239,7 @@ Napi::Value Object::GetMap(const Napi::CallbackInfo& info) {
 }
 
 // An arena is mapped once in a process: by libbpf (1.4), for as long as its object is there.
-std::shared_ptr<void> Object::MappedMemory(bpf_map* map) const {
+Mapping Object::MappedMemory(bpf_map* map) const {
   if (bpf_map__type(map) != kMapTypeArena) return {};
   size_t size = 0;
   // Before libbpf 1.4 it was constant, and there were no arenas.

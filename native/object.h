@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "mapping.h"
 #include "skeleton.h"
 
 namespace bpfnode {
@@ -59,7 +60,7 @@ class Object : public Napi::ObjectWrap<Object> {
   bpf_map* MapAt(napi_value index, const char* call);
   bpf_program* ProgramAt(napi_value index, const char* call);
   // Where libbpf has mapped a map's memory, which keeps the object; null if it hasn't.
-  std::shared_ptr<void> MappedMemory(bpf_map* map) const;
+  Mapping MappedMemory(bpf_map* map) const;
   // What a setter answers: undefined, or an exception for its negative errno.
   Napi::Value Answer(int status, const char* call, const std::string& subject, LogCapture& capture);
 
