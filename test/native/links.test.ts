@@ -40,13 +40,13 @@ describeNative('attachments', () => {
     const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
     const script = 'mount -t tracefs tracefs /sys/kernel/tracing && exec "$0" "$@"'
     const test = [vitest, 'run', '--pool=forks', fileURLToPath(import.meta.url), '-t', 'tracepoint']
-    const { stdout, status } = spawnSync(
+    const { stdout, stderr, status } = spawnSync(
       'unshare',
       ['-m', '--propagation', 'private', 'sh', '-c', script, process.execPath, ...test],
       { encoding: 'utf8', env: { ...process.env, IN_MOUNT_NAMESPACE: '1', NO_COLOR: '1' } },
     )
     expect(stdout).toMatch(/Tests +[1-9]\d* passed/)
-    expect(status).toBe(0)
+    expect(status, stdout + stderr).toBe(0)
   })
 })
 
