@@ -39,8 +39,9 @@ async function main(args) {
   mkdirSync(reportFolder, { recursive: true })
   // Some tests drop their privileges.
   chmodSync(reportFolder, 0o1777)
-  // Two at a time: most of the time goes into waiting for the kernel.
-  const code = await runVitest(['--maxWorkers=2', ...withAddonTests(args, ['test/fuzz/objects.test.ts'])], {
+  // Two at a time: most of the time goes into waiting for the kernel. What fails is tried again: everything takes long here, and what the
+  // sanitizers report counts in any case.
+  const code = await runVitest(['--maxWorkers=2', '--retry=1', ...withAddonTests(args, ['test/fuzz/objects.test.ts'])], {
     env: sanitizedEnvironment(addon, reportFolder),
   })
   const { processes, complaints } = readReports(reportFolder)

@@ -15,6 +15,7 @@ import { patience } from '../support/patience.js'
 import { probeTarget, removeProbeTarget, startTarget, type TargetProcess } from '../support/probe-target.js'
 import { loadOnly } from '../support/programs.js'
 import { addonHas, describeNative, linuxIsAtLeast } from '../support/require-kernel.js'
+import { isSanitized } from '../support/this-machine.js'
 
 let bpffs: TestBpffs
 let target: TargetProcess
@@ -36,7 +37,8 @@ describeNative('attachments', () => {
   for (const subject of [USDT, FREPLACE, ITERATOR, STRUCT_OPS]) linkContract(subject, () => bpffs.path)
 
   const namespaced = existsSync('/sys/kernel/tracing/events') || process.env['IN_MOUNT_NAMESPACE'] === '1'
-  it.skipIf(namespaced)('tracepoint, in a mount namespace with tracefs', { timeout: patience(60_000) }, () => {
+  // Vitest in Vitest: sanitizers have seen the same attachments in other files, and now and then end that one's worker as it goes.
+  it.skipIf(namespaced || isSanitized)('tracepoint, in a mount namespace with tracefs', { timeout: patience(60_000) }, () => {
     const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
     const script = 'mount -t tracefs tracefs /sys/kernel/tracing && exec "$0" "$@"'
     const test = [vitest, 'run', '--pool=forks', fileURLToPath(import.meta.url), '-t', 'tracepoint']
