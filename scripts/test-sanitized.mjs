@@ -41,9 +41,12 @@ async function main(args) {
   chmodSync(reportFolder, 0o1777)
   // Two at a time: most of the time goes into waiting for the kernel. What fails is tried again: everything takes long here, and what the
   // sanitizers report counts in any case.
-  const code = await runVitest(['--maxWorkers=2', '--retry=1', ...withAddonTests(args, ['test/fuzz/objects.test.ts'])], {
-    env: sanitizedEnvironment(addon, reportFolder),
-  })
+  const code = await runVitest(
+    ['--maxWorkers=2', '--retry=1', ...withAddonTests(args, ['test/fuzz/objects.test.ts'])],
+    {
+      env: sanitizedEnvironment(addon, reportFolder),
+    },
+  )
   const { processes, complaints } = readReports(reportFolder)
   for (const complaint of complaints) console.error(`\n${complaint}`)
   console.log(`\nsanitizers: ${complaints.length} reports of ours, in ${processes} processes that had any`)
