@@ -77,6 +77,35 @@ export const KERNEL_DIFFERENCES: readonly Difference[] = [
     ['exceptions', 'what is held leaks, whichever function throws', 'call kfunc[bpf_preempt_disable]'],
     ['exceptions', 'what is held leaks, whichever function throws', 'call kfunc[bpf_rcu_read_lock]'],
   ]),
+  ...each({ below: '6.13', why: '6.12 has no loads from arenas that extend signs' }, [
+    ['arenas', 'all of it is there', 'r0 = *(s32 *)(r7 +0)'],
+    ['arenas', 'all of it is there', 'r0 = *(s8 *)(r7 +0)'],
+    ['arenas', 'loads that extend signs', 's8'],
+    ['arenas', 'loads that extend signs', 's16'],
+    ['arenas', 'loads that extend signs', 's32'],
+  ]),
+  ...each({ below: '6.13', why: '6.12 and 6.18.44 take it, and 6.18.15 does not' }, [
+    ['arenas', 'arithmetic leaves it', 'r1 += r7; r7 = r1'],
+  ]),
+  ...each({ since: '7.2', why: '7.2 and 6.18.44 take it, and 6.18.15 does not' }, [
+    ['arenas', 'arithmetic leaves it', 'r1 += r7; r7 = r1'],
+  ]),
+  {
+    topic: 'extensions',
+    rule: 'helpers by attach type',
+    variant: 'verdict inner',
+    below: '6.13',
+    why: '6.12 has the helper for fewer programs',
+  },
+  ...each({ since: '7.2', why: '7.2 gives pages to programs that do not sleep' }, [
+    ['arenas', 'pages are given asleep', 'sched_cls'],
+    ['arenas', 'pages are given asleep', 'xdp'],
+  ]),
+  ...each({ since: '7.2', why: 'Debian builds 7.2 with error injection, for which system calls are' }, [
+    ['attaching', 'programs that sleep', '__x64_sys_openat'],
+    ['attaching', 'programs that sleep, behind a function', '__x64_sys_openat'],
+    ['attaching', 'functions whose results are changed', '__x64_sys_openat'],
+  ]),
   ...each({ below: '6.13', why: '6.12 knows nothing of swapped bytes' }, [
     ['found', 'byte swaps of constants, 64 bits', 'be64'],
     ['found', 'byte swaps of constants, 64 bits', 'bswap64'],
@@ -147,9 +176,6 @@ export const KERNEL_DIFFERENCES: readonly Difference[] = [
   ]),
   ...each({ since: '7.2', why: '7.2 has the function for more types' }, [
     ['exceptions', 'not all programs throw', 'raw_tracepoint'],
-  ]),
-  ...each({ since: '7.2', why: '7.2 refuses the constant' }, [
-    ['global-functions', "callers don't give NULL where there must be memory", '0'],
   ]),
   ...each({ since: '7.2', why: '7.2 has global functions without a result' }, [
     ['global-functions', 'results are numbers', 'void'],
