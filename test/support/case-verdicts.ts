@@ -5,6 +5,7 @@ import { isOlderThan } from '../../lib/linux/release.js'
 import { casesOf, expectationText, titleOf, topics, type Case } from '../verifier/case-file.js'
 import { programOf, verifierProgram } from '../verifier/case-program.js'
 import {
+  BUILD_DIFFERENCES,
   COUNTED_OTHERWISE,
   DIFFERENCES_HERE,
   differenceIn,
@@ -29,6 +30,8 @@ export interface CaseVerdicts {
   readonly without: number
   /** That took the kernel too long: not judged. */
   readonly tooLong: number
+  /** Of which this build of 6.18 says what another doesn't. */
+  readonly builds: number
   readonly accepted: number
   /** Refused, and for the same reason at the same instruction. */
   readonly reasons: { readonly same: number; readonly of: number }
@@ -65,7 +68,7 @@ export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promi
   const known = KERNEL_DIFFERENCES.filter((one) => isIn(release, one))
   const met = new Set<(typeof known)[number]>()
   const disagreements: CaseDisagreement[] = []
-  const sums = { judged: 0, without: 0, tooLong: 0, accepted: 0, same: 0, refused: 0 }
+  const sums = { judged: 0, without: 0, tooLong: 0, builds: 0, accepted: 0, same: 0, refused: 0 }
   const one = async (each: Case): Promise<void> => {
     const program = programOf(each)
     const linux = await judge.judge(program).then(
@@ -103,6 +106,10 @@ export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promi
     ): void => {
       disagreements.push({ topic: each.topic, title: titleOf(each), expected: told, linux: said, isVerdict })
     }
+    if (exact && differenceIn(BUILD_DIFFERENCES, each)?.said === expectationText(linux)) {
+      sums.builds++
+      return
+    }
     const difference = privileges === 'all' ? differenceIn(known, each) : undefined
     if (difference !== undefined && linux.accepted !== expected.accepted) met.add(difference)
     else if (linux.accepted !== expected.accepted) found(true)
@@ -125,6 +132,7 @@ export async function judgeCases(judge: BatchJudge, options: CaseOptions): Promi
     judged: sums.judged,
     without: sums.without,
     tooLong: sums.tooLong,
+    builds: sums.builds,
     accepted: sums.accepted,
     reasons: { same: sums.same, of: sums.refused },
     disagreements,
