@@ -15,6 +15,8 @@ export interface ComparedObject {
   /** Of bpf/test. */
   readonly object: string
   readonly accepted: readonly string[]
+  /** Of those, the ones whose instructions builds of this release count in their own ways. */
+  readonly countedOtherwise?: readonly string[]
   /** Programs, and the reason for which Linux refuses them. */
   readonly refused: readonly (readonly [program: string, reason: RegExp])[]
 }
@@ -22,7 +24,7 @@ export interface ComparedObject {
 /** Tests that both verifiers say the same of each program: the same verdict in the same words, at the same instruction, after as many. */
 export function compareVerifiers(
   title: string,
-  { needs = { since: RELEASE }, object, accepted, refused }: ComparedObject,
+  { needs = { since: RELEASE }, object, accepted, countedOtherwise = [], refused }: ComparedObject,
 ): void {
   const path = new URL(`../../bpf/test/${object}.bpf.o`, import.meta.url).pathname
   const judge = (kernel: 'native' | 'fallback', program: string): ProgramVerdict | undefined =>
@@ -34,7 +36,7 @@ export function compareVerifiers(
       expect(linux).toMatchObject({ accepted: true })
       expect(judge('fallback', program)).toMatchObject({
         accepted: true,
-        ...(isExact && { insnsProcessed: linux?.insnsProcessed }),
+        ...(isExact && !countedOtherwise.includes(program) && { insnsProcessed: linux?.insnsProcessed }),
       })
     })
 
