@@ -487,6 +487,13 @@ export const FUZZED_DIFFERENCES: readonly FuzzedDifference[] = [
     why: '6.12 knows nothing of negated numbers',
   },
   {
+    what: 'accepted by Linux only',
+    pattern: /^/,
+    code: /[/%]=|if ([rw]\d) \S+ \1 /,
+    since: '7.2',
+    why: '7.2 knows ranges of quotients and remainders, and numbers that are compared with themselves',
+  },
+  {
     what: 'instructions processed',
     pattern: /^/,
     since: '6.18',
