@@ -472,8 +472,9 @@ Napi::Value Map::OpenUserRing(const Napi::CallbackInfo& info) {
 Napi::Value Map::Close(const Napi::CallbackInfo& info) {
   if (!memory_.IsEmpty()) {
     // What JavaScript still has of the views becomes empty, and the mapping goes at once: an arena's place is
-    // free for another.
-    if (napi_detach_arraybuffer(Env(), memory_.Value().ArrayBuffer()) == napi_ok) lent_->reset();
+    // free for another. Unless the buffer was given away: then its new owner has the mapping.
+    const Napi::ArrayBuffer buffer = memory_.Value().ArrayBuffer();
+    if (!buffer.IsDetached() && napi_detach_arraybuffer(Env(), buffer) == napi_ok) lent_->reset();
     memory_.Reset();
   }
   mapped_.reset();

@@ -8,6 +8,7 @@ export const KERNEL_TESTS = ['test/contract', 'test/native']
 
 /** Of those, what compares verifiers and engines with the kernel: another addon makes no difference to them. */
 const COMPARISONS = [
+  'arena-objects',
   'kernel-functions',
   'kernel-objects',
   'local-objects',

@@ -114,6 +114,19 @@ describeContract(
       })
     })
 
+    it.runIf(kernel.name === 'native')('stays with whom its memory was given to', () => {
+      const spec = open(objectPath('test/arena'), { kernel: kernel.make().choice })
+      // A place of its own, which is taken until the memory is collected.
+      spec.maps['arena']!.mapExtra = 1n << 43n
+      const object = spec.load()
+      const { memory } = object.map('arena')
+      memory![24] = 7
+      const { buffer } = memory!
+      const given = structuredClone(buffer, { transfer: [buffer as ArrayBuffer] })
+      object.close()
+      expect(new Uint8Array(given)[24]).toBe(7)
+    })
+
     it('lies where its map says', () => {
       const spec = open(objectPath('test/arena'), { kernel: kernel.make().choice })
       const start = 1n << 44n
