@@ -117,7 +117,7 @@ describeContract(
     it.runIf(kernel.name === 'native')('stays with whom its memory was given to', () => {
       const spec = open(objectPath('test/arena'), { kernel: kernel.make().choice })
       // A place of its own, which is taken until the memory is collected.
-      spec.maps['arena']!.mapExtra = 1n << 43n
+      spec.maps['arena']!.mapExtra = 3n << 44n
       const object = spec.load()
       const { memory } = object.map('arena')
       memory![24] = 7
