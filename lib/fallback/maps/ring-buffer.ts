@@ -5,10 +5,11 @@
  * runs into the second half: nobody reads those bytes through another record's position.
  */
 import { Access, type Memory } from '../memory.js'
-import { EINVAL, ENOTSUPP } from '../errors.js'
+import { EINVAL } from '../errors.js'
 import type { MapLayout } from './layout.js'
 import { RING_BUSY, RING_CONTROL, RING_DISCARD, RING_HEADER, RING_LENGTH } from './ring-control.js'
 import type { MapAttributes, MapStorage } from './types.js'
+import { WithoutElements } from './without-elements.js'
 
 const HEADER = RING_HEADER
 const BUSY = RING_BUSY
@@ -21,7 +22,7 @@ const MAX_RECORD = 0x3fffffff
 export const RB_NO_WAKEUP = 1
 export const RB_FORCE_WAKEUP = 2
 
-export class RingBufferMap implements MapStorage {
+export class RingBufferMap extends WithoutElements implements MapStorage {
   readonly bufferSize = 0
   readonly forEach = undefined
   readonly mapped = undefined
@@ -38,6 +39,7 @@ export class RingBufferMap implements MapStorage {
     memory: Memory,
     readonly attributes: MapAttributes,
   ) {
+    super()
     this.#memory = memory
     this.#size = attributes.maxEntries
     const label = `ring buffer '${attributes.name}'`
@@ -47,14 +49,6 @@ export class RingBufferMap implements MapStorage {
     this.#set(RING_CONTROL.MASK, this.#size - 1)
     this.#set(RING_CONTROL.DATA, this.#data)
   }
-
-  // User space reads a ring buffer through its pages alone: the system calls for elements answer ENOTSUPP.
-  lookup = (): number => 0
-  lookupAll = (): number => ENOTSUPP
-  update = (): number => ENOTSUPP
-  updateAll = (): number => ENOTSUPP
-  delete = (): number => ENOTSUPP
-  nextKey = (): number => ENOTSUPP
 
   /**
    * Reserves a record of `size` bytes, which stays invisible to the consumer, with all behind it, until it is committed.

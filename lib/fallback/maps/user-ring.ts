@@ -1,8 +1,9 @@
 /** BPF_MAP_TYPE_USER_RINGBUF: kernel/bpf/ringbuf.c, and its producer, which is libbpf's. Linux 6.1. */
-import { E2BIG, EAGAIN, ENODATA, ENOSPC, ENOTSUPP } from '../errors.js'
+import { E2BIG, EAGAIN, ENODATA, ENOSPC } from '../errors.js'
 import { Access, type Memory } from '../memory.js'
 import { RING_BUSY, RING_DISCARD, RING_HEADER, RING_LENGTH } from './ring-control.js'
 import type { MapAttributes, MapStorage } from './types.js'
+import { WithoutElements } from './without-elements.js'
 
 /** struct bpf_dynptr_kern. */
 const DYNPTR_BYTES = 16
@@ -10,7 +11,7 @@ const DYNPTR_BYTES = 16
 /**
  * The data area is twice as long as the ring, so that a record may run over its end: nobody reads those bytes through another record's position.
  */
-export class UserRingMap implements MapStorage {
+export class UserRingMap extends WithoutElements implements MapStorage {
   readonly bufferSize = 0
   readonly forEach = undefined
   readonly mapped = undefined
@@ -31,20 +32,13 @@ export class UserRingMap implements MapStorage {
     memory: Memory,
     readonly attributes: MapAttributes,
   ) {
+    super()
     this.#memory = memory
     this.#size = attributes.maxEntries
     const label = `user ring buffer '${attributes.name}'`
     this.#data = memory.alloc(2 * this.#size, Access.none, 16, label)
     this.dynptr = memory.alloc(DYNPTR_BYTES, Access.read, 16, `dynptr of ${label}`)
   }
-
-  // The system calls for elements answer ENOTSUPP.
-  lookup = (): number => 0
-  lookupAll = (): number => ENOTSUPP
-  update = (): number => ENOTSUPP
-  updateAll = (): number => ENOTSUPP
-  delete = (): number => ENOTSUPP
-  nextKey = (): number => ENOTSUPP
 
   /** Address of a new record, which holds up those behind it until it is committed; or a negative errno. */
   reserve(size: number): number {
