@@ -38,10 +38,9 @@ export function sanitizedEnvironment(addon, reports) {
       abort_on_error: 1,
     }),
     UBSAN_OPTIONS: options('undefined', { print_stacktrace: 1 }),
-    // Tests search for leaks in the midst of life (test/support/find-leaks.ts). As processes end, the search itself crashes now and then: threads
-    // go under its hands. The variables of a thread in a library that was loaded later, it takes to lie where a header before them says; there is
-    // none with the C library of today. One block in 256 lies where it believes in it, and a search that follows that crashes. What only such a
+    // The variables of a thread in a library that was loaded later, the search takes to lie where a header before them says; the C library of
+    // today has none. One block in 256 lies where it believes in it: what it then follows leads anywhere, and it crashes. What only such a
     // variable knows is no leak of ours: native/log.cc has the only one, and it points to a stack.
-    LSAN_OPTIONS: 'leak_check_at_exit=0:use_tls=0',
+    LSAN_OPTIONS: 'use_tls=0:print_suppressions=0',
   }
 }

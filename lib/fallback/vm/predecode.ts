@@ -12,6 +12,7 @@
 import { ADDRESS_CAST, MOV_OFFSET, PSEUDO_CALL, PSEUDO_LDDW, opcodeInfo, OP } from '../../isa/opcodes.js'
 import type { OpcodeInfo } from '../../isa/opcodes.js'
 import { KERNEL_HI } from '../memory.js'
+import { Constants } from './constants.js'
 import { CALL_REGISTER_OPCODE, type Slots } from './slots.js'
 import type { AddressCasts } from './types.js'
 
@@ -90,10 +91,7 @@ export function predecode(slots: Slots): PredecodedProgram {
 class Predecoder {
   readonly #slots: Slots
   readonly #words: Int32Array
-  /** Registers of constants: by high half, then by low half. */
-  readonly #constants = new Map<number, Map<number, number>>()
-  readonly #lows: number[] = []
-  readonly #highs: number[] = []
+  readonly #constants: Constants
   readonly #helpers = new Set<number>()
   readonly #reasons: TrapReason[] = []
 
@@ -101,6 +99,8 @@ class Predecoder {
     this.#slots = slots
     // One slot more: running off the end is caught there.
     this.#words = new Int32Array((slots.count + 1) * WORDS)
+    // An instruction has one at most, but for packet loads, which share theirs.
+    this.#constants = new Constants(slots.count + 1)
   }
 
   run(): PredecodedProgram {
@@ -112,10 +112,11 @@ class Predecoder {
         this.#trap(++slot, 'malformed', 'jump into the middle of a 64-bit immediate load')
     }
     this.#trap(count, 'malformed', 'execution ran off the end of the program')
-    const lo = new Int32Array(FIRST_CONSTANT + this.#lows.length)
+    const { lows, highs } = this.#constants
+    const lo = new Int32Array(FIRST_CONSTANT + lows.length)
     const hi = new Int32Array(lo.length)
-    lo.set(this.#lows, FIRST_CONSTANT)
-    hi.set(this.#highs, FIRST_CONSTANT)
+    lo.set(lows, FIRST_CONSTANT)
+    hi.set(highs, FIRST_CONSTANT)
     return {
       words: this.#words,
       lo,
@@ -252,17 +253,9 @@ class Predecoder {
     )
   }
 
+  /** @returns the register that has it */
   #constant(low: number, high: number): number {
-    let known = this.#constants.get(high)
-    if (known === undefined) this.#constants.set(high, (known = new Map()))
-    let register = known.get(low)
-    if (register === undefined) {
-      register = FIRST_CONSTANT + this.#lows.length
-      this.#lows.push(low)
-      this.#highs.push(high)
-      known.set(low, register)
-    }
-    return register
+    return FIRST_CONSTANT + this.#constants.numberOf(low, high)
   }
 
   #put(slot: number, operation: number, first = 0, second = 0, third = 0): void {
