@@ -75,7 +75,7 @@ it.skipIf(KERNEL !== undefined)(
   `of ${RUNS} random programs those that are accepted run without a trap, and alike with and without what was proven`,
   { timeout: patience(60_000 + RUNS * 100) },
   () => {
-    const ran = { accepted: 0, executed: 0 }
+    const ran = { accepted: 0, executed: 0, callbacks: 0 }
     const wrong: string[] = []
     for (let run = 0; run < RUNS; run++) {
       const text = randomProgramText(SEED, run)
@@ -86,6 +86,7 @@ it.skipIf(KERNEL !== undefined)(
       const input = inputOf(program)
       if (input === undefined || !hasObject(program)) continue
       ran.executed++
+      if (program.functions.length > 1) ran.callbacks++
       const runs = [
         runHere(program, input, { verify: false, engine: 'interpreter' }),
         runHere(program, input, { engine: 'wasm' }),
@@ -99,5 +100,6 @@ it.skipIf(KERNEL !== undefined)(
     }
     expect(wrong).toEqual([])
     expect(ran.executed).toBeGreaterThan(RUNS / 20)
+    expect(ran.callbacks).toBeGreaterThan(RUNS / 100)
   },
 )
