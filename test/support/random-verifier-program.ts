@@ -59,6 +59,7 @@ const BYTES = { u8: 1, u16: 2, u32: 4, u64: 8 } as const
 const STACK_SLOTS = 6
 const VALUE_SIZE = 16
 const MAX_DEPTH = 3
+const CALLBACK = 'callback'
 
 /** @param privileges of who loads it: programs of other types than these allow are not worth a question */
 export function randomProgramText(
@@ -481,20 +482,24 @@ class Writer {
     this.#emit(`call ${name}`)
     this.#clobber()
     this.#kinds.set(0, 'number')
+    const kinds = new Map<number, Kind>([[1, 'number']])
+    if (value !== undefined) kinds.set(2, 'value')
+    this.#function(name, kinds, [])
+  }
+
+  /** @param kinds of what it gets */
+  #function(name: string, kinds: Map<number, Kind>, start: readonly string[]): void {
     const saved = [this.#kinds, this.#slots, this.#depth] as const
     const main = this.#lines.splice(0)
     this.#functions.push([])
     const index = this.#functions.length - 1
-    this.#kinds = new Map<number, Kind>([
-      [1, 'number'],
-      [10, 'stack'],
-    ])
-    this.#kinds.set(2, value === undefined ? 'none' : 'value')
+    this.#kinds = kinds.set(10, 'stack')
     this.#slots = new Map()
     this.#depth = 2
+    for (const line of start) this.#emit(line)
     if (this.#isForeseen) this.#initializeStack()
     this.#block(1 + this.#below(4))
-    if (this.#kinds.get(0) !== 'number') this.#emit('r0 = 1')
+    if (this.#kinds.get(0) !== 'number' || name.startsWith(CALLBACK)) this.#emit(`r0 = ${this.#below(2)}`)
     this.#emit('exit')
     this.#functions[index] = [`${name}:`, ...this.#lines.splice(0)]
     this.#lines.push(...main)
@@ -503,7 +508,7 @@ class Writer {
 
   #callback(): void {
     if (this.#functions.length >= 2 || this.#depth > 0) return this.#helper()
-    const name = `sub${this.#functions.length}`
+    const name = `${CALLBACK}${this.#functions.length}`
     this.#head.push(`func ${name} = static int ${name}(u32 i, void *ctx)`)
     this.#emit('*(u64 *)(r10 -8) = 0')
     this.#slots.set(1, 'none')
@@ -515,11 +520,16 @@ class Writer {
     this.#emit('call bpf_loop')
     this.#clobber()
     this.#kinds.set(0, 'number')
-    const body = ['r6 = *(u64 *)(r2 +0)', `r6 ${this.#pick(['+=', '^=', '|=', '&='])} ${this.#pick(MASKS)}`]
-    if (this.#chance(0.5)) body.push('r6 += r1')
-    body.push('*(u64 *)(r2 +0) = r6')
-    body.push(this.#chance(0.9) ? `r0 = ${this.#below(2)}` : 'r0 = r6')
-    this.#functions.push([`${name}:`, ...body.map((line) => `  ${line}`), '  exit'])
+    const start = ['r6 = *(u64 *)(r2 +0)', `r6 ${this.#pick(['+=', '^=', '|=', '&='])} ${this.#pick(MASKS)}`]
+    if (this.#chance(0.5)) start.push('r6 += r1')
+    start.push('*(u64 *)(r2 +0) = r6')
+    if (this.#chance(0.5)) {
+      start.push(this.#chance(0.9) ? `r0 = ${this.#below(2)}` : 'r0 = r6')
+      this.#functions.push([`${name}:`, ...start.map((line) => `  ${line}`), '  exit'])
+    } else {
+      const kinds = [1, 6] as const
+      this.#function(name, new Map(kinds.map((register) => [register, 'number'])), start)
+    }
     this.#slots.set(1, 'number')
   }
 
