@@ -1,6 +1,6 @@
 /** What the kernel knows of programs, maps, links and types, against what was put into it, and against bpftool where there is one. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { introspect, open, type BpfObject } from '../../lib/index.js'
 import { TestCgroup } from '../support/cgroup.js'
 import { code } from '../support/errors.js'
@@ -8,7 +8,7 @@ import { objectPath } from '../support/kernels.js'
 import { u32 } from '../support/native.js'
 import { TestNetwork } from '../support/network.js'
 import { addNetkit } from '../support/network-attachments.js'
-import { probeTarget } from '../support/probe-target.js'
+import { probeTarget, removeProbeTarget } from '../support/probe-target.js'
 import { loadOnly } from '../support/programs.js'
 import { plainEnvironment } from '../support/plain-environment.js'
 import { describeSince, requires, SYSCALL_PROGRAMS } from '../support/require-kernel.js'
@@ -28,6 +28,7 @@ beforeEach(() => {
   object = open(objectPath('test/native_maps'), { kernel: 'native' }).load()
 })
 afterEach(() => object.close())
+afterAll(removeProbeTarget)
 
 describeSince(SYSCALL_PROGRAMS)('introspection of programs', () => {
   it('lists what is loaded, and nothing that was closed', () => {
