@@ -7,9 +7,9 @@
 #include <cstring>
 #include <vector>
 
-namespace bpfnode {
+#include "alignment.h"
 
-constexpr size_t RoundUp8(size_t size) { return (size + 7) & ~size_t{7}; }
+namespace bpfnode {
 
 // memcpy for records, most of which are short: a call for each would cost more than its copying.
 inline void CopyRecord(uint8_t* to, const uint8_t* from, size_t size) {

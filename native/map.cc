@@ -2,16 +2,12 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <memory>
 #include <utility>
-#include <vector>
 
 #include "addon.h"
+#include "alignment.h"
 #include "arguments.h"
 #include "failure.h"
 #include "readers.h"
@@ -20,72 +16,9 @@
 namespace bpfnode {
 namespace {
 
-constexpr size_t RoundUp8(size_t size) { return (size + 7) & ~size_t{7}; }
-
 constexpr bool IsPerCpu(uint32_t type) {
   return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
          type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
-}
-
-// Of Linux 6.9: Debian 12's headers do not have it yet.
-constexpr uint32_t kSegvOnFault = 1U << 17;
-
-constexpr size_t CursorSize(size_t key_size) { return key_size < 4 ? 4 : key_size; }
-
-// A batch on libuv's thread pool. Owns all that it needs: the caller's buffers may be gone before it ends.
-struct BatchWork {
-  UniqueFd fd;
-  std::string subject;
-  std::vector<uint8_t> cursor;
-  std::vector<uint8_t> keys;
-  std::vector<uint8_t> values;
-  BatchRequest request;
-  BatchResult result;
-  napi_deferred deferred = nullptr;
-  napi_async_work work = nullptr;
-
-  static void Execute(napi_env /*env*/, void* data) {
-    auto* self = static_cast<BatchWork*>(data);
-    self->result = RunBatch(self->fd.get(), self->request);
-  }
-
-  static void Complete(napi_env raw_env, napi_status status, void* data) {
-    const std::unique_ptr<BatchWork> self(static_cast<BatchWork*>(data));
-    const Napi::Env env(raw_env);
-    const Napi::HandleScope scope(env);
-    if (status == napi_ok) {
-      Napi::Object result = BatchOutcome(env, self->result);
-      // Empty in an environment that is ending, which refuses to make one.
-      if (!result.IsEmpty()) {
-        result.Set("cursor", ToUint8Array(env, self->cursor));
-        result.Set("keys", ToUint8Array(env, self->keys));
-        result.Set("values", ToUint8Array(env, self->values));
-        napi_resolve_deferred(env, self->deferred, result);
-      }
-    } else {
-      const char* call = BatchCall(self->request.operation);
-      napi_reject_deferred(env, self->deferred, ToError(env, {call, ECANCELED, self->subject, {}}));
-    }
-    napi_delete_async_work(env, self->work);
-  }
-
-  static Napi::Object BatchOutcome(Napi::Env env, const BatchResult& result) {
-    Napi::Object outcome = Napi::Object::New(env);
-    outcome.Set("count", result.count);
-    outcome.Set("errno", result.error);
-    return outcome;
-  }
-
-  static Napi::Value ToUint8Array(Napi::Env env, const std::vector<uint8_t>& bytes) {
-    Napi::Uint8Array copy = Napi::Uint8Array::New(env, bytes.size());
-    if (!copy.IsEmpty() && !bytes.empty()) memcpy(copy.Data(), bytes.data(), bytes.size());
-    return copy;
-  }
-};
-
-// What an ArrayBuffer has of a mapping goes when nothing in JavaScript can reach it any more.
-void ReleaseMapping(node_api_nogc_env /*env*/, void* /*data*/, void* hint) {
-  delete static_cast<std::shared_ptr<Mapping>*>(hint);
 }
 
 }  // namespace
@@ -255,82 +188,6 @@ Napi::Value Map::LookupAndDelete(const Napi::CallbackInfo& info) {
   return Found(bpf_map_lookup_and_delete_elem_flags(fd_.get(), *key, value->data, *flags), kCall);
 }
 
-std::optional<BatchRequest> Map::ToBatch(const Napi::CallbackInfo& info) {
-  const auto operation =
-      ToUint32(Env(), info[0], {"bpf", "operation"}, 0, static_cast<uint32_t>(BatchOperation::kCount) - 1);
-  if (!operation) return std::nullopt;
-  BatchRequest request;
-  request.operation = static_cast<BatchOperation>(*operation);
-  const char* call = BatchCall(request.operation);
-  if (!RequireOpen(call)) return std::nullopt;
-  const auto first = ToBool(Env(), info[1], {call, "first"});
-  if (!first) return std::nullopt;
-  const auto cursor = ToBytesOfSize(Env(), info[2], CursorSize(key_size_), {call, "cursor"});
-  if (!cursor) return std::nullopt;
-  const auto keys = ToBytes(Env(), info[3], {call, "keys"});
-  if (!keys) return std::nullopt;
-  const auto values = ToBytes(Env(), info[4], {call, "values"});
-  if (!values) return std::nullopt;
-  const auto count = ToUint32(Env(), info[5], {call, "count"});
-  if (!count) return std::nullopt;
-  const auto flags = ToUint32(Env(), info[6], {call, "flags"});
-  if (!flags) return std::nullopt;
-  const auto too_small = [&](const char* name, size_t expected, size_t actual) {
-    Throw(Env(),
-          {call, 0, name, {}, Reason::kSize, static_cast<double>(expected), static_cast<double>(actual)});
-    return std::nullopt;
-  };
-  // Neither product overflows: both factors are below 2^32, and sizes have 64 bits.
-  const size_t key_bytes = size_t{*count} * key_size_;
-  if (keys->size < key_bytes) return too_small("keys", key_bytes, keys->size);
-  const bool has_values = request.operation != BatchOperation::kDelete;
-  const size_t value_bytes = has_values ? size_t{*count} * buffer_size_ : 0;
-  if (values->size < value_bytes) return too_small("values", value_bytes, values->size);
-  request.first = *first;
-  request.cursor = cursor->data;
-  request.keys = keys->data;
-  request.values = values->data;
-  request.count = *count;
-  request.flags = *flags;
-  return request;
-}
-
-Napi::Value Map::Batch(const Napi::CallbackInfo& info) {
-  const auto request = ToBatch(info);
-  if (!request) return {};
-  return BatchWork::BatchOutcome(Env(), RunBatch(fd_.get(), *request));
-}
-
-Napi::Value Map::BatchAsync(const Napi::CallbackInfo& info) {
-  const auto request = ToBatch(info);
-  if (!request) return {};
-  const char* call = BatchCall(request->operation);
-  const bool has_values = request->operation != BatchOperation::kDelete;
-  auto work = std::make_unique<BatchWork>();
-  work->fd = UniqueFd::Duplicate(fd_.get());
-  if (!work->fd) return Fail("fcntl(F_DUPFD_CLOEXEC)", errno);
-  work->subject = subject_;
-  work->request = *request;
-  work->cursor.assign(request->cursor, request->cursor + CursorSize(key_size_));
-  work->keys.assign(request->keys, request->keys + size_t{request->count} * key_size_);
-  if (has_values) {
-    work->values.assign(request->values, request->values + size_t{request->count} * buffer_size_);
-  }
-  work->request.cursor = work->cursor.data();
-  work->request.keys = work->keys.data();
-  work->request.values = work->values.data();
-  napi_value promise = nullptr;
-  const Napi::String name = Napi::String::New(Env(), "libbpf-node:batch");
-  const bool queued = napi_create_promise(Env(), &work->deferred, &promise) == napi_ok &&
-                      napi_create_async_work(Env(), nullptr, name, BatchWork::Execute, BatchWork::Complete,
-                                             work.get(), &work->work) == napi_ok &&
-                      napi_queue_async_work(Env(), work->work) == napi_ok;
-  if (!queued) return Fail(call, ENOMEM);
-  // Complete() takes it back, and Node calls Complete() always.
-  static_cast<void>(work.release());  // NOLINT(bugprone-unused-return-value)
-  return {Env(), promise};
-}
-
 Napi::Value Map::Freeze(const Napi::CallbackInfo& info) {
   constexpr const char* kCall = "bpf(BPF_MAP_FREEZE)";
   if (!RequireOpen(kCall)) return {};
@@ -394,59 +251,6 @@ Napi::Value Map::Scratch(const Napi::CallbackInfo& info) {
 void Map::CloseScratch() {
   if (scratches_) scratches_->Remove(scratch_);
   scratches_.reset();
-}
-
-size_t Map::MappedSize() const {
-  if ((flags_ & BPF_F_MMAPABLE) == 0 || max_entries_ == 0) return 0;
-  // Entries lie 8-byte aligned one behind the other; nothing is shown behind the last one.
-  if (type_ == BPF_MAP_TYPE_ARRAY) return RoundUp8(value_size_) * (size_t{max_entries_} - 1) + value_size_;
-  // Pages that a program has not allocated are allocated by the first access, unless it asked for SIGSEGV
-  // there.
-  if (type_ == kMapTypeArena && (flags_ & kSegvOnFault) == 0) {
-    return size_t{max_entries_} * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  }
-  return 0;
-}
-
-// Pointers in an arena are addresses of user space: a map that says which is mapped there, or not at all.
-void* Map::ArenaAddress() const {
-  if (type_ != kMapTypeArena) return nullptr;
-  bpf_map_info info = {};
-  __u32 size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd_.get(), &info, &size) != 0) return nullptr;
-  return reinterpret_cast<void*>(static_cast<uintptr_t>(info.map_extra));
-}
-
-Napi::Value Map::Memory(const Napi::CallbackInfo& info) {
-  constexpr const char* kCall = "mmap";
-  const Napi::Env env = info.Env();
-  if (!RequireOpen(kCall)) return {};
-  if (!memory_.IsEmpty()) return memory_.Value();
-  const size_t size = MappedSize();
-  if (size == 0) return env.Undefined();
-  if (!mapped_) {
-    void* address = mmap(ArenaAddress(), size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
-    if (address == MAP_FAILED) {
-      // Frozen (.rodata) or read-only. Mapped for reading it would be a trap: a write from JavaScript is a
-      // SIGSEGV.
-      if (errno == EPERM || errno == EACCES) return env.Undefined();
-      return Fail(kCall, errno);
-    }
-    mapped_ = Mapping(address, [size](void* start) { munmap(start, size); });
-  }
-  lent_ = std::make_shared<Mapping>(mapped_);
-  auto share = std::make_unique<std::shared_ptr<Mapping>>(lent_);
-  napi_value buffer = nullptr;
-  // Runtimes with a memory cage (Electron) have no external buffers.
-  if (napi_create_external_arraybuffer(env, mapped_.get(), size, ReleaseMapping, share.get(), &buffer) !=
-      napi_ok)
-    return env.Undefined();
-  // It is the buffer's now.
-  static_cast<void>(share.release());  // NOLINT(bugprone-unused-return-value)
-  const Napi::Uint8Array view = Napi::Uint8Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
-  if (view.IsEmpty()) return {};
-  memory_ = Napi::Persistent(view);
-  return view;
 }
 
 Napi::Value Map::OpenRing(const Napi::CallbackInfo& info) {

@@ -6,12 +6,11 @@
 #include <cerrno>
 #include <utility>
 
+#include "alignment.h"
 #include "failure.h"
 
 namespace bpfnode {
 namespace {
-
-constexpr size_t RoundUp8(size_t size) { return (size + 7) & ~size_t{7}; }
 
 constexpr size_t kUpToKey = offsetof(bpf_attr, key) + sizeof(bpf_attr::key);
 constexpr size_t kUpToFlags = offsetof(bpf_attr, flags) + sizeof(bpf_attr::flags);
