@@ -450,6 +450,12 @@ export const BUILD_DIFFERENCES: readonly BuildDifference[] = [
     why: 'older builds look for the flag behind the frame',
   },
   {
+    topic: 'found',
+    rule: 'one of two numbers, without the other, compared with itself',
+    said: '18: R0 min value is outside of the allowed memory range',
+    why: 'older builds learn less of known bits from ranges',
+  },
+  {
     topic: 'words',
     rule: 'known bits and ranges together',
     variant: '<= 16',
@@ -485,6 +491,13 @@ export const FUZZED_DIFFERENCES: readonly FuzzedDifference[] = [
     code: /= -[rw]\d/,
     below: '6.13',
     why: '6.12 knows nothing of negated numbers',
+  },
+  {
+    what: 'accepted here only',
+    pattern: /min value is outside of the allowed memory range/,
+    code: /if ([rw]\d) \S+ \1 /,
+    below: '6.19',
+    why: "6.18.15, which virtual machines have, doesn't see that one of two numbers is left without the other, and that it is no less than itself",
   },
   {
     what: 'accepted here only',
