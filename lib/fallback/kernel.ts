@@ -31,6 +31,7 @@ import { Tracepoints } from './hooks/tracepoints.js'
 import type { KernelVariable } from './hooks/variables.js'
 import { TargetTypes } from './loader/core/match.js'
 import { FallbackObject, type ObjectHost } from './loader/object.js'
+import { hiddenContexts } from './packets/hidden-context.js'
 import { SkBuff } from './packets/sk-buff.js'
 import { Machine } from './machine.js'
 import { valueAccess } from './maps/types.js'
@@ -185,6 +186,9 @@ export class FallbackKernel implements Kernel {
         helpers: createHelpers(this.#machine),
         tailCall: createTailCall(this.#machine),
         packetAt: (context, offset, size) => packetAt(this.#machine, context, offset, size),
+        ...(!verify && {
+          hiddenContexts: (type, attachType) => hiddenContexts(this.#machine.packets, type, attachType),
+        }),
         intrinsics: intrinsicsOf(this.#machine),
         ...(parts.proof !== undefined && { proof: parts.proof }),
       },
@@ -321,10 +325,10 @@ export class FallbackKernel implements Kernel {
   }
 }
 
-/** Where bytes of the packet behind a context lie; -1: it has none there. */
-function packetAt({ packets }: Machine, context: number, offset: number, size: number): number {
+/** Where bytes of the packet behind a context lie; -1: it has none there; undefined: it is no context of one. */
+function packetAt({ packets }: Machine, context: number, offset: number, size: number): number | undefined {
   const packet = packets.get(context)
-  return packet instanceof SkBuff ? packet.addressOf(offset, size) : -1
+  return packet instanceof SkBuff ? packet.addressOf(offset, size) : undefined
 }
 
 /** What compiled programs find in the machine's memory. */

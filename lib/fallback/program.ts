@@ -152,6 +152,10 @@ export class LoadedProgram implements HeldProgram, Debuggee, ListedProgram {
     return this.#prepared.contextSize
   }
 
+  get isSandboxed(): boolean {
+    return this.#prepared.environment.sandboxed
+  }
+
   #leak(ring: string): BpfError {
     return new BpfError(
       'TRAP',

@@ -80,8 +80,10 @@ export class RawRunner {
       sandboxed: !verify,
       ...(proof !== undefined && { proof: () => proof }),
       tailCall: () => false,
-      packetAt: (at, offset, size) =>
-        offset >= 0 && at === context && offset + size <= input.length ? at + offset : -1,
+      packetAt(at, offset, size) {
+        if (at !== context) return undefined
+        return offset >= 0 && offset + size <= input.length ? at + offset : -1
+      },
     })
     try {
       memory.u8.set(input, context)

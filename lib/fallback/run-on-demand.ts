@@ -9,13 +9,15 @@ import { MAX_ARGUMENTS } from './hooks/tracepoints.js'
 import type { Machine } from './machine.js'
 import { Access, type Memory } from './memory.js'
 import { runSkLookup } from './packets/sk-lookup.js'
-import { runOnSkb, runOnXdp } from './packets/test-run.js'
+import { runOnSkb, runOnXdp, type PacketRunner } from './packets/test-run.js'
 
 /** What a run needs of a program. */
 interface Runnable {
   readonly name: string
   /** Bytes of the context that it accesses. */
   readonly contextSize: number
+  /** No verifier has seen it. */
+  readonly isSandboxed: boolean
   execute(context: number): number
 }
 
@@ -135,6 +137,7 @@ function runOn(
   }
 }
 
-function runnerOf(memory: Memory, packets: Machine['packets'], program: Runnable) {
-  return { memory, packets, execute: (context: number) => program.execute(context) }
+function runnerOf(memory: Memory, packets: Machine['packets'], program: Runnable): PacketRunner {
+  const execute = (context: number): number => program.execute(context)
+  return { memory, packets, hidesContext: program.isSandboxed, execute }
 }

@@ -92,7 +92,7 @@ describe('packets', () => {
     expect(messageOf(() => object.program(RAW_PROGRAM).attach())).toMatch(/^UNSUPPORTED/)
   })
 
-  it('are sandboxed too, where the verifier can tell how programs come to them', () => {
+  it('are sandboxed too', () => {
     const parse =
       'r2 = *(u32 *)(r1 +0)\nr3 = *(u32 *)(r1 +4)\nr0 = 0\nr4 = r2\nr4 += 14\nif r4 > r3 goto out\nr0 = *(u8 *)(r2 +13)\nout: exit'
     for (const engine of ['wasm', 'interpreter'] as const) {
@@ -100,9 +100,8 @@ describe('packets', () => {
       expect(object.program(RAW_PROGRAM).run({ data: ipv6Frame() }).retval).toBe(0xdd)
     }
     const blind = 'r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +13)\nexit'
-    expect(messageOf(() => load('xdp', blind, { verify: false }))).toMatch(
-      /^UNSUPPORTED: unverified programs of type xdp/,
-    )
+    using object = load('xdp', blind, { verify: false })
+    expect(object.program(RAW_PROGRAM).run({ data: ipv6Frame() }).retval).toBe(0xdd)
     expect(code(() => load('xdp', blind))).toBe('VERIFIER_REJECTED')
   })
 })

@@ -80,7 +80,8 @@ export class Stop {
     const at = Number(address & 0xffff_ffffn)
     const access = hi === USER_HI ? Access.userRead : Access.read
     const isKnown = hi === USER_HI || hi === KERNEL_HI
-    if (!isKnown || memory.firstForbidden(at, size, access) >= 0)
+    const isHidden = hi === KERNEL_HI && this.#interpreter.program.contexts?.has(at, size) === true
+    if (!isKnown || (!isHidden && memory.firstForbidden(at, size, access) >= 0))
       throw new BpfError('BAD_VALUE', describeFault(memory, hi, at, size, Access.read))
     return memory.u8.slice(at, at + size)
   }

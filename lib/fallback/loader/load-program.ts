@@ -3,7 +3,7 @@ import { BpfError, unsupported } from '../../errors.js'
 import { SLOT } from '../../isa/instruction.js'
 import { OP, PSEUDO_LDDW } from '../../isa/opcodes.js'
 import { BPF_MAP_FLAGS } from '../../linux/map-types.js'
-import { BPF_PROG_TYPE, programTypeName } from '../../linux/program-types.js'
+import { BPF_PROG_TYPE } from '../../linux/program-types.js'
 import { unknownSection } from '../../linux/sections.js'
 import type { ObjectFile, ProgramDefinition } from '../../object-file/types.js'
 import type { ObjectSpace } from '../hooks/layout.js'
@@ -11,7 +11,6 @@ import type { Variables } from '../hooks/variables.js'
 import { kfuncId } from '../kfunc-ids.js'
 import type { LoadedMap } from '../maps/loaded-map.js'
 import { KERNEL_HI, type Memory } from '../memory.js'
-import { hasConvertedContext } from '../packets/context-layout.js'
 import type { KernelTypes } from '../verifier/kernel-types.js'
 import type { VerifierProgram } from '../verifier/program.js'
 import type { Verdict } from '../verifier/verify.js'
@@ -36,7 +35,6 @@ import {
   verifierProgram,
   verifyLoaded,
   type LoadedReference,
-  type Verified,
 } from './verify-loaded.js'
 
 export interface LoadContext {
@@ -81,18 +79,16 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
   const { linked, maps, type, symbols } = relocated(context, program)
   const { functions, lines } = linked
   const { name } = program
-  const verify = (): Verified =>
-    verifyLoaded({
-      context,
-      program,
-      linked,
-      maps,
-      symbols: symbols.known,
-      referenceTo: (low) => referenceTo(low, maps),
-    })
   const { contextSize, contextAccesses, proof } = environment.sandboxed
-    ? unverified(program, verify)
-    : verify()
+    ? NOTHING_KNOWN
+    : verifyLoaded({
+        context,
+        program,
+        linked,
+        maps,
+        symbols: symbols.known,
+        referenceTo: (low) => referenceTo(low, maps),
+      })
   const known: EngineEnvironment = proof === undefined ? environment : { ...environment, proof: () => proof }
   // Pointers in the kernel's variables are known by BTF too.
   const faultingLoadsReadZero = READS_ZERO.has(type) || symbols.known.size > 0
@@ -113,27 +109,13 @@ export function loadProgram(context: LoadContext, program: ProgramDefinition): P
         lines,
         faultingLoadsReadZero,
         casts: castsOf(maps),
+        contexts: environment.hiddenContexts?.(type, program.expectedAttachType),
       },
       known,
     ),
     environment: known,
     maps,
     contextSize,
-  }
-}
-
-/** Of contexts that lie otherwise in memory, the verifier alone can tell which instructions access them. */
-function unverified({ name, type = 0 }: ProgramDefinition, verify: () => Verified): Verified {
-  if (!hasConvertedContext(type)) return NOTHING_KNOWN
-  try {
-    return { ...NOTHING_KNOWN, contextAccesses: verify().contextAccesses }
-  } catch (error) {
-    if (!(error instanceof BpfError) || error.code !== 'VERIFIER_REJECTED') throw error
-    throw new BpfError(
-      'UNSUPPORTED',
-      `UNSUPPORTED: unverified programs of type ${programTypeName(type)} that the verifier refuses: only it can tell how program '${name}' accesses its context`,
-      { cause: error },
-    )
   }
 }
 

@@ -9,22 +9,31 @@ export interface Room {
   readonly behind: number
 }
 
+/** Around packets of unverified programs: a 16-bit offset that nobody has checked leads to nothing else. */
+const GUARD = 0x10000
+
 export abstract class PacketBuffer {
   /** Low half of the context's address: what programs hold. */
   readonly context: number
   readonly #memory: Memory
   readonly #structSize: number
+  readonly #guard: number
   #block = 0
   #blockEnd = 0
   #meta = 0
   #data = 0
   #end = 0
 
-  /** @param structSize bytes of the program's struct */
-  constructor(memory: Memory, structSize: number, bytes: Uint8Array, room: Room) {
+  /**
+   * @param structSize   bytes of the program's struct
+   * @param hidesContext whether programs may not access the context in place: see hidden-context.ts
+   */
+  constructor(memory: Memory, structSize: number, bytes: Uint8Array, room: Room, hidesContext: boolean) {
     this.#memory = memory
     this.#structSize = structSize
-    this.context = memory.alloc(contextBytes(structSize), Access.readWrite, 16, 'context of a packet')
+    this.#guard = hidesContext ? GUARD : 0
+    const access = hidesContext ? Access.none : Access.readWrite
+    this.context = memory.alloc(contextBytes(structSize), access, 16, 'context of a packet')
     this.#place(bytes, room)
   }
 
@@ -57,6 +66,16 @@ export abstract class PacketBuffer {
 
   protected get memory(): Memory {
     return this.#memory
+  }
+
+  /** Whether an address, low half, is in the context. */
+  hasInContext(address: number): boolean {
+    return address >= this.context && address < this.context + contextBytes(this.#structSize)
+  }
+
+  /** Whether an address, low half, is near the packet, where nothing else is. */
+  isNear(address: number): boolean {
+    return address >= this.#block - this.#guard && address < this.#blockEnd + this.#guard
   }
 
   get bytes(): Uint8Array {
@@ -97,19 +116,20 @@ export abstract class PacketBuffer {
       front: Math.max(front, room.front),
       behind: Math.max(behind, room.behind),
     })
-    this.#memory.free(old)
+    this.#memory.free(old - this.#guard)
     return this.#data - data
   }
 
   close(): void {
-    this.#memory.free(this.#block)
+    this.#memory.free(this.#block - this.#guard)
     this.#memory.free(this.context)
   }
 
   #place(bytes: Uint8Array, { front, behind }: Room): void {
     const memory = this.#memory
     const size = front + bytes.length + behind
-    const block = memory.alloc(size, Access.none, 16, 'packet')
+    const guard = this.#guard
+    const block = memory.alloc(size + 2 * guard, Access.none, 16, 'packet') + guard
     this.#block = block
     this.#blockEnd = block + size
     this.#data = this.#meta = block + front

@@ -40,8 +40,9 @@ export class SkBuff extends PacketBuffer {
   checksumLevel = -1
 
   /** A frame as it came in: what eth_type_trans() makes of it. */
-  constructor(memory: Memory, frame: Uint8Array) {
-    super(memory, SKB_SIZE, frame, { front: SKB_HEADROOM, behind: SKB_LINEAR - frame.length })
+  constructor(memory: Memory, frame: Uint8Array, hidesContext = false) {
+    const room = { front: SKB_HEADROOM, behind: SKB_LINEAR - frame.length }
+    super(memory, SKB_SIZE, frame, room, hidesContext)
     this.socket = new TestSocket(memory)
     this.socket.tell(this.context + F.sk)
     this.#mac = this.data

@@ -51,7 +51,7 @@ export function runSkLookup(
   const family = view.getUint16(FIELD.family, true)
   const addresses = ADDRESSES[family]
   if (addresses === undefined) return EAFNOSUPPORT
-  const context = memory.alloc(SIZE, Access.readWrite, 16, 'context of a look-up of sockets')
+  const context = memory.alloc(SIZE, Access.read, 16, 'context of a look-up of sockets')
   try {
     const take = (start: number, size: number): void =>
       memory.u8.set(ctx.subarray(start, start + size), context + start)

@@ -16,6 +16,8 @@ import { isMetaSize, XDP_LINEAR, XdpBuffer } from './xdp-buffer.js'
 export interface PacketRunner {
   readonly memory: Memory
   readonly packets: Map<number, PacketBuffer>
+  /** Whether the program may not access its context in place: see hidden-context.ts. */
+  readonly hidesContext: boolean
   /** Runs it once. @returns r0 as an unsigned 32-bit number */
   execute(context: number): number
 }
@@ -42,7 +44,7 @@ export function runOnSkb(runner: PacketRunner, type: number, options: RunOptions
   const ctx = contextOf(options.ctx, SKB_SIZE)
   if (typeof ctx === 'number') return ctx
   const hasFrame = HAVE_FRAME.has(type)
-  const skb = new SkBuff(runner.memory, data)
+  const skb = new SkBuff(runner.memory, data, runner.hidesContext)
   try {
     if (!hasHeader(skb)) return EINVAL
     noteAddresses(skb)
@@ -163,7 +165,7 @@ export function runOnXdp(runner: PacketRunner, options: RunOptions): Outcome {
   if (length - linear > MAX_FRAGMENTS * PAGE) return ENOMEM
   const device = deviceError(member(MD.ingress_ifindex), member(MD.rx_queue_index), member(MD.egress_ifindex))
   if (device !== 0) return device
-  const xdp = new XdpBuffer(runner.memory, data, start, linear)
+  const xdp = new XdpBuffer(runner.memory, data, start, linear, runner.hidesContext)
   try {
     xdp.setDevice(LOOPBACK, 0)
     const { retval, durationNs } = repeat(runner, xdp, options)

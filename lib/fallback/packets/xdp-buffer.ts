@@ -26,11 +26,9 @@ export class XdpBuffer extends PacketBuffer {
    * @param meta   bytes of metadata that the packet begins with
    * @param linear bytes of the first piece, metadata among them
    */
-  constructor(memory: Memory, packet: Uint8Array, meta: number, linear: number) {
-    super(memory, XDP_SIZE, packet.subarray(0, linear), {
-      front: XDP_HEADROOM - meta,
-      behind: XDP_LINEAR + meta - linear,
-    })
+  constructor(memory: Memory, packet: Uint8Array, meta: number, linear: number, hidesContext = false) {
+    const room = { front: XDP_HEADROOM - meta, behind: XDP_LINEAR + meta - linear }
+    super(memory, XDP_SIZE, packet.subarray(0, linear), room, hidesContext)
     this.#fragments = packet.slice(linear)
     this.setBounds(this.data + meta, this.end, this.data)
   }

@@ -1,18 +1,23 @@
 /** The errors of a running program, as every engine words them. */
 import { unsupported } from '../../errors.js'
 import type { BpfError } from '../../errors.js'
-import { decode } from '../../isa/instruction.js'
+import { decode, SLOT } from '../../isa/instruction.js'
 import type { Instruction } from '../../isa/instruction.js'
 import { CLASS } from '../../isa/opcodes.js'
 import { helperById } from '../../linux/helpers.js'
-import { KERNEL_HI, USER_HI } from '../memory.js'
-import type { Access, Memory } from '../memory.js'
+import { Access, KERNEL_HI, USER_HI } from '../memory.js'
+import type { Memory } from '../memory.js'
 import { MAX_CALL_FRAMES } from './frames.js'
 import { predecode } from './predecode.js'
 import { Slots } from './slots.js'
 import { describeFault, pointerOf, trap, whereIs } from './trap.js'
 import type { TrapDetails } from './trap.js'
-import type { ExecutableProgram } from './types.js'
+import type { ExecutableProgram, HiddenPlace } from './types.js'
+
+/** Of opcodes of loads and stores: those of memory, and loads that extend the sign. */
+const MODE = 0xe0
+const PLAIN_MODE = 0x60
+const SIGNED_MODE = 0x80
 
 export class Faults {
   readonly #program: ExecutableProgram
@@ -71,6 +76,10 @@ export class Faults {
     return unsupported(`BPF_LD_[ABS|IND] packet access: ${whereIs(this.#program, this.instructions, slot)}`)
   }
 
+  noPacket(slot: number): BpfError {
+    return this.trap(slot, 'r6 is no context of a packet (struct __sk_buff)')
+  }
+
   badCallback(slot: number, low: number, high: number): BpfError {
     return this.trap(slot, badCallbackAnswer(low, high))
   }
@@ -84,9 +93,25 @@ export class Faults {
     access: Access,
     argument?: string,
   ): BpfError {
-    const problem = describeFault(this.#memory, high, low, size, access)
+    const isWrite = (access & Access.write) !== 0
+    const inContext = high === KERNEL_HI ? this.#program.contexts?.describe(low, size, isWrite) : undefined
+    const problem = describeFault(this.#memory, high, low, size, access, inContext)
     const address = pointerOf(high, low)
     return this.trap(slot, argument === undefined ? problem : `${argument}: ${problem}`, { address })
+  }
+
+  /** Where a load or store goes that may not be done in place, as it is to a hidden context. Undefined: nowhere. */
+  placeOf(slot: number, high: number, low: number, size: number): HiddenPlace | undefined {
+    const { contexts } = this.#program
+    if (contexts === undefined || high !== KERNEL_HI) return undefined
+    const opcode = this.#program.code[slot * SLOT] ?? 0
+    const klass = opcode & 7
+    const mode = opcode & MODE
+    const write = klass === CLASS.ST || klass === CLASS.STX
+    if (!write && klass !== CLASS.LDX) return undefined
+    const signed = !write && mode === SIGNED_MODE
+    if (mode !== PLAIN_MODE && !signed) return undefined
+    return contexts.placeOf(low, { size, write, signed })
   }
 
   /**

@@ -12,7 +12,7 @@ import { execute } from './execute.js'
 import type { Machine } from './execute.js'
 import { Faults } from './faults.js'
 import { Frames, MAX_CALL_FRAMES } from './frames.js'
-import { atomicAccess, loadChecked, loadPacket, storeChecked } from './memory-access.js'
+import { atomicAccess, loadChecked, loadPacket, read, storeChecked, write } from './memory-access.js'
 import { WORDS, predecode } from './predecode.js'
 import type { PredecodedProgram } from './predecode.js'
 import { Probes } from './probes.js'
@@ -213,7 +213,9 @@ export class Interpreter implements Machine {
   packetLoad(pc: number, size: number): boolean {
     const { packetAt } = this.#environment
     if (packetAt === undefined) throw this.#faults.packetsMissing(this.#slotOf(pc))
-    return loadPacket(this.memory, this.registers, this.words, pc, size, packetAt)
+    const isThere = loadPacket(this.memory, this.registers, this.words, pc, size, packetAt)
+    if (isThere === undefined) throw this.#faults.noPacket(this.#slotOf(pc))
+    return isThere
   }
 
   close(): void {
@@ -237,17 +239,23 @@ export class Interpreter implements Machine {
     const bad = loadChecked(this.memory, this.registers, this.words, pc, size, signed)
     if (bad === undefined) return
     const slot = this.#slotOf(pc)
+    const dst = this.words[pc + 1] ?? 0
+    const place = this.#faults.placeOf(slot, bad.hi, bad.address, size)
+    if (place !== undefined)
+      return read(this.memory, this.registers, dst, place.address, place.size, place.signed)
     if (!this.#faults.readsZero(slot, bad.hi, bad.address))
       throw this.#faults.badAccess(slot, bad.hi, bad.address, size, Access.read)
     const { lo, hi } = this.registers
-    const dst = this.words[pc + 1] ?? 0
     lo[dst] = hi[dst] = 0
   }
 
   store(pc: number, size: number): void {
     const bad = storeChecked(this.memory, this.registers, this.words, pc, size)
-    if (bad !== undefined)
-      throw this.#faults.badAccess(this.#slotOf(pc), bad.hi, bad.address, size, Access.write)
+    if (bad === undefined) return
+    const slot = this.#slotOf(pc)
+    const place = this.#faults.placeOf(slot, bad.hi, bad.address, size)
+    if (place === undefined) throw this.#faults.badAccess(slot, bad.hi, bad.address, size, Access.write)
+    write(this.memory, this.registers, this.words[pc + 2] ?? 0, place.address, place.size)
   }
 
   atomic(pc: number, size: number): void {

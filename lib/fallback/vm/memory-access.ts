@@ -153,7 +153,7 @@ export function atomicAccess(
 
 /**
  * The packet load at word `pc`: LD_ABS and LD_IND, in network byte order, from the packet behind the context in r6.
- * @returns false, with r0 = 0, where the packet has no such bytes
+ * @returns false, with r0 = 0, where the packet has no such bytes; undefined: r6 is no context of a packet
  */
 export function loadPacket(
   memory: Memory,
@@ -161,17 +161,19 @@ export function loadPacket(
   words: Int32Array,
   pc: number,
   size: number,
-  packetAt: (context: number, offset: number, size: number) => number,
-): boolean {
+  packetAt: (context: number, offset: number, size: number) => number | undefined,
+): boolean | undefined {
   const offset = ((lo[words[pc + 2] ?? 0] ?? 0) + (words[pc + 3] ?? 0)) | 0
-  const at = hi[6] === KERNEL_HI ? packetAt((lo[6] ?? 0) >>> 0, offset, size) : -1
+  const at = hi[6] === KERNEL_HI ? packetAt((lo[6] ?? 0) >>> 0, offset, size) : undefined
+  if (at === undefined) return undefined
   lo[0] = hi[0] = 0
   if (at < 0) return false
   for (let i = 0; i < size; i++) lo[0] = (lo[0] << 8) | (memory.u8[at + i] ?? 0)
   return true
 }
 
-function read(
+/** Loads from where it is allowed. */
+export function read(
   memory: Memory,
   { lo, hi }: Registers,
   dst: number,
@@ -194,7 +196,8 @@ function read(
   else hi[dst] = signed ? (lo[dst] ?? 0) >> 31 : 0
 }
 
-function write(memory: Memory, { lo, hi }: Registers, src: number, at: number, size: number): void {
+/** Stores to where it is allowed. */
+export function write(memory: Memory, { lo, hi }: Registers, src: number, at: number, size: number): void {
   const { view } = memory
   const low = lo[src] ?? 0
   switch (size) {

@@ -73,6 +73,7 @@ export function whereIs(
  *
  * @param hi      high half of the address
  * @param address low half, unsigned
+ * @param special what is wrong, if it isn't what the memory says
  */
 export function describeFault(
   memory: Memory,
@@ -80,9 +81,11 @@ export function describeFault(
   address: number,
   size: number,
   access: Access,
+  special?: string,
 ): string {
   const pointer = `0x${(hi >>> 0).toString(16).padStart(8, '0')}${address.toString(16).padStart(8, '0')}`
   const what = `${access === Access.read ? 'read' : 'write'} of ${size} bytes at ${pointer}`
+  if (special !== undefined) return `${what}: ${special}`
   if (hi === 0 && address < NULL_PAGE)
     return `${what}: null pointer${address === 0 ? '' : ` with an offset of ${address}`}`
   if (hi === USER_HI) return `${what}: user address`

@@ -19,6 +19,35 @@ export interface ExecutableProgram {
   readonly faultingLoadsReadZero: boolean
   /** What address space casts do. Undefined: the program has no arena, and none. */
   readonly casts?: AddressCasts | undefined
+  /** Contexts that the program may not access in place. Undefined: there are none. */
+  readonly contexts?: HiddenContexts | undefined
+}
+
+/** A load or store of a program. */
+export interface HiddenAccess {
+  /** Bytes. */
+  readonly size: number
+  readonly write: boolean
+  /** A load that extends the sign. */
+  readonly signed: boolean
+}
+
+/** Where an access really goes. */
+export interface HiddenPlace {
+  /** Low half. */
+  readonly address: number
+  readonly size: number
+  readonly signed: boolean
+}
+
+/** Contexts of which a program sees something else than what lies there. No program has rights to their bytes, so engines come here. */
+export interface HiddenContexts {
+  /** @param address low half. @returns undefined: in no context, or it isn't allowed */
+  placeOf(address: number, access: HiddenAccess): HiddenPlace | undefined
+  /** Why an access isn't allowed; undefined: there are no other words for it than the memory's. */
+  describe(address: number, size: number, write: boolean): string | undefined
+  /** Whether bytes lie in a context that a program runs on. */
+  has(address: number, size: number): boolean
 }
 
 /** Addresses of an arena, in user space and in the kernel's memory. */
@@ -89,9 +118,11 @@ export interface EngineEnvironment {
   readonly tailCall?: (registers: Registers, engine: Engine) => boolean
   /**
    * The packet behind a context, for LD_ABS and LD_IND. @returns low half of the address of `size` bytes at a signed offset, or -1 where the packet
-   * has none there. Undefined: contexts have no packets.
+   * has none there; undefined: it is no context that has a packet. Undefined: contexts have no packets.
    */
-  readonly packetAt?: (context: number, offset: number, size: number) => number
+  readonly packetAt?: (context: number, offset: number, size: number) => number | undefined
+  /** The contexts of programs of a type that can't access them in place. Undefined: all can. */
+  readonly hiddenContexts?: (programType: number, attachType: number) => HiddenContexts | undefined
   /** No verifier has seen the programs: every access is checked, and every loop and call counted. */
   readonly sandboxed: boolean
   /** What is known of a program. Undefined: nothing. */

@@ -14,6 +14,7 @@ import type { Facts } from './facts.js'
 import type { Region } from './intrinsic-tables.js'
 import type { Locals } from './locals.js'
 import { TYPE, WASM } from './opcodes.js'
+import { STATE } from './state.js'
 
 /** What an access needs, as the slow check is told: rights of Access, and whether it must be aligned. */
 export const MUST_BE_ALIGNED = 4
@@ -35,13 +36,28 @@ export interface CheckFunctions {
   readonly slowCheck: number
 }
 
+/** Which accesses may turn out not to be done in place: see IMPORT.FAULT. */
+export interface Elsewhere {
+  readonly loads: boolean
+  readonly stores: boolean
+}
+
+export interface CheckContext {
+  readonly checkFunctions: CheckFunctions
+  readonly isProven: (slot: number) => boolean
+  readonly elsewhere: Elsewhere
+  /** Address of the engine's block: see state.ts. */
+  readonly state: number
+}
+
 export class Checks {
   readonly #out: CodeBuffer
   readonly #locals: Locals
   readonly #facts: Facts
   readonly #functions: CheckFunctions
   readonly #isProven: (slot: number) => boolean
-  readonly #badLoadsReadZero: boolean
+  readonly #elsewhere: Elsewhere
+  readonly #state: number
   /** Constructs around the instruction, inside the block that accesses leave when they aren't where they surely seem to be. */
   level = 0
   #goesOn = false
@@ -50,16 +66,15 @@ export class Checks {
     out: CodeBuffer,
     locals: Locals,
     facts: Facts,
-    functions: CheckFunctions,
-    isProven: (slot: number) => boolean,
-    badLoadsReadZero: boolean,
+    { checkFunctions, isProven, elsewhere, state }: CheckContext,
   ) {
     this.#out = out
     this.#locals = locals
     this.#facts = facts
-    this.#functions = functions
+    this.#functions = checkFunctions
     this.#isProven = isProven
-    this.#badLoadsReadZero = badLoadsReadZero
+    this.#elsewhere = elsewhere
+    this.#state = state
   }
 
   /** Whether some access leaves the function's code, its slot on the stack, for the interpreter to go on. */
@@ -79,8 +94,10 @@ export class Checks {
   }
 
   /**
-   * Checks an access. @returns whether a `block` was opened for a load that may have to give 0: the caller writes the load, and
-   * then {@link closeLoad}
+   * Checks an access.
+   *
+   * @param value leaves what is stored; 'in place': the access can't be done elsewhere
+   * @returns whether a `block` was opened, as the access may have been done elsewhere: the caller writes the load or store, and then {@link closePlace}
    */
   check(
     slot: number,
@@ -88,7 +105,7 @@ export class Checks {
     offset: number,
     size: number,
     rights: number,
-    mayReadZero = true,
+    value?: (() => void) | 'in place',
   ): boolean {
     const access = rights & Access.readWrite
     const facts = this.#facts
@@ -122,8 +139,8 @@ export class Checks {
       return false
     }
     const isLoad = access === Access.read
-    const canReadZero = isLoad && mayReadZero && this.#badLoadsReadZero
-    if (canReadZero) out.open(WASM.BLOCK, TYPE.I64)
+    const mayMove = value !== 'in place' && (isLoad ? this.#elsewhere.loads : this.#elsewhere.stores)
+    if (mayMove) out.open(WASM.BLOCK, isLoad ? TYPE.I64 : TYPE.EMPTY)
     else facts.checked(base, offset, size, access)
     out.open(WASM.BLOCK, TYPE.EMPTY)
     if (seemsKnown) {
@@ -131,6 +148,11 @@ export class Checks {
       else this.#compareWithStack(base, offset, size)
       out.opIndex(WASM.BR_IF, 0)
     } else this.#lookAtShadow(base, offset, size, isLoad)
+    if (mayMove && typeof value === 'function') {
+      out.i32(this.#state)
+      value()
+      out.memory(WASM.I64_STORE, 3, STATE.RESULT)
+    }
     out.get(this.#locals.registers[base] ?? 0)
     out.i64(offset)
     out.op(WASM.I64_ADD)
@@ -138,14 +160,17 @@ export class Checks {
     out.i32(rights)
     out.i32(slot)
     out.opIndex(WASM.CALL, this.#functions.slowCheck)
-    if (canReadZero) {
+    if (mayMove) {
       out.open(WASM.IF, TYPE.EMPTY)
-      out.i64(0)
+      if (isLoad) {
+        out.i32(this.#state)
+        out.memory(WASM.I64_LOAD, 3, STATE.RESULT)
+      }
       out.opIndex(WASM.BR, 2)
       out.op(WASM.END)
     } else out.op(WASM.DROP)
     out.op(WASM.END)
-    return canReadZero
+    return mayMove
   }
 
   /** Leaves whether the access is inside a region whose place is known. */
@@ -220,7 +245,7 @@ export class Checks {
     out.op(WASM.END)
   }
 
-  closeLoad(): void {
+  closePlace(): void {
     this.#out.op(WASM.END)
   }
 
@@ -243,7 +268,7 @@ export class Checks {
 }
 
 /**
- * Writes the body of the slow check: (address i64, size i32, rights i32, slot i32) -> i32: 0, or 1 where a load is to give 0.
+ * Writes the body of the slow check: (address i64, size i32, rights i32, slot i32) -> i32: 0, or 1 where it was done elsewhere.
  * @param fault the import that decides what this doesn't let pass: (slot, low, high, size, rights) -> i32
  */
 export function emitSlowCheck(out: CodeBuffer, fault: number): void {

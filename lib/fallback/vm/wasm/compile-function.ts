@@ -5,7 +5,7 @@ import { MAY_GOTO_ITERATIONS, STACK_SIZE } from '../frames.js'
 import type { AddressCasts } from '../types.js'
 import { FUNC_HI } from '../predecode.js'
 import { Checks } from './checks.js'
-import type { CheckFunctions } from './checks.js'
+import type { CheckFunctions, Elsewhere } from './checks.js'
 import type { CodeBuffer } from './code-buffer.js'
 import { dispatched } from './dispatch.js'
 import type { ReducibleGraph } from './dispatch.js'
@@ -50,7 +50,7 @@ export interface CompileContext {
   readonly usesShadow: boolean
   /** The program may run for ever, and call without end. */
   readonly isUnbounded: boolean
-  readonly badLoadsReadZero: boolean
+  readonly elsewhere: Elsewhere
   /** What address space casts do; undefined: there are none. */
   readonly casts: AddressCasts | undefined
 }
@@ -145,8 +145,7 @@ class FunctionCompiler implements BlockEmitter {
       ? Locals.ofPart(dispatchers)
       : new Locals(fn.parameters, dispatchers, places.size, this.#callsLeaves())
     this.#facts = new Facts(slots, !fn.writesFramePointer, (address) => context.intrinsics?.regionAt(address))
-    const { checkFunctions, isProven, badLoadsReadZero } = context
-    this.#checks = new Checks(out, this.#locals, this.#facts, checkFunctions, isProven, badLoadsReadZero)
+    this.#checks = new Checks(out, this.#locals, this.#facts, context)
     this.#arithmetic = new Arithmetic(slots, out, this.#locals, context.casts)
     const parts = { slots, out, locals: this.#locals, checks: this.#checks, facts: this.#facts }
     this.#memory = new MemoryAccess(parts, { badAtomic: IMPORT.BAD_ATOMIC, places })

@@ -16,6 +16,7 @@ import { Faults } from '../faults.js'
 import { Frames, MAX_CALL_FRAMES } from '../frames.js'
 import { createInterpreter } from '../interpreter.js'
 import type { Interpreter } from '../interpreter.js'
+import { read, write } from '../memory-access.js'
 import type { Engine, EngineEnvironment, ExecutableProgram, Registers } from '../types.js'
 import { createBridge } from './bridge.js'
 import { MUST_BE_ALIGNED } from './checks.js'
@@ -345,9 +346,26 @@ class WasmEngine implements Engine {
     const access = (rights & Access.readWrite) as Access
     const isMisaligned = rights >= MUST_BE_ALIGNED && low % size !== 0
     if (high === KERNEL_HI && !isMisaligned && this.memory.accessible(low, size, access)) return 0
-    if (this.#faults.readsZero(slot, high, low)) return 1
+    if (this.#isElsewhere(slot, low, high, size, access)) return 1
     const isHelper = this.#faults.instructions[slot]?.opcode === OP.CALL
     throw this.#faults.badAccess(slot, high, low, size, access, isHelper ? 'r2' : undefined)
+  }
+
+  /** A load or store that isn't to be done in place. @returns whether it was done: a store's value was in RESULT, a load's is there now */
+  #isElsewhere(slot: number, low: number, high: number, size: number, access: Access): boolean {
+    const { lo, hi } = this.registers
+    const place = this.#faults.placeOf(slot, high, low, size)
+    if (place === undefined) {
+      if (!this.#faults.readsZero(slot, high, low)) return false
+      lo[0] = hi[0] = 0
+    } else if (access === Access.write) {
+      lo[0] = this.#wordAt(STATE.RESULT)
+      hi[0] = this.#wordAt(STATE.RESULT + 4)
+      write(this.memory, this.registers, 0, place.address, place.size)
+    } else read(this.memory, this.registers, 0, place.address, place.size, place.signed)
+    this.#word(STATE.RESULT, lo[0] ?? 0)
+    this.#word(STATE.RESULT + 4, hi[0] ?? 0)
+    return true
   }
 
   #tailCall(a: number, b: number, c: number, d: number, e: number, f: number): number {
@@ -369,7 +387,8 @@ class WasmEngine implements Engine {
   #packet(slot: number, low: number, high: number, offset: number, size: number): number {
     const { packetAt } = this.#environment
     if (packetAt === undefined) throw this.#faults.packetsMissing(slot)
-    const at = high === KERNEL_HI ? packetAt(low, offset, size) : -1
+    const at = high === KERNEL_HI ? packetAt(low, offset, size) : undefined
+    if (at === undefined) throw this.#faults.noPacket(slot)
     if (at < 0) return 0
     let value = 0
     for (let i = 0; i < size; i++) value = (value << 8) | (this.memory.u8[at + i] ?? 0)

@@ -13,7 +13,10 @@ export const LOOP_HELPER = 181
  * an engine makes code for each type of import, which takes longer than a short program's own.
  */
 export const IMPORT = {
-  /** (slot, low, high, size, rights) -> i32: 0, or 1 where a load gives 0. Throws for a bad address. */
+  /**
+   * (slot, low, high, size, rights) -> i32: 0, or 1 where it isn't to be done in place: what a load gives is in RESULT then, and a store, whose value was in
+   * RESULT, is done. Throws for a bad address.
+   */
   FAULT: 0,
   /** (slot): throws for an instruction that can't be run. */
   STOP: 1,

@@ -119,7 +119,7 @@ export class Intrinsics extends Selector {
     const { keySize } = layout
     const isKnown = this.facts.isInStack(2, 0, keySize)
     if (!isKnown && keySize !== 4 && keySize !== 8) return false
-    this.checks.check(slot, 2, 0, keySize, Access.read, false)
+    this.checks.check(slot, 2, 0, keySize, Access.read, 'in place')
     if (layout.kind === 'array') this.#arrayLookup(layout)
     else this.#hashLookup(layout)
     this.facts.pointToValue(0, layout.valueSize, layout.access)

@@ -127,7 +127,10 @@ export function compileProgram(
     isProven: options.isProven,
     usesShadow: options.usesShadow,
     isUnbounded: options.isUnbounded,
-    badLoadsReadZero: program.faultingLoadsReadZero,
+    elsewhere: {
+      loads: program.faultingLoadsReadZero || program.contexts !== undefined,
+      stores: program.contexts !== undefined,
+    },
     casts: program.casts,
   }
   emitSlowCheck(out, IMPORT.FAULT)

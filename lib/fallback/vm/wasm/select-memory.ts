@@ -56,10 +56,10 @@ export class MemoryAccess extends Selector {
       if ((opcode & MODE) === SIGNED_MODE) out.op(SIGN_EXTENSIONS[size] ?? 0)
       return out.set(this.register(slots.dst(slot)))
     }
-    const readsZero = this.checks.check(slot, base, offset, BYTES[size] ?? 8, Access.read)
+    const isOpen = this.checks.check(slot, base, offset, BYTES[size] ?? 8, Access.read)
     const opcodes = (opcode & MODE) === SIGNED_MODE ? SIGNED_LOADS : LOADS
     out.memory(opcodes[size] ?? 0, ALIGNMENT[size] ?? 0, this.#address(base, offset))
-    if (readsZero) this.checks.closeLoad()
+    if (isOpen) this.checks.closePlace()
     out.set(this.register(slots.dst(slot)))
   }
 
@@ -82,10 +82,11 @@ export class MemoryAccess extends Selector {
       }
       return out.set(place)
     }
-    this.checks.check(slot, base, offset, BYTES[size] ?? 8, Access.write)
+    const isOpen = this.checks.check(slot, base, offset, BYTES[size] ?? 8, Access.write, value)
     const at = this.#address(base, offset)
     value()
     out.memory(STORES[size] ?? 0, ALIGNMENT[size] ?? 0, at)
+    if (isOpen) this.checks.closePlace()
   }
 
   /** The kernel runs one program at a time, so each is a plain read, change and write. */
@@ -99,12 +100,12 @@ export class MemoryAccess extends Selector {
     const offset = slots.offset(slot)
     const out = this.out
     if (operation === ATOMIC.LOAD_ACQUIRE) {
-      this.checks.check(slot, src, offset, bytes, Access.read | MUST_BE_ALIGNED, false)
+      this.checks.check(slot, src, offset, bytes, Access.read | MUST_BE_ALIGNED, 'in place')
       out.memory(LOADS[size] ?? 0, ALIGNMENT[size] ?? 0, this.#address(src, offset))
       return out.set(this.register(dst))
     }
     if (operation === ATOMIC.STORE_RELEASE) {
-      this.checks.check(slot, dst, offset, bytes, Access.write | MUST_BE_ALIGNED)
+      this.checks.check(slot, dst, offset, bytes, Access.write | MUST_BE_ALIGNED, 'in place')
       const at = this.#address(dst, offset)
       out.get(this.register(src))
       return out.memory(STORES[size] ?? 0, ALIGNMENT[size] ?? 0, at)
@@ -112,7 +113,7 @@ export class MemoryAccess extends Selector {
     const known = ATOMIC_OPERATIONS.has(operation & ~ATOMIC.FETCH)
     const exchanges = operation === ATOMIC.XCHG || operation === ATOMIC.CMPXCHG
     const isWord = size === WORD || size === DOUBLE_WORD
-    if (isWord) this.checks.check(slot, dst, offset, bytes, Access.readWrite | MUST_BE_ALIGNED)
+    if (isWord) this.checks.check(slot, dst, offset, bytes, Access.readWrite | MUST_BE_ALIGNED, 'in place')
     if (!isWord || !(known || exchanges)) {
       out.i32(slot)
       out.i32(bytes)
