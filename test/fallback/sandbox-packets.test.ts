@@ -11,6 +11,7 @@ import { RAW_PROGRAM, rawObject } from '../support/raw-object.js'
 
 const ENGINES = ['interpreter', 'wasm'] as const
 const data = ipv4Frame()
+const PACKET_TYPES: ReadonlySet<string> = new Set(['xdp', 'sched_cls', 'sched_act', 'socket_filter'])
 
 /** What a run gives but for its time, or the error that it ends with. */
 function outcome(object: BpfObject, program: string, options: object): unknown {
@@ -61,6 +62,28 @@ describe.each(ENGINES)('packets in the sandbox of the %s', (engine) => {
         const answers = [verified, object].map((one) => outcome(one, RAW_PROGRAM, { data, ctx: {} }))
         expect({ frame, answer: answers[1] }).toEqual({ frame, answer: answers[0] })
       }
+    },
+  )
+
+  it.each(['packets', 'perf_output', 'program_run', 'redirect', 'redirect_maps', 'tail_calls'])(
+    'does as verified programs do: %s.bpf.c',
+    (name) => {
+      const verified = open(objectUrl(`test/${name}`), {
+        kernel: createKernel({ engine: 'interpreter' }),
+      }).load()
+      objects.push(verified)
+      const object = sandboxed(objectUrl(`test/${name}`), { fuel: 10_000_000 })
+      const compared = Object.values(object.programs).filter(({ type }) => PACKET_TYPES.has(type))
+      for (const program of compared)
+        for (const [frame, data] of Object.entries(FRAMES)) {
+          const answers = [verified, object].map((one) => outcome(one, program.name, { data, ctx: {} }))
+          expect({ program: program.name, frame, answer: answers[1] }).toEqual({
+            program: program.name,
+            frame,
+            answer: answers[0],
+          })
+        }
+      expect(compared).not.toEqual([])
     },
   )
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { BpfError } from '../../lib/errors.js'
 import { createKernel, type EngineName } from '../../lib/fallback/index.js'
 import { RawRunner } from '../../lib/fallback/raw-runner.js'
+import { assemble, encode } from '../../lib/isa/index.js'
 import type { BpfObject } from '../../lib/object.js'
 import { open } from '../../lib/open.js'
 import { code } from '../support/errors.js'
@@ -22,6 +23,15 @@ function outcomeOf(run: () => { readonly memory: Uint8Array }): unknown {
     return run().memory.length
   } catch (error) {
     return error instanceof BpfError ? 'BpfError' : error
+  }
+}
+
+function answerOf(run: () => bigint): string {
+  try {
+    return String(run())
+  } catch (error) {
+    if (error instanceof BpfError) return error.message
+    throw error
   }
 }
 
@@ -84,6 +94,16 @@ describe.each(ENGINES)('the sandbox of the %s', (engine) => {
       code: 'TRAP',
       message: expect.stringContaining('r2'),
     })
+  })
+
+  it.each([
+    [0, /^5$/],
+    [1, /insn 3.*jump into the middle of a 64-bit immediate load/],
+    [2, /^1$/],
+  ])('stops jumps into the middle of an instruction, and no others: pc+%s', (distance, result) => {
+    const text = `r0 = 1\nif r0 != 0 goto pc+${distance}\nr0 = 5 ll\nexit`
+    const runner = new RawRunner({ engine, verify: false, fuel: 1000 })
+    expect(answerOf(() => runner.run({ code: encode(assemble(text)) }).r0)).toMatch(result)
   })
 
   it('goes on after a trap', () => {

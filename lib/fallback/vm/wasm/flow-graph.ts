@@ -114,21 +114,21 @@ export class FlowGraphs {
     const leader = this.#leader
     const blockAt = this.#blockAt
     let count = 0
-    for (let slot = first; slot < last; slot++)
-      if (reached[slot] === stamp && leader[slot] === stamp) blockAt[slot] = count++
+    for (let slot = first; slot < last; slot++) {
+      if (reached[slot] !== stamp) continue
+      if (leader[slot] === stamp) blockAt[slot] = count++
+      // A jump into the middle of an instruction is a trap of its own, and what stands behind isn't.
+      if (reached[slot - 1] === stamp && slots.length(slot - 1) === 2) leader[slot + 1] = stamp
+    }
     const start = new Int32Array(count)
     const end = new Int32Array(count)
     const flow = new Uint8Array(count)
     let block = -1
-    for (let slot = first; slot < last;) {
-      if (reached[slot] !== stamp) {
-        slot++
-        continue
-      }
+    for (let slot = first; slot < last; slot++) {
+      if (reached[slot] !== stamp) continue
       if (leader[slot] === stamp) start[++block] = slot
       flow[block] = slots.flow(slot)
-      slot += flow[block] === FLOW.TRAP ? 1 : slots.length(slot)
-      end[block] = slot
+      end[block] = slot + (flow[block] === FLOW.TRAP ? 1 : slots.length(slot))
     }
     const next = new Int32Array(count).fill(NONE)
     const target = new Int32Array(count).fill(NONE)
