@@ -68,7 +68,7 @@ export interface FallbackOptions {
   /**
    * Whether programs are verified when they are loaded. Default true. With `false` they run as they are, in a sandbox: every access is
    * checked and every loop counted, so that what a verifier would have found is a `TRAP` where it happens, which names the instruction, its
-   * source line and the address. Nothing runs for ever, and nothing outside of the program's own memory is touched.
+   * source line and the address. Nothing runs for ever, and nothing is touched but what programs of this kernel may access.
    */
   readonly verify?: boolean
   /**

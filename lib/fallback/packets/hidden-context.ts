@@ -20,13 +20,19 @@ export function hiddenContexts(
   return hasConvertedContext(programType) ? new HiddenPackets(packets, programType, attachType) : undefined
 }
 
+const NONE: HiddenPlace = { address: -1, size: 0, signed: false }
+
 class HiddenPackets implements HiddenContexts {
   readonly #packets: RunningPackets
   readonly #programType: number
   readonly #attachType: number
   readonly #fields: Context
-  /** Places in a context, by access. Undefined: it isn't allowed. */
-  readonly #known = new Map<number, HiddenPlace | undefined>()
+  /** Places in a context, by access, as far as any was asked for. NONE: it isn't allowed. */
+  readonly #known = new Map<number, HiddenPlace>()
+  /** What was found last: mostly it is the same again. */
+  #packet: PacketBuffer | undefined
+  /** The answer, each time: nothing is allocated for an access. */
+  readonly #place = { address: 0, size: 0, signed: false }
 
   constructor(packets: RunningPackets, programType: number, attachType: number) {
     this.#packets = packets
@@ -39,11 +45,15 @@ class HiddenPackets implements HiddenContexts {
     const context = this.#find(address)?.context
     if (context === undefined) return undefined
     const offset = address - context
-    const key = ((offset * 16 + access.size) * 2 + (access.write ? 1 : 0)) * 2 + (access.signed ? 1 : 0)
-    let place = this.#known.get(key)
-    if (place === undefined && !this.#known.has(key))
-      this.#known.set(key, (place = this.#placeIn(offset, access)))
-    return place && { ...place, address: context + place.address }
+    const key = (offset << 6) | (access.size << 2) | (access.write ? 2 : 0) | (access.signed ? 1 : 0)
+    let found = this.#known.get(key)
+    if (found === undefined) this.#known.set(key, (found = this.#placeIn(offset, access)))
+    if (found === NONE) return undefined
+    const place = this.#place
+    place.address = context + found.address
+    place.size = found.size
+    place.signed = found.signed
+    return place
   }
 
   describe(address: number, size: number, write: boolean): string | undefined {
@@ -58,7 +68,10 @@ class HiddenPackets implements HiddenContexts {
   }
 
   #find(address: number): PacketBuffer | undefined {
-    for (const packet of this.#packets.values()) if (packet.hasInContext(address)) return packet
+    const last = this.#packet
+    if (last?.hasInContext(address) === true && this.#packets.get(last.context) === last) return last
+    for (const packet of this.#packets.values())
+      if (packet.hasInContext(address)) return (this.#packet = packet)
     return undefined
   }
 
@@ -67,8 +80,8 @@ class HiddenPackets implements HiddenContexts {
   }
 
   /** Its address counts from the context's. */
-  #placeIn(offset: number, access: HiddenAccess): HiddenPlace | undefined {
-    if (!this.#allows(offset, access)) return undefined
+  #placeIn(offset: number, access: HiddenAccess): HiddenPlace {
+    if (!this.#allows(offset, access)) return NONE
     const { size, write, signed } = access
     const converted = convertedAccess(this.#programType, this.#attachType, { offset, size, write })
     return { address: converted?.offset ?? offset, size: converted?.size ?? size, signed }

@@ -18,6 +18,7 @@ export abstract class PacketBuffer {
   readonly #memory: Memory
   readonly #structSize: number
   readonly #guard: number
+  readonly #contextEnd: number
   #block = 0
   #blockEnd = 0
   #meta = 0
@@ -33,7 +34,9 @@ export abstract class PacketBuffer {
     this.#structSize = structSize
     this.#guard = hidesContext ? GUARD : 0
     const access = hidesContext ? Access.none : Access.readWrite
-    this.context = memory.alloc(contextBytes(structSize), access, 16, 'context of a packet')
+    const size = contextBytes(structSize)
+    this.context = memory.alloc(size, access, 16, 'context of a packet')
+    this.#contextEnd = this.context + size
     this.#place(bytes, room)
   }
 
@@ -70,7 +73,7 @@ export abstract class PacketBuffer {
 
   /** Whether an address, low half, is in the context. */
   hasInContext(address: number): boolean {
-    return address >= this.context && address < this.context + contextBytes(this.#structSize)
+    return address >= this.context && address < this.#contextEnd
   }
 
   /** Whether an address, low half, is near the packet, where nothing else is. */
