@@ -67,10 +67,12 @@ const REMARKS: readonly RegExp[] = [
   /: safe$/,
   /^(?:cur|old) state:/,
   /^(?:verification time|stack depth|(?:insns )?processed|mark_precise:|func#|Live regs before|caller:|callee:)/,
-  /^(?:returning from callee:|to caller at|parent |last_idx|regs=|propagating|Func#|Validating )/,
-  /^\(\d+\) (?:frame|live)/,
-  /^(?:cur|old) state:/,
-  /^\s+\d+: [0-9.]{11} /,
+  /^(?:returning from callee:|to caller at|parent |last_idx|regs=|Func#|Validating |SCC (?:enter|exit|backedge) )/,
+  /^(?:frame \d+: )?propagating /,
+  /^frame\d+ bpf_loop iteration limit reached$/,
+  /^\(\d+(?:,\d+)*\) (?:frame|live)/,
+  // Live registers, with the number of the loop in front.
+  /^\s*(?:\d+\s+)?\d+: [0-9.]{10,11} /,
   /^-- (?:BEGIN|END) PROG LOAD LOG --$/,
 ]
 

@@ -1,6 +1,9 @@
 /** The verifier's log: written in Linux's format, and read whoever wrote it, however old the kernel. */
 import { describe, expect, it } from 'vitest'
+import { verifyProgram } from '../../lib/fallback/verifier/index.js'
 import { parseVerifierLog, verify } from '../../lib/index.js'
+import { casesOf, titleOf, topics } from './case-file.js'
+import { programOf, verifierProgram } from './case-program.js'
 
 const bpf = (name: string): string => new URL(`../../bpf/test/${name}.bpf.o`, import.meta.url).pathname
 
@@ -48,13 +51,73 @@ describe('the log of an accepted program', () => {
   it('keeps all paths at level 2', () => {
     const log = logOf('contract', 'bump', 2)
     expect(log).toMatch(
-      /^1: \(61\) r1 = .*; R1=scalar\(smin=0,smax=umax=0xffffffff,var_off=\(0x0; 0xffffffff\)\)$/m,
+      /^1: \(61\) r1 = .*; R1=scalar\(smin=0,smax=umax=0xffffffff,var_off=\(0x0; 0xffffffff\)\) R6=ctx\(\)$/m,
     )
     expect(log).toMatch(/\n\nfrom 10 to 14: safe\n/)
   })
 
   it('has the time at level 4', () => {
     expect(logOf('contract', 'bump', 4)).toMatch(/^verification time \d+ usec\nprocessed 27 insns/)
+  })
+})
+
+describe('level 2', () => {
+  const cases = topics().flatMap((topic) =>
+    casesOf(topic).filter((one) => one.settings.get('only') === undefined),
+  )
+  const logOfCase = (topic: string, rule: string, variant: string, level: number): readonly string[] => {
+    const one = cases.find((each) => each.topic === topic && each.rule === rule && each.variant === variant)
+    if (one === undefined) throw new Error(`no case ${topic}: ${rule}: ${variant}`)
+    return verifyProgram(verifierProgram(programOf(one)), { log: { level, lines: [] } }).log.split('\n')
+  }
+  const loop = logOfCase('callbacks', 'callbacks of bpf_loop', 'r3 = r1', 2)
+
+  it('starts with functions and live registers', () => {
+    expect(loop.slice(0, 4)).toEqual([
+      'func#0 @0',
+      'func#1 @8',
+      'Live regs before insn:',
+      '      0: .......... (b7) r1 = 10',
+    ])
+  })
+
+  it('remarks what is precise, and why, as Linux does', () => {
+    expect(loop.filter((line) => line.startsWith('mark_precise')).slice(0, 4)).toEqual([
+      'mark_precise: frame0: last_idx 5 first_idx 5 subseq_idx -1 ',
+      'mark_precise: frame0: parent state regs=r4 stack=:  R1=10 R2=func() R3=0 R4=P0 R10=fp0',
+      'mark_precise: frame0: last_idx 4 first_idx 0 subseq_idx 5 ',
+      'mark_precise: frame0: regs=r4 stack= before 4: (b7) r4 = 0',
+    ])
+    expect(loop).toContain('frame 0: propagating r1,r4')
+  })
+
+  it('remarks calls and returns', () => {
+    const at = loop.indexOf('returning from callee:')
+    expect(loop.slice(at, at + 4)).toEqual([
+      'returning from callee:',
+      ' frame1: R0=0 R1=scalar(id=1) R2=0 R3=scalar(id=1) R10=fp0 cb',
+      'to caller at 5:',
+      ' R1=10 R2=func() R3=0 R4=0 R10=fp0',
+    ])
+  })
+
+  it('alone has them', () => {
+    const path = logOfCase('callbacks', 'callbacks of bpf_loop', 'r10 = 0', 1)
+    expect(path.filter((line) => /^(?:mark_precise|func#|Live|frame \d)/.test(line))).toEqual([])
+  })
+
+  it('is read: the same reason and instruction, and no reason where there is none', () => {
+    for (const one of cases) {
+      const verdict = verifyProgram(verifierProgram(programOf(one)), { log: { level: 2, lines: [] } })
+      const { reason, steps } = parseVerifierLog(verdict.log)
+      const title = `${one.topic}: ${titleOf(one)}`
+      const isAtInsn = !verdict.accepted && verdict.insn !== undefined
+      expect({ title, reason, insn: isAtInsn ? steps.at(-1)?.insn : undefined }).toEqual({
+        title,
+        reason: verdict.reason,
+        insn: verdict.insn,
+      })
+    }
   })
 })
 

@@ -52,6 +52,7 @@ export function callFunction(env: Verification): number {
     const { registers } = env
     clearArguments(registers)
     registers[0] = UNKNOWN
+    env.log?.remark(`Func#${subprogram.index} ('${subprogram.name}') is global and assumed valid.`)
     return insn + 1
   }
   enter(env, subprogram, insn)
@@ -59,6 +60,7 @@ export function callFunction(env: Verification): number {
   const caller = state.frames[state.frames.length - 2] as Frame
   for (let i = 1; i <= 5; i++) callee.registers[i] = caller.registers[i] as Register
   clearArguments(caller.registers)
+  env.log?.called(state)
   return subprogram.start
 }
 
@@ -103,6 +105,7 @@ export function callCallback(env: Verification, callback: Callback): void {
     frame.registers[i + 1] = argument
   })
   frame.callback = callback
+  env.log?.touchAll()
   // The helper's arguments stay: it is simulated again when the callback returns.
   inside.frames.push(frame)
   state.current.callbackDepth = 0
@@ -118,9 +121,9 @@ function pushAsync(env: Verification, callback: Callback): void {
     frame.registers[i + 1] = argument
   })
   frame.callback = callback
+  env.log?.touchAll()
   frame.asyncEntries = state.current.asyncEntries + 1
   later.frames = [frame]
-  later.firstInsn = subprogram.start
   env.queue(later, subprogram.start, insn)
 }
 
@@ -134,11 +137,11 @@ export function leaveEarly(env: Verification, packetMoves: boolean): number {
   env.push(env.insn + 1, env.insn)
   if (packetMoves) forgetPackets(env)
   env.registers[0] = UNKNOWN
-  return returnFromFunction(env)
+  return returnFromFunction(env, false)
 }
 
-/** @returns the slot at which the caller goes on */
-export function returnFromFunction(env: Verification): number {
+/** @param byExit by an instruction of its own. @returns the slot at which the caller goes on */
+export function returnFromFunction(env: Verification, byExit = true): number {
   const { state } = env
   const callee = state.current
   const result = callee.registers[0] as Register
@@ -157,6 +160,7 @@ export function returnFromFunction(env: Verification): number {
       throw new Rejection(EINVAL, 'verifier bug: in callback at call site that calls none')
   }
   const insn = callback === undefined ? callee.callSite + 1 : callee.callSite
+  env.log?.returned(state, byExit ? env.insn : undefined, insn)
   state.frames.pop()
   env.stackLiveness.reset()
   if (callback !== undefined) {

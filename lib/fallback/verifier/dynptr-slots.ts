@@ -10,16 +10,17 @@ export type DynptrType = 'local' | 'ringbuf' | 'skb' | 'xdp' | 'skb_meta'
 /**
  * Puts a dynptr into slots `index` (its start, at the lower address) and the one above.
  *
- * @param refId of the record, if it must be submitted or discarded
+ * @param record reference to the record that must be submitted or discarded; `new`: it is acquired; 0: there is none
  */
 export function placeDynptr(
   env: Verification,
   frame: Frame,
   index: number,
   type: DynptrType,
-  refId: number,
+  record: number | 'new',
 ): void {
   const id = env.newId()
+  const refId = record === 'new' ? env.newId() : record
   const part = (first: boolean): StackSlot => {
     const register = cloneRegister(NOT_INIT)
     register.kind = KIND.DYNPTR
@@ -31,6 +32,9 @@ export function placeDynptr(
   }
   frame.stack[index] = part(true)
   frame.stack[index - 1] = part(false)
+  env.log?.touchSlot(index)
+  env.log?.touchSlot(index - 1)
+  if (record === 'new') env.addReference('pointer', refId, undefined)
 }
 
 /** The part of a dynptr that starts at a slot; undefined: none does. */
@@ -52,6 +56,8 @@ export function destroyDynptr(env: Verification, frame: Frame, index: number): v
     invalid('cannot overwrite referenced dynptr')
   }
   const start = spilled.first ? index : index + 1
+  env.log?.touchSlot(start)
+  env.log?.touchSlot(start - 1)
   frame.stack[start] = EMPTY_SLOT
   frame.stack[start - 1] = EMPTY_SLOT
   dropSlices(env, spilled.id)

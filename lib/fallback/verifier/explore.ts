@@ -37,6 +37,9 @@ export function explore(env: Verification): void {
       done.add(subprogram)
       again = true
       exploreFunction(env, subprogram)
+      env.log?.remark(
+        `Func#${subprogram.index} ('${subprogram.name}') is safe for any args that match its prototype`,
+      )
     }
   }
 }
@@ -44,6 +47,9 @@ export function explore(env: Verification): void {
 function exploreFunction(env: Verification, subprogram: Subprogram): void {
   const state = new State()
   const frame = freshFrame(0, -1, subprogram.index)
+  env.log?.restart()
+  if (subprogram.index !== 0 || env.program.replaces !== undefined)
+    env.log?.remark(`Validating ${subprogram.name}() func#${subprogram.index}...`)
   // An extension is entered as the function is whose place it takes.
   if (subprogram.index === 0 && env.program.replaces === undefined) enterProgram(env, frame)
   else
@@ -57,7 +63,6 @@ function exploreFunction(env: Verification, subprogram: Subprogram): void {
   env.explored.fill(undefined)
   env.visits.clear()
   env.state = state
-  env.log?.restart()
   env.insn = subprogram.start
   env.previous = -1
   env.stackLiveness.clear()

@@ -129,6 +129,7 @@ export function globalEntry(env: Verification, subprogram: Subprogram): readonly
         const dynptr = pointer(KIND.DYNPTR)
         dynptr.type = 'local'
         dynptr.first = true
+        dynptr.id = env.newId()
         return dynptr
       }
     }

@@ -445,6 +445,8 @@ function takeDynptr(
     invalid(`Expected a dynptr of type ${detail === 'ringbuf' ? 'ringbuf' : 'local'} as arg #${number - 1}`)
   const frame = env.state.frames[register.frame] as Frame
   const index = slotOf(register.offset + constantNumber(register))
+  env.log?.touchSlot(index)
+  env.log?.touchSlot(index - 1)
   env.stackLiveness.read(env.state, env.insn, frame.index, index)
   env.stackLiveness.read(env.state, env.insn, frame.index, index - 1)
   if (start.refId !== 0) facts.refId = start.refId

@@ -156,7 +156,7 @@ function checkMap(env: Verification, id: number, { map }: CallFacts): void {
   if (id !== ID.TAIL_CALL) return
   if (map?.type !== M.PROG_ARRAY) invalid('expected prog array map for tail call')
   const index = env.register(3)
-  if (isConst(index) && umaxNumber(index) < map.maxEntries) markPrecise(env, 3)
+  if (index.kind === KIND.SCALAR && isConst(index) && umaxNumber(index) < map.maxEntries) markPrecise(env, 3)
 }
 
 function checkCompatibility(map: VerifierMap, id: number): void {
@@ -198,6 +198,7 @@ function effects(env: Verification, id: number, facts: CallFacts): void {
       const dynptr = pointer(KIND.DYNPTR)
       dynptr.type = 'local'
       dynptr.first = true
+      dynptr.id = env.newId()
       callback(env, facts, 'user_ringbuf_drain', 1, [dynptr, env.register(3)])
       break
     }
@@ -212,18 +213,16 @@ function effects(env: Verification, id: number, facts: CallFacts): void {
       break
     }
     case ID.RINGBUF_RESERVE_DYNPTR: {
-      const reference = env.newId()
-      makeDynptr(env, 'ringbuf', reference)
-      env.addReference('pointer', reference, undefined)
+      makeDynptr(env, 'ringbuf', 'new')
       break
     }
   }
 }
 
-function makeDynptr(env: Verification, type: 'local' | 'ringbuf', refId: number): void {
+function makeDynptr(env: Verification, type: 'local' | 'ringbuf', record: 0 | 'new'): void {
   const place = env.register(4)
   const frame = env.state.frames[place.frame] as Frame
-  placeDynptr(env, frame, slotOf(place.offset + constantNumber(place)), type, refId)
+  placeDynptr(env, frame, slotOf(place.offset + constantNumber(place)), type, record)
 }
 
 function callback(
@@ -277,14 +276,17 @@ function setTimerCallback(env: Verification, facts: CallFacts): void {
 }
 
 function loop(env: Verification, facts: CallFacts): void {
+  checkInlining(env, facts.callback)
   // How many turns there are decides whether another one is looked at. Linux doesn't expect a pointer here, and refuses it as a bug of its own.
   if (env.register(1).kind !== KIND.SCALAR) throw new Rejection(EFAULT, 'verifier bug: backtracking misuse')
   markPrecise(env, 1)
-  checkInlining(env, facts.callback)
   const { frame } = env
   if (frame.callbackDepth < umaxNumber(env.register(1)))
     callback(env, facts, 'loop', 1, [UNKNOWN, env.register(3)])
-  else frame.callbackDepth = 0
+  else {
+    frame.callbackDepth = 0
+    env.log?.detailed?.remark(`frame${frame.index} bpf_loop iteration limit reached`)
+  }
 }
 
 const NOT_INLINED = -1
@@ -417,7 +419,7 @@ function isArray({ type }: VerifierMap): boolean {
 function socketFrom(env: Verification, value: Register, id: number, map: VerifierMap | undefined): Register {
   const sockets = map?.type === M.SOCKMAP || map?.type === M.SOCKHASH
   if (id !== ID.MAP_LOOKUP_ELEM || !sockets) return value
-  value.refId = value.id
+  value.refId = value.id = env.newId()
   env.addReference('pointer', value.id, undefined)
   return value
 }
@@ -425,7 +427,7 @@ function socketFrom(env: Verification, value: Register, id: number, map: Verifie
 function acquired(env: Verification, register: Register, id: number, facts: CallFacts): Register {
   register.id = env.newId()
   if (ACQUIRING.has(id)) {
-    register.refId = register.id
+    register.refId = register.id = env.newId()
     env.addReference('pointer', register.id, undefined)
   } else if (CASTING.has(id)) register.refId = facts.refId
   return register

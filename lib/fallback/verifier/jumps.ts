@@ -60,6 +60,7 @@ export function simulateJump(env: Verification): number {
     if (left.kind === KIND.SCALAR) markPrecise(env, dst)
     if (fromRegister && right.kind === KIND.SCALAR) markPrecise(env, src)
     speculateBranch(env, outcome === 1 ? insn + 1 : target, dst, fromRegister ? src : -1)
+    env.log?.branched(env)
     return outcome === 1 ? target : insn + 1
   }
   const linked: number[] = []
@@ -69,6 +70,7 @@ export function simulateJump(env: Verification): number {
   if (linked.length > 1) env.remember(-1, linked)
   const other = env.push(target, insn)
   narrow(env, state, other, dst, fromRegister ? src : -1, operation, wide, linked)
+  env.log?.branched(env)
   return insn + 1
 }
 

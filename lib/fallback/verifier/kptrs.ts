@@ -177,6 +177,8 @@ export function exchangedPointer(env: Verification, field: SpecialField): Regist
   const struct = targetOf(env, field)
   const own = struct.local ? FLAG.ALLOC | (field.kind === 'percpu_kptr' ? FLAG.PERCPU : 0) : 0
   const object = objectPointer(struct, FLAG.MAYBE_NULL | own)
+  // Linux gives it an id of its own first.
+  env.newId()
   object.id = object.refId = env.newId()
   env.addReference('pointer', object.id, undefined)
   return object

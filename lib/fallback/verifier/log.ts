@@ -6,8 +6,9 @@
 import { disassemble } from '../../isa/disassemble.js'
 import { decode, SLOT, type Instruction } from '../../isa/instruction.js'
 import type { LineInfo } from '../../object-file/types.js'
-import { frameText } from './state-text.js'
-import { copyFrame, type Frame } from './state.js'
+import { stateText } from './state-text.js'
+import type { State } from './state.js'
+import { touchedRegisters } from './touched-registers.js'
 
 /** BPF_LOG_LEVEL1, BPF_LOG_LEVEL2 and BPF_LOG_STATS of Linux. */
 export const LOG_LEVEL = { PATH: 1, ALL: 2, STATS: 4 } as const
@@ -21,32 +22,52 @@ export interface LogOptions {
 
 /** What a log has room for; then the oldest lines go, as they do in Linux. */
 const MAX_CHARACTERS = 16 << 20
-/** Column at which the state stands behind an instruction. */
-const STATE_COLUMN = 37
-
-/** Where a verification stands. */
+/** Where verification stands. */
 interface Place {
   readonly insn: number
-  readonly frame: Frame
+  readonly state: State
+}
+
+const TAB = 8
+/** Instructions that are shorter have their state in one column. */
+const USUAL_WIDTH = 40
+
+/** Column at which the state stands behind an instruction: its semicolon's. */
+function stateColumn({ length }: string): number {
+  return Math.ceil(Math.max(length + 1 + TAB / 2, USUAL_WIDTH) / TAB) * TAB - 2
 }
 
 export class VerifierLog {
   readonly #instructions: readonly Instruction[]
   readonly #lineAt: ReadonlyMap<number, LineInfo>
   readonly #keepsAll: boolean
+  /** Names of the kernel's functions that are called, by slot. */
+  readonly #kfuncs: ReadonlyMap<number, string>
   #lines: string[] = []
   #dropped = 0
   #characters = 0
-  /** The frame as its state was printed last. */
-  #printed: Frame | undefined
-  /** The path comes from elsewhere: its whole state is printed. */
+  /** What the reader doesn't know yet: registers and slots that were read or written since their state was told. */
+  #touched = { registers: 0, slotsLow: 0, slotsHigh: 0 }
+  /** The last line is the instruction at hand: its state may stand behind it. */
+  #isOpen = false
+  /** The path comes from elsewhere: its whole state is told. */
   #arrivesFrom: number | undefined
   #source: LineInfo | undefined
 
-  constructor(code: Uint8Array, { level, lines }: LogOptions) {
+  constructor(
+    code: Uint8Array,
+    { level, lines }: LogOptions,
+    kfuncs: ReadonlyMap<number, string> = new Map(),
+  ) {
+    this.#kfuncs = kfuncs
     this.#instructions = decode(code)
     this.#keepsAll = (level & LOG_LEVEL.ALL) !== 0
     this.#lineAt = new Map(lines.map((line) => [line.offset / SLOT, line]))
+  }
+
+  /** Itself at level 2, for what is told there alone. */
+  get detailed(): VerifierLog | undefined {
+    return this.#keepsAll ? this : undefined
   }
 
   /** To come back to, when a branch that waits is followed. */
@@ -61,35 +82,44 @@ export class VerifierLog {
   /** A function's verification starts, or has ended well. */
   restart(): void {
     if (!this.#keepsAll) this.#truncate(0)
-    this.#printed = undefined
     this.#arrivesFrom = undefined
-    this.#source = undefined
+    this.#startPath()
   }
 
   /** A branch is followed that waited since `position`. */
   branch(from: number, position: number): void {
     if (!this.#keepsAll) this.#truncate(position)
-    this.#printed = undefined
     this.#arrivesFrom = from
+    this.#startPath()
+  }
+
+  #startPath(): void {
+    this.#isOpen = false
     this.#source = undefined
+    this.touchAll()
+  }
+
+  /** Whatever is known at the next instruction is new. */
+  touchAll(): void {
+    this.#touched = { registers: -1, slotsLow: -1, slotsHigh: -1 }
+  }
+
+  /** A slot of the stack was read or written. */
+  touchSlot(slot: number): void {
+    if (slot < 32) this.#touched.slotsLow |= 1 << slot
+    else this.#touched.slotsHigh |= 1 << (slot & 31)
   }
 
   /** The path is covered by another one. */
-  covered({ insn, frame }: Place): void {
-    this.#finishLine({ insn, frame })
-    this.#push(this.#arrivesFrom === undefined ? `${insn}: safe` : `\n${this.#arrival(insn)} safe`)
+  covered({ state, insn }: Place): void {
+    this.remark(this.#arrivesFrom === undefined ? `${insn}: safe` : `\n${this.#arrival(state, insn)} safe`)
   }
 
   /** An instruction is about to be simulated. */
   instruction(place: Place): void {
-    const { insn, frame } = place
-    this.#finishLine(place)
-    if (this.#printed === undefined) {
-      const start = this.#arrivesFrom === undefined ? `${insn}:` : `\n${this.#arrival(insn)}`
-      this.#push(`${start}${frameText(frame)}`)
-    }
-    this.#arrivesFrom = undefined
-    this.#printed = copyFrame(frame)
+    const { insn } = place
+    this.#tellArrival(place)
+    if (this.#hasTouched) this.#tellState(place)
     const line = this.#lineAt.get(insn)
     if (line !== undefined && !isSameLine(line, this.#source)) {
       this.#source = line
@@ -97,22 +127,77 @@ export class VerifierLog {
     }
     const instruction = this.#instructions[insn]
     if (instruction === undefined) return
-    const opcode = instruction.opcode.toString(16).padStart(2, '0')
-    this.#push(`${insn}: (${opcode}) ${disassemble(instruction, this.#instructions[insn + 1])}`)
+    this.#push(`${insn}: ${this.instructionText(insn)}`)
+    this.#isOpen = true
+    this.#touched.registers = touchedRegisters(instruction)
   }
 
-  /** What an instruction did stands behind it. */
-  #finishLine({ frame }: Place): void {
-    if (this.#printed === undefined) return
-    const changed = frameText(frame, this.#printed)
-    if (changed === '') return
+  /** `(b7) r0 = 0` */
+  instructionText(insn: number): string {
+    const instruction = this.#instructions[insn]
+    if (instruction === undefined) return ''
+    const opcode = instruction.opcode.toString(16).padStart(2, '0')
+    const kfunc = this.#kfuncs.get(insn)
+    if (kfunc !== undefined) return `(${opcode}) call ${kfunc}#${instruction.imm}`
+    const text = disassemble(instruction, this.#instructions[insn + 1])
+    return text.startsWith('BUG_') ? text : `(${opcode}) ${text}`
+  }
+
+  /** A branch was decided, or forked: what is known now is told at once. */
+  branched(place: Place): void {
+    this.#tellState(place)
+  }
+
+  /** A function was called. */
+  called(state: State): void {
+    const callee = state.frames.length - 1
+    this.remark('caller:', stateText(state, callee - 1), 'callee:', stateText(state, callee))
+    this.touchAll()
+  }
+
+  /** The function at hand is about to return to `insn`. @param from undefined: where it comes from isn't told */
+  returned(state: State, from: number | undefined, insn: number): void {
+    const callee = state.frames.length - 1
+    this.remark('returning from callee:', stateText(state, callee))
+    this.remark(`to caller at ${insn}:`, stateText(state, callee - 1))
+    if (this.#keepsAll) this.#arrivesFrom = from
+  }
+
+  /** Something that is said between instructions. */
+  remark(...lines: readonly string[]): void {
+    for (const line of lines) this.#push(line)
+    this.#isOpen = false
+  }
+
+  get #hasTouched(): boolean {
+    const { registers, slotsLow, slotsHigh } = this.#touched
+    return (registers | slotsLow | slotsHigh) !== 0
+  }
+
+  #tellArrival({ state, insn }: Place): void {
+    if (this.#arrivesFrom === undefined) return
+    this.remark(`\n${this.#arrival(state, insn)}${stateText(state, state.frames.length - 1)}`)
+    this.#arrivesFrom = undefined
+    // Level 2 tells it again, as Linux does.
+    if (!this.#keepsAll) this.#touched = { registers: 0, slotsLow: 0, slotsHigh: 0 }
+  }
+
+  /** What an instruction did stands behind it, or in front of the next one if something was said in between. */
+  #tellState({ state, insn }: Place): void {
+    const text = stateText(state, state.frames.length - 1, this.#touched)
+    this.#touched = { registers: 0, slotsLow: 0, slotsHigh: 0 }
+    if (!this.#isOpen) {
+      this.#push(`${insn}:${text}`)
+      return
+    }
     const last = this.#lines.pop() ?? ''
     this.#characters -= last.length
-    this.#push(`${last.padEnd(STATE_COLUMN)} ;${changed}`)
+    this.#push(`${last.padEnd(stateColumn(last))};${text}`)
+    this.#isOpen = false
   }
 
-  #arrival(insn: number): string {
-    return `from ${this.#arrivesFrom} to ${insn}:`
+  #arrival({ speculative }: State, insn: number): string {
+    return `from ${this.#arrivesFrom} to ${insn}${speculative ? ' (speculative execution)' : ''}:`
   }
 
   #push(line: string): void {

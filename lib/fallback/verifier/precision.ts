@@ -7,6 +7,7 @@
  */
 import { ATOMIC, CLASS, OP } from '../../isa/opcodes.js'
 import { linkedFrame, linkedIndex, linkedIsSlot } from './linked.js'
+import type { PrecisionRemarks } from './precision-remarks.js'
 import type { Frame, HistoryEntry, State } from './state.js'
 import { FRAME_POINTER, isSpilledScalar, MAX_FRAMES } from './state.js'
 import { ALU } from './values/scalar-alu.js'
@@ -20,18 +21,13 @@ class Tracked {
   /** Slots 0…31 and 32…63 of each frame in turn. */
   readonly slots = new Int32Array(2 * MAX_FRAMES)
 
-  /** Frames behind it are emptied as they are entered. */
   reset(frame: number): void {
     this.frame = frame
-    for (let i = 0; i <= frame; i++) this.empty(i)
+    this.registers.fill(0)
+    this.slots.fill(0)
   }
 
-  empty(frame: number): void {
-    this.registers[frame] = 0
-    this.slots[2 * frame] = this.slots[2 * frame + 1] = 0
-  }
-
-  get isEmpty(): boolean {
+  get empty(): boolean {
     for (let i = 0; i <= this.frame; i++) {
       if (
         ((this.registers[i] as number) |
@@ -47,6 +43,15 @@ class Tracked {
   /** Registers of the frame at hand, as bits. */
   get mask(): number {
     return this.registers[this.frame] as number
+  }
+
+  /** What is followed in a frame. */
+  in(frame: number): { registers: number; slotsLow: number; slotsHigh: number } {
+    return {
+      registers: this.registers[frame] as number,
+      slotsLow: this.slots[2 * frame] as number,
+      slotsHigh: this.slots[2 * frame + 1] as number,
+    }
   }
 
   has(register: number): boolean {
@@ -95,8 +100,8 @@ const LOST = new Lost()
 /** The number in a register of the frame at hand must be exactly what it is. */
 export function markPrecise(env: Verification, register: number): void {
   const { state } = env
-  // Nothing is kept before this point.
-  if (state.parent === undefined) return
+  // Nothing is kept before this point, and nobody wants to know.
+  if (state.parent === undefined && env.remarks === undefined) return
   tracked.reset(state.frames.length - 1)
   tracked.set(register)
   trace(env, state, env.insn)
@@ -105,7 +110,7 @@ export function markPrecise(env: Verification, register: number): void {
 /** The number in a stack slot must be exactly what it is. */
 export function markSlotPrecise(env: Verification, frame: number, slot: number): void {
   const { state } = env
-  if (state.parent === undefined) return
+  if (state.parent === undefined && env.remarks === undefined) return
   tracked.reset(state.frames.length - 1)
   tracked.setSlot(frame, slot)
   trace(env, state, env.insn)
@@ -125,6 +130,9 @@ export function inheritPrecision(env: Verification, older: State, state: State, 
       if (precise !== 0 && slot !== undefined && isSpilledScalar(slot)) tracked.setSlot(index, i)
     }
   })
+  const { remarks } = env
+  if (remarks !== undefined)
+    for (let i = older.frames.length - 1; i >= 0; i--) remarks.inherited(i, tracked.in(i))
   return trace(env, state, insn)
 }
 
@@ -141,21 +149,23 @@ export function markAllPrecise(state: State): void {
 
 /** Walks back from an instruction of a path. @returns whether a mark is new */
 function trace(env: Verification, start: State, from: number): boolean {
-  if (tracked.isEmpty) return false
+  if (tracked.empty) return false
   let state: State | undefined = start
   let first = start.firstInsn
   let last = from
   let after = -1
   let skip = true
   let changed = false
+  const { remarks } = env
   try {
     for (;;) {
       let history: HistoryEntry | undefined = state.history
+      remarks?.stretch(tracked.frame, last, first, after)
       if (last < 0) return markEntry(state) || changed
       for (let insn = last; ;) {
         if (skip) skip = false
         else stepBack(env, insn, after, history?.insn === insn ? history : undefined)
-        if (tracked.isEmpty) return changed
+        if (tracked.empty) return changed
         after = insn
         // Where the path came from: the instruction before, unless it jumped here.
         if (insn === first && (history === undefined || (history.count === 1 && history.insn === insn))) break
@@ -167,8 +177,8 @@ function trace(env: Verification, start: State, from: number): boolean {
       }
       state = state.parent
       if (state === undefined) break
-      if (markState(state)) changed = true
-      if (tracked.isEmpty) return changed
+      if (markState(state, remarks)) changed = true
+      if (tracked.empty) return changed
       after = first
       last = state.lastInsn
       first = state.firstInsn
@@ -176,7 +186,8 @@ function trace(env: Verification, start: State, from: number): boolean {
   } catch (error) {
     if (error !== LOST) throw error
   }
-  if (!tracked.isEmpty) {
+  if (!tracked.empty) {
+    remarks?.lost(start.frames.length - 1)
     markAllPrecise(start)
     changed = true
   }
@@ -193,7 +204,7 @@ function markEntry(state: State): boolean {
 }
 
 /** Marks what is followed in a kept state; what is marked already, or no number, needn't be followed further. */
-function markState(state: State): boolean {
+function markState(state: State, remarks: PrecisionRemarks | undefined): boolean {
   let changed = false
   for (let index = tracked.frame; index >= 0; index--) {
     const frame = state.frames[index]
@@ -210,6 +221,7 @@ function markState(state: State): boolean {
     }
     if (markSlots(frame, index, 0)) changed = true
     if (markSlots(frame, index, 32)) changed = true
+    remarks?.parent(state, index, tracked.in(index))
   }
   return changed
 }
@@ -255,6 +267,7 @@ function stepBack(env: Verification, insn: number, after: number, entry: History
   const klass = opcode & 7
   // The second half of a 64-bit immediate load.
   if (opcode === 0) return
+  env.remarks?.step(tracked.frame, tracked.in(tracked.frame), insn)
   followLinked(entry)
   switch (klass) {
     case CLASS.ALU:
@@ -371,7 +384,8 @@ function stepBackCall(env: Verification, insn: number, after: number): void {
 function enterFrame(): void {
   tracked.frame++
   if (tracked.frame >= MAX_FRAMES) throw LOST
-  tracked.empty(tracked.frame)
+  tracked.registers[tracked.frame] = 0
+  tracked.slots[2 * tracked.frame] = tracked.slots[2 * tracked.frame + 1] = 0
 }
 
 function hasSlots(frame: number): boolean {

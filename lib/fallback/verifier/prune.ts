@@ -8,9 +8,10 @@ import { COMPARE, statesEqual } from './equal.js'
 import { inheritPrecision, markAllPrecise } from './precision.js'
 import { isActive, turnsDiffer } from './iterators.js'
 import { EINVAL, Rejection } from './rejection.js'
+import { stateText } from './state-text.js'
 import { copyState, EMPTY_SLOT, FRAME_POINTER, frameInsn, type State } from './state.js'
 import { NOT_INIT } from './values/register.js'
-import type { Verification } from './verification.js'
+import type { BackEdge, Verification } from './verification.js'
 
 /** States are kept this far apart, at least … */
 const JUMPS_APART = 2
@@ -41,6 +42,7 @@ export function isCovered(env: Verification): boolean {
     return false
   }
   cleanStates(env, list)
+  const count = list.length
   for (let i = list.length - 1; i >= 0; i--) {
     const kept = list[i] as State
     if (kept.insn !== insn) continue
@@ -66,6 +68,7 @@ export function isCovered(env: Verification): boolean {
     if (unfinished) addBackEdge(env, kept)
     return true
   }
+  if (count > env.statesAtInsn) env.statesAtInsn = count
   if (keep) list.push(keepState(env))
   return false
 }
@@ -92,8 +95,16 @@ function compareWithLoop(env: Verification, kept: State): number {
     statesEqual(env, kept, state, COMPARE.EXACT) &&
     !turnsDiffer(kept, state)
   )
-    throw new Rejection(EINVAL, `infinite loop detected at insn ${insn}`)
+    throw endlessLoop(env, kept)
   return MISS
+}
+
+function endlessLoop({ insn, state, log }: Verification, kept: State): Rejection {
+  const rejection = new Rejection(EINVAL, `infinite loop detected at insn ${insn}`)
+  const frame = state.frames.length - 1
+  if (log !== undefined)
+    rejection.sequel = [`cur state:${stateText(state, frame)}`, `old state:${stateText(kept, frame)}`]
+  return rejection
 }
 
 /** Quickly says no: a register of the frame at hand differs. */
@@ -206,13 +217,19 @@ function enterComponent(env: Verification, kept: State): void {
   const visit = env.visits.get(key)
   if (visit === undefined) env.visits.set(key, { entry: kept, backEdges: undefined })
   else visit.entry ??= kept
+  if (env.visits.get(key)?.entry === kept) remarkVisit(env, 'enter', key)
+}
+
+function remarkVisit(env: Verification, what: string, key: string): void {
+  env.log?.detailed?.remark(`SCC ${what} (${key.replace('#', '')})`)
 }
 
 function leaveComponent(env: Verification, kept: State): void {
   if (env.visits.size === 0) return
   const key = visitKey(env, kept)
   const visit = key === undefined ? undefined : env.visits.get(key)
-  if (visit === undefined || visit.entry !== kept) return
+  if (key === undefined || visit === undefined || visit.entry !== kept) return
+  remarkVisit(env, 'exit', key)
   visit.entry = undefined
   const { backEdges } = visit
   visit.backEdges = undefined
@@ -224,7 +241,9 @@ function leaveComponent(env: Verification, kept: State): void {
       for (const { state } of backEdges) markAllPrecise(state)
       return
     }
-    for (const { state, equal } of backEdges) {
+    // The last one first, as Linux does.
+    for (let i = backEdges.length - 1; i >= 0; i--) {
+      const { state, equal } = backEdges[i] as BackEdge
       if (inheritPrecision(env, equal, state, state.insn)) changed = true
     }
   }
@@ -239,7 +258,8 @@ function hasBackEdges(env: Verification, kept: State): boolean {
 function addBackEdge(env: Verification, kept: State): void {
   const key = visitKey(env, kept)
   const visit = key === undefined ? undefined : env.visits.get(key)
-  if (visit === undefined) return
+  if (key === undefined || visit === undefined) return
+  remarkVisit(env, 'backedge', key)
   const state = copyState(env.state)
   state.insn = env.insn
   visit.backEdges ??= []

@@ -5,6 +5,8 @@ export class Rejection extends Error {
   readonly details: readonly string[]
   /** Slot of the instruction that it is about, where nothing has been simulated yet. */
   slot: number | undefined = undefined
+  /** Lines of the log behind the deciding one. */
+  sequel: readonly string[] = []
 
   /**
    * @param errno  positive

@@ -117,7 +117,7 @@ export function loadStack(
   const frame = env.state.frames[base.frame] as Frame
   if (isConst(base)) return loadFixed(env, frame, offset + constantNumber(base), size)
   checkStackRange(env, number, base, offset, size, false)
-  return zeroOrUnknown(frame, sminNumber(base) + offset, smaxNumber(base) + offset + size)
+  return zeroOrUnknown(env, frame, sminNumber(base) + offset, smaxNumber(base) + offset + size)
 }
 
 function loadFixed(env: Verification, frame: Frame, offset: number, size: number): Register {
@@ -125,16 +125,16 @@ function loadFixed(env: Verification, frame: Frame, offset: number, size: number
   const slot = slotAt(frame, index)
   const { types, spilled } = slot
   readSlot(env, frame, index)
+  env.log?.touchSlot(index)
   if (!isSpilled(slot)) {
     for (let i = 0; i < size; i++) readableByte(env, frame, offset, i, size)
-    return zeroOrUnknown(frame, offset, offset + size)
+    return zeroOrUnknown(env, frame, offset, offset + size)
   }
   const spillSize = sizeOfSpill(types)
   if (size === 8 && spillSize === 8) {
-    const filled = withScalarId(env, spilled)
-    if (filled !== spilled) setSlot(frame, index, new StackSlot(types, filled))
+    // It got its id when it was spilled. What was a pointer then has none, and gets none.
     env.remember((frame.index << 6) | index)
-    return filled
+    return spilled
   }
   if (spilled.kind !== KIND.SCALAR) denied('invalid size of register fill')
   if (size <= spillSize && isLowPart(offset, size)) {
@@ -184,9 +184,10 @@ function readableByte(env: Verification, frame: Frame, offset: number, i: number
 }
 
 /** Zero if all bytes from `start` to `end` are. */
-function zeroOrUnknown(frame: Frame, start: number, end: number): Register {
+function zeroOrUnknown(env: Verification, frame: Frame, start: number, end: number): Register {
   for (let at = start; at < end; at++) {
     const index = -at - 1
+    env.log?.touchSlot(index >> 3)
     if (byteType(slotAt(frame, index >> 3).types, index & 7) !== BYTE.ZERO) return UNKNOWN
   }
   return ZERO
@@ -231,6 +232,7 @@ function storeFixed(env: Verification, frame: Frame, offset: number, size: numbe
   const registers = env.registers
   if (!env.mayLeak) checkOverwritten(env, slotAt(frame, index), size)
   destroyDynptr(env, frame, index)
+  env.log?.touchSlot(index)
   const number = stored !== undefined && 'register' in stored ? stored.register : -1
   let register = number >= 0 ? (registers[number] as Register) : undefined
   const constant = stored !== undefined && 'constant' in stored ? stored.constant : undefined
@@ -333,6 +335,7 @@ function storeVariable(env: Verification, frame: Frame, start: number, end: numb
   for (let at = start; at < end; at++) {
     const byte = -at - 1
     const slot = slotAt(frame, byte >> 3)
+    env.log?.touchSlot(byte >> 3)
     const type = byteType(slot.types, byte & 7)
     if (zero && type === BYTE.SPILL && isSpilledScalar(slot) && isKnownZero(slot.spilled)) {
       zeroCounts = true

@@ -1,5 +1,14 @@
 /** What is known of registers and stack, in the words of the verifier log: `R1=map_value(map=counters,ks=4,vs=8,off=4)`. */
-import { BYTE, byteType, isIteratorSlot, isSpilled, STACK_SIZE, type Frame, type StackSlot } from './state.js'
+import {
+  BYTE,
+  byteType,
+  isDynptrSlot,
+  isIteratorSlot,
+  isSpilled,
+  SLOTS,
+  type StackSlot,
+  type State,
+} from './state.js'
 import { typeName } from './type-names.js'
 import { FLAG, isPacketPointer, ITERATION, KIND, type Register } from './values/register.js'
 
@@ -13,13 +22,24 @@ const U32_MAX = (1n << 32n) - 1n
 const unsigned = (hi: number, lo: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)
 const signed = (hi: number, lo: number): bigint => BigInt.asIntN(64, unsigned(hi, lo))
 
-/** Small numbers are decimal, others are hexadecimal with all bits of the width. */
-function numberText(value: bigint): string {
-  return value >= -0x8000n && value <= 0xffffn ? `${value}` : `0x${BigInt.asUintN(64, value).toString(16)}`
+const hexadecimal = (value: bigint): string => `0x${BigInt.asUintN(64, value).toString(16)}`
+const isSmall = (value: bigint): boolean => value === BigInt.asIntN(16, value)
+
+/** Numbers of 16 bits are decimal, others are hexadecimal. */
+function signedText(value: bigint): string {
+  return isSmall(value) ? `${value}` : hexadecimal(value)
+}
+
+function unsignedText(value: bigint): string {
+  const bits = BigInt.asUintN(64, value)
+  return bits <= 0xffffn ? `${bits}` : hexadecimal(bits)
 }
 
 /** A limit; it is left out where it says nothing: at the end of its type's range. */
 type Limit = readonly [name: string, value: bigint, isSilent: boolean]
+
+/** Limits of 32 bits that are hexadecimal have no more. */
+const halfOf = (value: bigint): bigint => (isSmall(value) ? value : BigInt.asUintN(32, value))
 
 function limitsOf(register: Register): readonly Limit[] {
   const smin = signed(register.sminHi, register.sminLo)
@@ -35,24 +55,29 @@ function limitsOf(register: Register): readonly Limit[] {
     ['smax', smax, smax === S64_MAX],
     ['umin', umin, umin === 0n],
     ['umax', umax, umax === U64_MAX],
-    ['smin32', s32Min, s32Min === S32_MIN],
-    ['smax32', s32Max, s32Max === S32_MAX],
+    ['smin32', halfOf(s32Min), s32Min === S32_MIN],
+    ['smax32', halfOf(s32Max), s32Max === S32_MAX],
     ['umin32', u32Min, u32Min === 0n],
     ['umax32', u32Max, u32Max === U32_MAX],
   ]
 }
 
-/** Limits that are the same number are one entry: `smax=umax=255`. */
+/** Lower limits that are the same number are one entry, and so are upper ones: `smax=umax=255`. */
 function rangeParts(register: Register): readonly string[] {
-  const names = new Map<bigint, { readonly value: bigint; text: string }>()
+  const entries = new Map<string, { names: string; readonly value: string }>()
   for (const [name, value, isSilent] of limitsOf(register)) {
     if (isSilent) continue
-    const bits = BigInt.asUintN(64, value)
-    const known = names.get(bits)
-    if (known === undefined) names.set(bits, { value, text: `${name}=` })
-    else known.text += `${name}=`
+    const key = `${name.slice(1, 4)}${value}`
+    const entry = entries.get(key)
+    if (entry !== undefined) entry.names += `${name}=`
+    // The first of them tells how it is written.
+    else
+      entries.set(key, {
+        names: `${name}=`,
+        value: name.startsWith('s') ? signedText(value) : unsignedText(value),
+      })
   }
-  const parts = Array.from(names.values(), ({ value, text }) => `${text}${numberText(value)}`)
+  const parts = Array.from(entries.values(), ({ names, value }) => names + value)
   const mask = unsigned(register.maskHi, register.maskLo)
   if (mask === U64_MAX) return parts
   const value = unsigned(register.valueHi, register.valueLo)
@@ -72,23 +97,28 @@ function identityParts({ id, addedConst, offset, refId, kind, map }: Register): 
   ]
 }
 
-/** `scalar(smin=0,smax=umax=255)`, `fp-8`, `42`. */
-export function registerText(register: Register): string {
+/** `scalar(smin=0,smax=umax=255)`, `fp-8`, `42`, and `P42` where just that number counts. */
+function registerText(register: Register, frame: number, isPrecise: boolean): string {
   const { kind, offset, range, struct } = register
   if (kind === KIND.SCALAR) {
-    if (isConstant(register)) return numberText(signed(register.valueHi, register.valueLo))
-    return `scalar(${[...identityParts(register), ...rangeParts(register)].join(',')})`
+    const precise = isPrecise ? 'P' : ''
+    if (isConstant(register)) return precise + signedText(signed(register.valueHi, register.valueLo))
+    return `${precise}scalar(${[...identityParts(register), ...rangeParts(register)].join(',')})`
   }
-  if (kind === KIND.STACK && isConstant(register)) return `fp${offset}`
+  const name = `${typeName(register)}${kind === KIND.BTF_ID ? (struct?.name ?? '') : ''}`
+  if (kind === KIND.ARENA) return name
+  const place = kind === KIND.STACK && register.frame !== frame ? `[${register.frame}]` : ''
+  if (kind === KIND.STACK && isConstant(register)) return `${name}${place}${offset}`
   const parts = [
     ...identityParts(register),
     ...((register.flags & FLAG.NON_OWNING) === 0 ? [] : ['non_own_ref']),
-    ...(offset === 0 ? [] : [`off=${offset}`]),
-    ...(isPacketPointer(register) ? [`r=${range}`] : []),
-    ...(kind === KIND.MEM || kind === KIND.BUF ? [`sz=${range}`] : []),
+    ...(offset === 0 ? [] : [`off=${signedText(BigInt(offset))}`]),
+    ...(isPacketPointer(register) ? [`r=${unsignedText(BigInt(range))}`] : []),
+    ...(kind === KIND.MEM || kind === KIND.BUF ? [`sz=${unsignedText(BigInt(range >>> 0))}`] : []),
+    ...(kind === KIND.DYNPTR ? [`type=${register.type ?? ''}`] : []),
     ...(isConstant(register) ? [] : rangeParts(register)),
   ]
-  return `${typeName(register)}${kind === KIND.BTF_ID ? (struct?.name ?? '') : ''}(${parts.join(',')})`
+  return `${name}${place}(${parts.join(',')})`
 }
 
 const BYTE_LETTERS: Readonly<Record<number, string>> = {
@@ -101,36 +131,75 @@ const BYTE_LETTERS: Readonly<Record<number, string>> = {
   [BYTE.IRQ]: 'f',
 }
 
-function slotText(slot: StackSlot): string {
-  if (isSpilled(slot)) return registerText(slot.spilled)
+/** Linux takes that it is the first slot for the id of another dynptr. */
+function dynptrText({ type = '', id, refId }: Register): string {
+  return `dynptr_${type}(id=${id},${refId === 0 ? '' : `ref_id=${refId},`}dynptr_id=1)`
+}
+
+/** @returns undefined: it is told with another slot */
+function slotText(slot: StackSlot, frame: number, isPrecise: boolean): string | undefined {
+  if (isSpilled(slot)) return bytesText(slot.types, BYTE.SPILL) + registerText(slot.spilled, frame, isPrecise)
   if (isIteratorSlot(slot) && slot.spilled.first) {
     const { type = '', refId, range, frame, flags } = slot.spilled
     const trust = (flags & FLAG.RCU) !== 0 ? 'rcu_' : (flags & FLAG.UNTRUSTED) !== 0 ? 'untrusted_' : ''
     const state = range === ITERATION.ACTIVE ? 'active' : 'drained'
     return `iter_${type}(${trust}ref_id=${refId},state=${state},depth=${frame})`
   }
+  if (isDynptrSlot(slot)) return slot.spilled.first ? dynptrText(slot.spilled) : undefined
+  return bytesText(slot.types)
+}
+
+/** @param end the first byte that isn't told */
+function bytesText(types: number, end?: number): string {
   let text = ''
-  for (let i = 0; i < 8; i++) text += BYTE_LETTERS[byteType(slot.types, i)] ?? '?'
+  for (let i = 0; i < 8 && byteType(types, i) !== end; i++) text += BYTE_LETTERS[byteType(types, i)] ?? '?'
   return text
 }
 
+/** Locks in global data have no ids. */
+function idsText(references: State['references']): string {
+  return references
+    .map(({ id }) => id)
+    .filter((id) => id !== 0)
+    .join(',')
+}
+
+/** Which registers and slots of a frame are told, as bits. */
+export interface Selection {
+  readonly registers: number
+  /** Slots 0…31 and 32…63. */
+  readonly slotsLow: number
+  readonly slotsHigh: number
+}
+
+const EVERYTHING: Selection = { registers: -1, slotsLow: -1, slotsHigh: -1 }
+
+const isIn = (low: number, high: number, slot: number): boolean =>
+  ((slot < 32 ? low : high) & (1 << (slot & 31))) !== 0
+
 /**
- * Registers and stack of a frame: ` R0=scalar() R10=fp0 fp-8=mmmmmmmm`.
- *
- * @param printed what the reader knows already: it is left out
+ * Registers and stack of a frame, references of its state, and whether it is a callback's: ` frame1: R0=P5 R10=fp0 fp-8=mmmmmmmm refs=2 cb`.
+ * Numbers that must be precise, in states that are kept, have a `P`.
  */
-export function frameText(frame: Frame, printed?: Frame): string {
-  const isSameFrame = printed?.index === frame.index
-  let text = ''
+export function stateText(
+  { frames, references }: Pick<State, 'frames' | 'references'>,
+  index: number,
+  { registers, slotsLow, slotsHigh }: Selection = EVERYTHING,
+): string {
+  const frame = frames[index]
+  if (frame === undefined) return ''
+  let text = index === 0 ? '' : ` frame${index}:`
   frame.registers.forEach((register, i) => {
-    if (register.kind === KIND.NOT_INIT || (isSameFrame && printed.registers[i] === register)) return
-    text += ` R${i}=${registerText(register)}`
+    if (register.kind === KIND.NOT_INIT || (registers & (1 << i)) === 0) return
+    text += ` R${i}=${registerText(register, index, (frame.preciseRegisters & (1 << i)) !== 0)}`
   })
-  const slots = Math.min(frame.stack.length, STACK_SIZE / 8)
-  for (let i = 0; i < slots; i++) {
+  for (let i = 0; i < Math.min(frame.stack.length, SLOTS); i++) {
     const slot = frame.stack[i]
-    if (slot === undefined || slot.types === 0 || (isSameFrame && printed.stack[i] === slot)) continue
-    text += ` fp-${8 * (i + 1)}=${slotText(slot)}`
+    if (slot === undefined || slot.types === 0 || !isIn(slotsLow, slotsHigh, i)) continue
+    const told = slotText(slot, index, isIn(frame.preciseSlotsLow, frame.preciseSlotsHigh, i))
+    if (told !== undefined) text += ` fp-${8 * (i + 1)}=${told}`
   }
-  return text === '' || frame.index === 0 ? text : ` frame${frame.index}:${text}`
+  if ((references[0]?.id ?? 0) !== 0) text += ` refs=${idsText(references)}`
+  if (frame.callback === undefined) return text
+  return `${text}${frame.callback.async ? ' async_cb' : ' cb'}`
 }

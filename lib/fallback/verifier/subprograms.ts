@@ -70,9 +70,13 @@ export function findSubprograms(
       called: false,
     }
   })
-  for (const { start, end } of subprograms) checkJumps(code, start, end)
   findEffects(code, subprograms, program.type !== P.EXT)
   return subprograms
+}
+
+/** Refuses functions that don't end, and jumps out of them. */
+export function checkSubprograms(code: Code, subprograms: readonly Subprogram[]): void {
+  for (const { start, end } of subprograms) checkJumps(code, start, end)
 }
 
 /**

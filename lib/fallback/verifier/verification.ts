@@ -10,6 +10,7 @@ import { type KernelTypes, NO_KERNEL_TYPES } from './kernel-types.js'
 import { LocalTypes } from './local-types.js'
 import type { VerifierProgram } from './program.js'
 import type { VerifierLog } from './log.js'
+import { PrecisionRemarks } from './precision-remarks.js'
 import { EFAULT, Rejection } from './rejection.js'
 import { StackLiveness } from './stack-liveness.js'
 import type { Reference } from './state.js'
@@ -48,6 +49,8 @@ export class Verification {
   /** Keep a state at every point: what tests ask for. */
   readonly alwaysCheckpoint: boolean
   readonly stackLiveness: StackLiveness
+  /** Undefined: nobody reads them. */
+  readonly remarks: PrecisionRemarks | undefined
   readonly kernel: KernelTypes
   /** Types of objects that the program makes. */
   readonly locals: LocalTypes
@@ -73,6 +76,8 @@ export class Verification {
   totalStates = 0
   heldStates = 0
   peakStates = 0
+  /** States that one more was compared with, at most. */
+  statesAtInsn = 0
   /** Kept states by instruction and call site: see `placeOf()`. Most instructions have none. */
   readonly explored: (State[] | undefined)[] = []
   private readonly pending: Pending[] = []
@@ -112,6 +117,7 @@ export class Verification {
     this.strictAlignment =
       flag(BPF_PROGRAM_FLAGS.BPF_F_STRICT_ALIGNMENT) && !flag(BPF_PROGRAM_FLAGS.BPF_F_ANY_ALIGNMENT)
     this.alwaysCheckpoint = flag(BPF_PROGRAM_FLAGS.BPF_F_TEST_STATE_FREQ)
+    this.remarks = this.capable && log?.detailed ? new PrecisionRemarks(log) : undefined
     this.kernel = program.kernel ?? NO_KERNEL_TYPES
     this.locals = new LocalTypes(program.types)
     this.target = attachTarget(program, this.kernel)

@@ -11,6 +11,7 @@ import { checkEncodings } from './encoding.js'
 import { checkExceptionCallback, exceptionCallbackOf, likelyCallback } from './exceptions.js'
 import { explore } from './explore.js'
 import { asExtension, checkExtensionForm, refuseNested } from './extension.js'
+import { tellFunctions, tellLiveRegisters } from './liveness-remarks.js'
 import { LOG_LEVEL, VerifierLog, type LogOptions } from './log.js'
 import { checkPrivileges } from './privileges.js'
 import type { VerifierProgram } from './program.js'
@@ -18,7 +19,13 @@ import { E2BIG, invalid, Rejection, Unmodelled } from './rejection.js'
 import { liveRegisters } from './register-liveness.js'
 import { components } from './scc.js'
 import { checkStackDepth } from './stack-depth.js'
-import { checkCallsNothing, checkFunctionInfo, findSubprograms, type Subprogram } from './subprograms.js'
+import {
+  checkCallsNothing,
+  checkFunctionInfo,
+  checkSubprograms,
+  findSubprograms,
+  type Subprogram,
+} from './subprograms.js'
 import { KIND, kindMask } from './values/register.js'
 import { Verification } from './verification.js'
 
@@ -71,6 +78,7 @@ export const MAX_INSTRUCTIONS = 1_000_000
 
 /** Never throws for what a program does: what isn't modelled is refused with a reason that starts with `UNSUPPORTED: `. */
 export function verifyProgram(program: VerifierProgram, options: VerifyOptions = {}): Verdict {
+  const log = logOf(program, options.log)
   const run: { env: Verification | undefined } = { env: undefined }
   const started = performance.now()
   const verdict = (rejection: Rejection | undefined): Verdict => ({
@@ -84,14 +92,14 @@ export function verifyProgram(program: VerifierProgram, options: VerifyOptions =
     totalStates: run.env?.totalStates ?? 0,
     peakStates: run.env?.peakStates ?? 0,
     milliseconds: performance.now() - started,
-    log: logText(run.env, rejection, options.log, performance.now() - started),
+    log: logText(run.env, rejection, log, options.log, performance.now() - started),
     contextSize: run.env?.contextSize ?? 0,
     terminates: rejection === undefined && run.env !== undefined && endsAsWalked(run.env),
     accessesContext: (insn) => ((run.env?.pointerKinds[insn] ?? 0) & (1 << KIND.CTX)) !== 0,
     proven: (insn) => rejection === undefined && run.env !== undefined && isProven(run.env, insn),
   })
   try {
-    verify(program, options, run)
+    verify(program, options, run, log)
     return verdict(undefined)
   } catch (error) {
     if (error instanceof Rejection) return verdict(error)
@@ -103,20 +111,20 @@ export function verifyProgram(program: VerifierProgram, options: VerifyOptions =
 function logText(
   env: Verification | undefined,
   rejection: Rejection | undefined,
+  log: VerifierLog | undefined,
   options: LogOptions | undefined,
   milliseconds: number,
 ): string {
   if (options === undefined || options.level === 0) return ''
-  const { insnsProcessed = 0, totalStates = 0, peakStates = 0, explored = [] } = env ?? {}
-  const statesAtInsn = explored.reduce((most, list) => Math.max(most, list?.length ?? 0), 0)
+  const { insnsProcessed = 0, totalStates = 0, peakStates = 0, statesAtInsn = 0 } = env ?? {}
   const tail = [
-    ...(rejection === undefined ? [] : [...rejection.details, rejection.reason]),
+    ...(rejection === undefined ? [] : [...rejection.details, rejection.reason, ...rejection.sequel]),
     ...((options.level & LOG_LEVEL.STATS) === 0
       ? []
       : [`verification time ${Math.round(milliseconds * 1000)} usec`]),
     `processed ${insnsProcessed} insns (limit ${MAX_INSTRUCTIONS}) max_states_per_insn ${statesAtInsn} total_states ${totalStates} peak_states ${peakStates} mark_read 0`,
   ]
-  return `${env?.log?.text ?? ''}${tail.join('\n')}\n`
+  return `${log?.text ?? ''}${tail.join('\n')}\n`
 }
 
 function isProven(
@@ -165,6 +173,7 @@ function verify(
   program: VerifierProgram,
   options: VerifyOptions,
   run: { env: Verification | undefined },
+  log?: VerifierLog,
 ): void {
   const count = slotCount(program.code)
   if (count === 0) throw new Rejection(E2BIG, 'the program has no instructions')
@@ -172,7 +181,6 @@ function verify(
     throw new Rejection(E2BIG, `the program has ${count} instructions, more than ${MAX_INSTRUCTIONS}`)
   const { privileges = 'all' } = options
   checkPrivileges(program, privileges)
-  checkSleepable(program)
   checkExtensionForm(program)
   const code = new Code(program.code, program.kfuncs)
   if (privileges === 'none') checkCallsNothing(code)
@@ -181,25 +189,21 @@ function verify(
   const likely = likelyCallback(code, program)
   const callbackStart = exceptionCallbackOf(program) ?? likely
   const subprograms = findSubprograms(code, program, callbackStart)
+  if (log?.detailed !== undefined) tellFunctions(log, subprograms)
+  checkSubprograms(code, subprograms)
   const exceptionCallback = subprograms.find(({ start }) => start === callbackStart)
   if (debugInfo !== undefined) checkDebugInfo(debugInfo, subprograms, code)
   checkFunctionInfo(subprograms, program.functions.length > 0)
   checkEncodings(code, program)
   const marks = checkControlFlow(code, subprograms, privileges !== 'none', exceptionCallback)
+  checkSleepable(program)
   const judged = program.type === P.EXT ? extension(program, subprograms, options) : program
   const limits = { instructions: MAX_INSTRUCTIONS, milliseconds: options.timeout }
-  const env = new Verification(
-    judged,
-    code,
-    subprograms,
-    marks,
-    liveRegisters(code, judged.type),
-    components(code),
-    limits,
-    logOf(program, options.log),
-    privileges,
-  )
+  const alive = liveRegisters(code, judged.type)
+  const component = components(code)
+  const env = new Verification(judged, code, subprograms, marks, alive, component, limits, log, privileges)
   run.env = env
+  if (log?.detailed !== undefined) tellLiveRegisters(log, code, alive, component)
   if (exceptionCallback !== undefined) {
     env.exceptionCallback = exceptionCallback.index
     if (likely !== undefined)
@@ -240,7 +244,7 @@ function extension(
 }
 
 /** Statistics alone need no look at each instruction. */
-function logOf({ code }: VerifierProgram, options: LogOptions | undefined): VerifierLog | undefined {
+function logOf({ code, kfuncs }: VerifierProgram, options: LogOptions | undefined): VerifierLog | undefined {
   if (options === undefined || (options.level & (LOG_LEVEL.PATH | LOG_LEVEL.ALL)) === 0) return undefined
-  return new VerifierLog(code, options)
+  return new VerifierLog(code, options, kfuncs)
 }
