@@ -47,8 +47,9 @@ async function main(args) {
       env: sanitizedEnvironment(addon, reportFolder),
     },
   )
-  const { processes, complaints } = readReports(reportFolder)
+  const { processes, complaints, crashed } = readReports(reportFolder)
   for (const complaint of complaints) console.error(`\n${complaint}`)
+  if (crashed.length > 0) console.error(`\nERROR: LeakSanitizer itself crashed: ${crashed.join(', ')}`)
   console.log(`\nsanitizers: ${complaints.length} reports of ours, in ${processes} processes that had any`)
   return code === 0 && complaints.length === 0
 }

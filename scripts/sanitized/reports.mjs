@@ -43,17 +43,20 @@ function complaintsIn(report) {
 /**
  * Reads the reports in a folder, a file per process.
  *
- * @returns how many processes wrote one, and what is ours in them, each thing once
+ * @returns how many processes wrote one; what is ours in them, each thing once; and those whose search for leaks crashed, which ends a process
  */
 export function readReports(folder) {
   const files = readdirSync(folder)
   const found = new Map()
+  const crashed = []
   for (const file of files) {
-    for (const complaint of complaintsIn(readFileSync(join(folder, file), 'utf8'))) {
+    const report = readFileSync(join(folder, file), 'utf8')
+    if (report.includes('LeakSanitizer has encountered a fatal error')) crashed.push(file)
+    for (const complaint of complaintsIn(report)) {
       // The same place in another process has other addresses.
       const place = complaint.replaceAll(/==\d+==|0x[0-9a-f]+|\d+ byte\(s\) in \d+/g, '')
       if (!found.has(place)) found.set(place, `${file}:\n${complaint}`)
     }
   }
-  return { processes: files.length, complaints: [...found.values()] }
+  return { processes: files.length, complaints: [...found.values()], crashed }
 }

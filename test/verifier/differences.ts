@@ -161,7 +161,14 @@ export const KERNEL_DIFFERENCES: readonly Difference[] = [
     ['scalar-bounds', 'negation', 'r0 = -r0'],
     ['words', '32-bit arithmetic clears the upper half', 'w1 = -w1'],
   ]),
+  {
+    topic: 'found',
+    rule: 'one of two numbers, without the other, compared with itself',
+    below: '6.13',
+    why: '6.12 learns less of known bits from ranges',
+  },
   ...each({ below: '6.13', why: '6.12 learns less of known bits from ranges' }, [
+    ['found', 'one of two numbers, without the other, compared with itself'],
     ['words', 'known bits and ranges together', '<= 16'],
     ['words', 'known bits and ranges together', '< 17'],
   ]),

@@ -21,13 +21,18 @@ class Tracked {
   /** Slots 0…31 and 32…63 of each frame in turn. */
   readonly slots = new Int32Array(2 * MAX_FRAMES)
 
+  /** Frames behind it are emptied as they are entered. */
   reset(frame: number): void {
     this.frame = frame
-    this.registers.fill(0)
-    this.slots.fill(0)
+    for (let i = 0; i <= frame; i++) this.empty(i)
   }
 
-  get empty(): boolean {
+  empty(frame: number): void {
+    this.registers[frame] = 0
+    this.slots[2 * frame] = this.slots[2 * frame + 1] = 0
+  }
+
+  get isEmpty(): boolean {
     for (let i = 0; i <= this.frame; i++) {
       if (
         ((this.registers[i] as number) |
@@ -149,7 +154,7 @@ export function markAllPrecise(state: State): void {
 
 /** Walks back from an instruction of a path. @returns whether a mark is new */
 function trace(env: Verification, start: State, from: number): boolean {
-  if (tracked.empty) return false
+  if (tracked.isEmpty) return false
   let state: State | undefined = start
   let first = start.firstInsn
   let last = from
@@ -165,7 +170,7 @@ function trace(env: Verification, start: State, from: number): boolean {
       for (let insn = last; ;) {
         if (skip) skip = false
         else stepBack(env, insn, after, history?.insn === insn ? history : undefined)
-        if (tracked.empty) return changed
+        if (tracked.isEmpty) return changed
         after = insn
         // Where the path came from: the instruction before, unless it jumped here.
         if (insn === first && (history === undefined || (history.count === 1 && history.insn === insn))) break
@@ -178,7 +183,7 @@ function trace(env: Verification, start: State, from: number): boolean {
       state = state.parent
       if (state === undefined) break
       if (markState(state, remarks)) changed = true
-      if (tracked.empty) return changed
+      if (tracked.isEmpty) return changed
       after = first
       last = state.lastInsn
       first = state.firstInsn
@@ -186,7 +191,7 @@ function trace(env: Verification, start: State, from: number): boolean {
   } catch (error) {
     if (error !== LOST) throw error
   }
-  if (!tracked.empty) {
+  if (!tracked.isEmpty) {
     remarks?.lost(start.frames.length - 1)
     markAllPrecise(start)
     changed = true
@@ -384,8 +389,7 @@ function stepBackCall(env: Verification, insn: number, after: number): void {
 function enterFrame(): void {
   tracked.frame++
   if (tracked.frame >= MAX_FRAMES) throw LOST
-  tracked.registers[tracked.frame] = 0
-  tracked.slots[2 * tracked.frame] = tracked.slots[2 * tracked.frame + 1] = 0
+  tracked.empty(tracked.frame)
 }
 
 function hasSlots(frame: number): boolean {
