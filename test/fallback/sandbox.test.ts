@@ -106,6 +106,49 @@ describe.each(ENGINES)('the sandbox of the %s', (engine) => {
     expect(answerOf(() => runner.run({ code: encode(assemble(text)) }).r0)).toMatch(result)
   })
 
+  /** Functions that call one another, each with a stack of its own or without any; the last one may call the first again. */
+  function chain(length: number, usesStack: boolean, last = 'r0 = 1'): Uint8Array {
+    const store = usesStack ? '*(u64 *)(r10 -8) = 1' : 'r3 = 1'
+    const load = usesStack ? 'r1 = *(u64 *)(r10 -8)\nr0 += r1' : 'r0 += 1'
+    const calling = Array.from(
+      { length: length - 1 },
+      (_unused, i) => `f${i}: ${store}\ncall f${i + 1}\n${load}\nexit`,
+    )
+    return encode(assemble([...calling, `f${length - 1}: ${store}\n${last}\nexit`].join('\n')))
+  }
+
+  it.each([
+    [8, true, /^8$/],
+    [8, false, /^8$/],
+    [9, true, /insn 36: call .*more than 8 call frames/],
+    [9, false, /insn 29: call .*more than 8 call frames/],
+    [15, true, /insn 36: call .*more than 8 call frames/],
+    [40, false, /insn 29: call .*more than 8 call frames/],
+  ])('stops chains of calls that are too long: %s, with stacks: %s', (length, usesStack, result) => {
+    const runner = new RawRunner({ engine, verify: false, fuel: 10_000 })
+    expect(answerOf(() => runner.run({ code: chain(length, usesStack) }).r0)).toMatch(result)
+  })
+
+  it.each([true, false])('stops recursions, with stacks: %s', (usesStack) => {
+    const runner = new RawRunner({ engine, verify: false, fuel: 10_000 })
+    for (const length of [2, 3, 7]) {
+      const code = chain(length, usesStack, 'call f1\nr0 = 1')
+      expect(answerOf(() => runner.run({ code }).r0)).toMatch(/call .*more than 8 call frames/)
+    }
+  })
+
+  it('stops callbacks of callbacks of callbacks', () => {
+    const runner = new RawRunner({ engine, verify: false, fuel: 10_000 })
+    const code = encode(
+      assemble(
+        'call body\nexit\nbody: r1 = 2\nr2 = subprog[body]\nr3 = 0\nr4 = 0\ncall bpf_loop\nr0 = 0\nexit',
+      ),
+    )
+    expect(answerOf(() => runner.run({ code }).r0)).toMatch(
+      /insn 7: call bpf_loop#181: more than 8 call frames/,
+    )
+  })
+
   it('goes on after a trap', () => {
     using object = load()
     trapOf(object, 'unchecked_lookup', 9n)

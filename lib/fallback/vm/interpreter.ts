@@ -160,7 +160,7 @@ export class Interpreter implements Machine {
         'TRAP',
         `program '${this.program.name}': no function starts at slot ${functionAddress}`,
       )
-    if (caller + 1 > this.deepest) throw this.tooDeep(functionAddress * WORDS)
+    if (caller + 1 > this.deepest) throw this.tooDeep(this.callSite)
     this.frames.saveRegisters(caller, this.registers)
     const { callSite } = this
     this.frames.leave(caller, callSite + WORDS)

@@ -155,6 +155,7 @@ class FunctionCompiler implements BlockEmitter {
       state,
       countsFuel: this.#countsFuel,
       countsCalls: fn.endsByItself,
+      mayBeDeep: fn.mayBeDeep,
       isPart: this.#isPart,
       usesShadow,
       casts: context.casts,

@@ -160,7 +160,7 @@ class WasmEngine implements Engine {
       length = 0,
     } = this.#prepared.compiled.functions.get(functionAddress) ?? {}
     if (caller + (Number.isFinite(frames) ? frames : 1) > this.#wordAt(STATE.DEEPEST))
-      throw this.#faults.tooDeep(functionAddress)
+      throw this.#faults.tooDeep(this.#wordAt(STATE.POSITION))
     if (isStraight) this.#takeFuel(length)
     if (this.#wordAt(STATE.FUEL + 4) < 0) throw this.#faults.outOfFuel(functionAddress)
     const position = this.#wordAt(STATE.POSITION)

@@ -29,8 +29,10 @@ export interface ProgramFunction {
   readonly endsByItself: boolean
   /** It may call JavaScript, itself or through the functions that it calls: for a helper, or for an access that is not as it seemed. */
   callsOut: boolean
-  /** Frames that it and what it calls may need; Infinity: there is a recursion. */
+  /** Frames that it and what it calls may need; Infinity: there is a recursion, or more than there may be. */
   frames: number
+  /** There may be too many frames below it: what it calls is entered only if there is room for one more. */
+  mayBeDeep: boolean
 }
 
 /** What is called and used in a program. */
@@ -150,6 +152,7 @@ function inspect(
     endsByItself,
     callsOut,
     frames: 1,
+    mayBeDeep: false,
   }
 }
 
@@ -223,6 +226,12 @@ function passOn(
         changed = true
       }
     }
+  }
+  const deep = functions.filter((fn) => fn.frames === Infinity)
+  for (let fn = deep.pop(); fn !== undefined; fn = deep.pop()) {
+    if (fn.mayBeDeep) continue
+    fn.mayBeDeep = true
+    for (const { callee } of callsOf[byStart.get(fn.start) ?? -1] ?? []) deep.push(callee)
   }
 }
 

@@ -37,6 +37,8 @@ export interface CallSetup {
   readonly countsFuel: boolean
   /** Only calls of the function and rounds of helpers are counted, so seldom that the count stays in memory. */
   readonly countsCalls: boolean
+  /** There may be too many frames below the function. */
+  readonly mayBeDeep: boolean
   /** The function is a part of one that was split. */
   readonly isPart: boolean
   /** Whether the function looks at the shadow. */
@@ -213,7 +215,8 @@ export class Calls extends Selector {
   #callLocal(slot: number): void {
     const callee = this.#targets.functions.get(this.slots.callee(slot))
     if (callee === undefined) throw new Error('a call leads to no function that was found')
-    if (callee.fn.isLeaf && this.locals.leaf.length > 0) return this.#writeLeaf(callee.fn)
+    if (callee.fn.isLeaf && this.locals.leaf.length > 0 && !this.#setup.mayBeDeep)
+      return this.#writeLeaf(callee.fn)
     this.#enter(slot, callee, (r) => this.out.get(this.register(r)), false)
     this.out.set(this.register(0))
     this.#afterCall(callee)
@@ -251,8 +254,8 @@ export class Calls extends Selector {
   ): void {
     const out = this.out
     const { depth } = this.locals
-    const { state, countsFuel, countsCalls } = this.#setup
-    if (countsFuel && fn.frames === Infinity) {
+    const { state, countsFuel, countsCalls, mayBeDeep } = this.#setup
+    if (countsFuel && mayBeDeep) {
       out.get(depth)
       out.i32(state)
       out.memory(WASM.I32_LOAD, 2, STATE.DEEPEST)
