@@ -10,89 +10,9 @@ import { linkedFrame, linkedIndex, linkedIsSlot } from './linked.js'
 import type { PrecisionRemarks } from './precision-remarks.js'
 import type { Frame, HistoryEntry, State } from './state.js'
 import { FRAME_POINTER, isSpilledScalar, MAX_FRAMES } from './state.js'
-import { ALU } from './values/scalar-alu.js'
 import { KIND, type Register } from './values/register.js'
+import { beforeAlu, Tracked } from './tracked.js'
 import type { Verification } from './verification.js'
-
-/** What is followed back: registers and slots, by frame. */
-class Tracked {
-  frame = 0
-  readonly registers = new Int32Array(MAX_FRAMES)
-  /** Slots 0…31 and 32…63 of each frame in turn. */
-  readonly slots = new Int32Array(2 * MAX_FRAMES)
-
-  /** Frames behind it are emptied as they are entered. */
-  reset(frame: number): void {
-    this.frame = frame
-    for (let i = 0; i <= frame; i++) this.empty(i)
-  }
-
-  empty(frame: number): void {
-    this.registers[frame] = 0
-    this.slots[2 * frame] = this.slots[2 * frame + 1] = 0
-  }
-
-  get isEmpty(): boolean {
-    for (let i = 0; i <= this.frame; i++) {
-      if (
-        ((this.registers[i] as number) |
-          (this.slots[2 * i] as number) |
-          (this.slots[2 * i + 1] as number)) !==
-        0
-      )
-        return false
-    }
-    return true
-  }
-
-  /** Registers of the frame at hand, as bits. */
-  get mask(): number {
-    return this.registers[this.frame] as number
-  }
-
-  /** What is followed in a frame. */
-  in(frame: number): { registers: number; slotsLow: number; slotsHigh: number } {
-    return {
-      registers: this.registers[frame] as number,
-      slotsLow: this.slots[2 * frame] as number,
-      slotsHigh: this.slots[2 * frame + 1] as number,
-    }
-  }
-
-  has(register: number): boolean {
-    return ((this.registers[this.frame] as number) & (1 << register)) !== 0
-  }
-
-  set(register: number): void {
-    this.setIn(this.frame, register)
-  }
-
-  setIn(frame: number, register: number): void {
-    this.registers[frame] = (this.registers[frame] as number) | (1 << register)
-  }
-
-  clear(register: number): void {
-    this.clearIn(this.frame, register)
-  }
-
-  clearIn(frame: number, register: number): void {
-    this.registers[frame] = (this.registers[frame] as number) & ~(1 << register)
-  }
-
-  hasSlot(frame: number, slot: number): boolean {
-    return ((this.slots[2 * frame + (slot >> 5)] as number) & (1 << (slot & 31))) !== 0
-  }
-
-  setSlot(frame: number, slot: number): void {
-    const at = 2 * frame + (slot >> 5)
-    this.slots[at] = (this.slots[at] as number) | (1 << (slot & 31))
-  }
-
-  clearSlot(frame: number, slot: number): void {
-    const at = 2 * frame + (slot >> 5)
-    this.slots[at] = (this.slots[at] as number) & ~(1 << (slot & 31))
-  }
-}
 
 const tracked = new Tracked()
 const ARGUMENTS = 0b11_1110
@@ -169,7 +89,16 @@ function trace(env: Verification, start: State, from: number): boolean {
       if (last < 0) return markEntry(state) || changed
       for (let insn = last; ;) {
         if (skip) skip = false
-        else stepBack(env, insn, after, history?.insn === insn ? history : undefined)
+        else {
+          const special = history === undefined ? first : history.insn
+          const plain = remarks === undefined ? tracked.stepBackTo(special, env.code, insn) : insn
+          if (plain !== insn) {
+            if (tracked.isEmpty) return changed
+            insn = plain
+            after = plain + 1
+          }
+          stepBack(env, insn, after, history?.insn === insn ? history : undefined)
+        }
         if (tracked.isEmpty) return changed
         after = insn
         // Where the path came from: the instruction before, unless it jumped here.
@@ -277,7 +206,8 @@ function stepBack(env: Verification, insn: number, after: number, entry: History
   switch (klass) {
     case CLASS.ALU:
     case CLASS.ALU64:
-      return stepBackAlu(code.dstAt(insn), code.srcAt(insn), opcode)
+      tracked.mask = beforeAlu(tracked.mask, code.dstAt(insn), code.srcAt(insn), opcode)
+      return
     case CLASS.LDX:
       return stepBackLoad(code.dstAt(insn), entry)
     case CLASS.STX:
@@ -291,15 +221,6 @@ function stepBack(env: Verification, insn: number, after: number, entry: History
       stepBackWide(code.dstAt(insn), opcode)
       if (opcode !== OP.LDDW && after !== insn + 1 && after >= 0) enterFrame()
   }
-}
-
-function stepBackAlu(dst: number, src: number, opcode: number): void {
-  if (!tracked.has(dst)) return
-  const operation = opcode & 0xf0
-  if (operation === ALU.END || operation === ALU.NEG) return
-  const fromRegister = (opcode & 8) !== 0
-  if (operation === ALU.MOV) tracked.clear(dst)
-  if (fromRegister && src !== FRAME_POINTER) tracked.set(src)
 }
 
 function stepBackLoad(dst: number, entry: HistoryEntry | undefined): void {
