@@ -214,10 +214,32 @@ function deduceMixed(register: Register): void {
   tnumIntersect(register, register, range)
 }
 
-function deduce(register: Register): void {
+/** @returns whether there was anything to learn: if not, there is no more */
+function deduce(register: Register): boolean {
+  const { uminHi, uminLo, umaxHi, umaxLo, sminHi, sminLo, smaxHi, smaxLo } = register
+  const { u32Min, u32Max, s32Min, s32Max, valueLo, maskLo, valueHi, maskHi } = register
   deduce32(register)
   deduce64(register)
   deduceMixed(register)
+  return (
+    ((uminLo ^ register.uminLo) |
+      (umaxLo ^ register.umaxLo) |
+      (uminHi ^ register.uminHi) |
+      (umaxHi ^ register.umaxHi) |
+      (sminLo ^ register.sminLo) |
+      (smaxLo ^ register.smaxLo) |
+      (sminHi ^ register.sminHi) |
+      (smaxHi ^ register.smaxHi) |
+      (u32Min ^ register.u32Min) |
+      (u32Max ^ register.u32Max) |
+      (s32Min ^ register.s32Min) |
+      (s32Max ^ register.s32Max) |
+      (valueLo ^ register.valueLo) |
+      (maskLo ^ register.maskLo) |
+      (valueHi ^ register.valueHi) |
+      (maskHi ^ register.maskHi)) !==
+    0
+  )
 }
 
 /** The tnum from the unsigned ranges. */
@@ -239,9 +261,8 @@ export function syncBounds(register: Register): void {
     return
   }
   boundsFromTnum(register)
-  deduce(register)
-  deduce(register)
-  deduce(register)
+  // Three times, as Linux does.
+  if (deduce(register) && deduce(register)) deduce(register)
   tnumFromBounds(register)
   boundsFromTnum(register)
 }
