@@ -201,12 +201,11 @@ export function endPath(env: Verification, ended: State): void {
 
 /** The visit of the outermost loop that a state belongs to: chain of calls to it, and component. */
 function visitKey(env: Verification, state: State): string | undefined {
-  let chain = ''
   for (let i = 0; i < state.frames.length; i++) {
-    const insn = frameInsn(state, i)
-    const component = env.component[insn] ?? 0
-    if (component !== 0) return `${chain}#${component}`
-    chain += `${insn},`
+    const component = env.component[frameInsn(state, i)] ?? 0
+    if (component === 0) continue
+    const chain = state.frames.slice(0, i).map((_, caller) => `${frameInsn(state, caller)},`)
+    return `${chain.join('')}#${component}`
   }
   return undefined
 }

@@ -131,11 +131,11 @@ function isProven(
   { program, pointerKinds, framesAreMixed, numbersAreWrong }: Verification,
   insn: number,
 ): boolean {
-  if (numbersAreWrong) return false
   const kinds = pointerKinds[insn] ?? 0
+  if (kinds === 0 || numbersAreWrong) return false
   if (framesAreMixed && (kinds & (1 << KIND.STACK)) !== 0) return false
   const memory = hasConvertedContext(program.type) ? MEMORY | PACKETS : MEMORY
-  return kinds !== 0 && (kinds & ~memory) === 0
+  return (kinds & ~memory) === 0
 }
 
 /** Memory that the kernel itself hands out. What callers provide may be smaller than it says, or not be there. */
