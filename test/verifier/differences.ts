@@ -174,6 +174,13 @@ export const KERNEL_DIFFERENCES: readonly Difference[] = [
   ...each({ since: '7.2', why: 'accepted by 7.2, whose way of counting frames is another' }, [
     ['calls', 'frames of a chain of calls', 'call f8'],
   ]),
+  ...each({ since: '7.2', why: '7.2 links what a released pointer left to what is filled from it' }, [
+    [
+      'references',
+      "what is left of a record on the stack isn't linked to what is filled from it",
+      '*(u64 *)(r10 -8)',
+    ],
+  ]),
   ...each({ since: '7.2', why: 'accepted by 7.2' }, [
     ['context', "registers of a kprobe aren't written", '0'],
   ]),
