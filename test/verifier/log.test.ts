@@ -106,6 +106,17 @@ describe('level 2', () => {
     expect(path.filter((line) => /^(?:mark_precise|func#|Live|frame \d)/.test(line))).toEqual([])
   })
 
+  it('changes nothing: paths are walked back by single steps for its remarks, and in one go without them', () => {
+    for (const one of cases) {
+      const program = verifierProgram(programOf(one))
+      const figures = [verifyProgram(program), verifyProgram(program, { log: { level: 2, lines: [] } })].map(
+        ({ accepted, reason, insn, insnsProcessed, totalStates, peakStates }) =>
+          JSON.stringify({ accepted, reason, insn, insnsProcessed, totalStates, peakStates }),
+      )
+      expect(figures[1], `${one.topic}: ${titleOf(one)}`).toBe(figures[0])
+    }
+  })
+
   it('is read: the same reason and instruction, and no reason where there is none', () => {
     for (const one of cases) {
       const verdict = verifyProgram(verifierProgram(programOf(one)), { log: { level: 2, lines: [] } })

@@ -22,6 +22,7 @@ export interface LogOptions {
 
 /** What a log has room for; then the oldest lines go, as they do in Linux. */
 const MAX_CHARACTERS = 16 << 20
+
 /** Where verification stands. */
 interface Place {
   readonly insn: number
