@@ -11,7 +11,7 @@ import type { PrecisionRemarks } from './precision-remarks.js'
 import type { Frame, HistoryEntry, State } from './state.js'
 import { FRAME_POINTER, isSpilledScalar, MAX_FRAMES } from './state.js'
 import { KIND, type Register } from './values/register.js'
-import { beforeAlu, Tracked } from './tracked.js'
+import { beforeAlu, beforeBranch, Tracked } from './tracked.js'
 import type { Verification } from './verification.js'
 
 const tracked = new Tracked()
@@ -261,13 +261,7 @@ function stepBackJump(env: Verification, insn: number, after: number, entry: His
   if (opcode === OP.CALL) return stepBackCall(env, insn, after)
   if (opcode === OP.EXIT) return stepBackExit(env, after)
   if (code.isGoto(insn) || opcode === OP.MAY_GOTO) return
-  const dst = code.dstAt(insn)
-  const src = code.srcAt(insn)
-  if ((opcode & 8) !== 0 && (tracked.has(dst) || tracked.has(src))) {
-    // Each was narrowed by the other.
-    tracked.set(dst)
-    tracked.set(src)
-  }
+  tracked.mask = beforeBranch(tracked.mask, code.dstAt(insn), code.srcAt(insn), opcode)
   // The branch may have been the one that told the linked ones.
   followLinked(entry)
 }

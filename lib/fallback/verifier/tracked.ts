@@ -110,9 +110,7 @@ export class Tracked {
         mask &= ~(1 << dst)
       } else if (klass === CLASS.JMP || klass === CLASS.JMP32) {
         if (opcode === OP.CALL || opcode === OP.EXIT) break
-        const both = (1 << dst) | (1 << (sources[at] as number))
-        // Each was narrowed by the other. Jumps that compare nothing have no such form.
-        if ((opcode & 8) !== 0 && (mask & both) !== 0) mask |= both
+        mask = beforeBranch(mask, dst, sources[at] as number, opcode)
       } else if (klass === CLASS.ST || klass === CLASS.STX) {
         // The base of a store is a pointer, which nobody follows.
         if ((mask & (1 << dst)) !== 0 || (opcode & ATOMIC_BITS) === ATOMIC_STORE) break
@@ -130,4 +128,10 @@ export function beforeAlu(mask: number, dst: number, src: number, opcode: number
   if ((mask & target) === 0 || operation === ALU.END || operation === ALU.NEG) return mask
   const source = (opcode & 8) !== 0 && src !== FRAME_POINTER ? 1 << src : 0
   return (operation === ALU.MOV ? mask & ~target : mask) | source
+}
+
+/** Registers that count before a branch. Each operand was narrowed by the other; jumps that compare nothing have no such form. */
+export function beforeBranch(mask: number, dst: number, src: number, opcode: number): number {
+  const both = (1 << dst) | (1 << src)
+  return (opcode & 8) !== 0 && (mask & both) !== 0 ? mask | both : mask
 }
